@@ -1,0 +1,102 @@
+"""Checks of input: each error says what was expected, what came and what to do."""
+
+import math
+import os
+import re
+from pathlib import Path
+
+import torch
+
+__all__ = ["available_bytes", "check_fits", "check_matrix", "check_ridge", "check_symmetric", "check_unit_rows"]
+
+
+def check_matrix(name: str, matrix: torch.Tensor, rows: int | None = None, columns: int | None = None) -> None:
+    """Require a finite floating-point matrix, with the given number of rows and columns where they are known.
+
+    Raises:
+        TypeError: not a floating-point torch tensor.
+        ValueError: not two-dimensional, empty, of another shape, or with NaN or infinite entries.
+    """
+    if not isinstance(matrix, torch.Tensor) or not matrix.is_floating_point():
+        came = matrix.dtype if isinstance(matrix, torch.Tensor) else type(matrix).__name__
+        raise TypeError(f"{name}: expected a floating-point torch tensor, got {came}; convert it with torch.as_tensor.")
+    wanted = tuple("any" if size is None else size for size in (rows, columns))
+    fits = matrix.ndim == 2 and all(
+        size in (None, got) for size, got in zip((rows, columns), matrix.shape, strict=True)
+    )
+    if not fits or matrix.numel() == 0:
+        hint = " Turn a vector of targets into a column with y[:, None]." if matrix.ndim == 1 else ""
+        raise ValueError(f"{name}: expected a matrix of shape {wanted}, got shape {tuple(matrix.shape)}.{hint}")
+    # A sum is finite only if every entry is (or if finite entries overflow), and needs no second matrix.
+    if not torch.isfinite(matrix.sum()) and not torch.isfinite(matrix).all():
+        bad = int((~torch.isfinite(matrix)).any(1).nonzero()[0])
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity (first in row {bad}); clean the data.")
+
+
+def check_unit_rows(name: str, matrix: torch.Tensor) -> None:
+    """Require rows of Euclidean norm one, as the paper assumes of every image; Eq. 4 holds only there.
+
+    Raises:
+        ValueError: a row's norm differs from 1 by more than rounding (1e-6 in float64, 4e-6 in float32).
+    """
+    error = (torch.linalg.vector_norm(matrix, dim=1) - 1).abs()
+    worst = int(error.argmax())
+    if error[worst] > max(1e-6, 32 * torch.finfo(matrix.dtype).eps):
+        norm = float(torch.linalg.vector_norm(matrix[worst]))
+        raise ValueError(
+            f"{name}: expected rows of norm 1, but row {worst} has norm {norm:.6g}; "
+            f"divide each row by its norm, e.g. torch.nn.functional.normalize({name})."
+        )
+
+
+def check_symmetric(name: str, matrix: torch.Tensor) -> None:
+    """Require a symmetric matrix, by comparing its two products with one fixed vector: O(n^2) and no copy.
+
+    Raises:
+        ValueError: the products differ by more than rounding.
+    """
+    probe = torch.linspace(1, 2, len(matrix), dtype=matrix.dtype, device=matrix.device)
+    right, left = matrix @ probe, probe @ matrix
+    tolerance = math.sqrt(torch.finfo(matrix.dtype).eps)
+    if (right - left).abs().max() > tolerance * right.abs().max():
+        raise ValueError(
+            f"{name}: expected a symmetric kernel matrix, got one whose two triangles differ; "
+            f"it must hold the kernel of the training points with themselves, ntk(x_train)."
+        )
+
+
+def check_ridge(ridge: float, *, positive: bool = False) -> None:
+    """Require a finite ridge, at least zero, or above zero where `positive`.
+
+    Raises:
+        ValueError: the ridge is negative, NaN or infinite, or zero where it must not be.
+    """
+    wanted = "a positive number" if positive else "zero or a positive number"
+    if not math.isfinite(ridge) or ridge < 0 or (positive and ridge == 0):
+        why = ": without a ridge the Hessian of an over-parameterized network has no inverse" if positive else ""
+        raise ValueError(f"ridge: expected {wanted}, got {ridge}{why}. The paper uses 4 on MNIST and 10 on CIFAR.")
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Bytes that an allocation on `device` may still take, or None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if (meminfo := Path("/proc/meminfo")).exists():
+        return 1024 * int(re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())[1])
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def check_fits(what: str, *shape: int, like: torch.Tensor, advice: str) -> None:
+    """Require that an array of `shape`, with the dtype and device of `like`, fits in the memory that is free.
+
+    Raises:
+        MemoryError: it would not; the error gives both sizes and the `advice`.
+    """
+    needed, free = math.prod(shape) * like.element_size(), available_bytes(like.device)
+    if free is not None and needed > free:
+        raise MemoryError(
+            f"{what} of shape {shape} needs {needed / 2**30:.1f} GiB on {like.device}, "
+            f"but {free / 2**30:.1f} GiB are free; {advice}"
+        )

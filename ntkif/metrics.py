@@ -1,0 +1,48 @@
+"""How well predicted influences agree with true ones: four numbers, since a correlation alone hides a wrong scale."""
+
+import torch
+
+__all__ = ["agreement"]
+
+
+def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]:
+    """Pearson's R, Spearman's rho, slope and relative error of predicted against actual values.
+
+        slope = <predicted, actual> / <actual, actual>,   relative error = ||predicted - actual|| / ||actual||
+
+    The slope is that of the line through the origin: 1 means the right scale, below 1 that effects are understated.
+
+    Args:
+        predicted: estimates, any shape.
+        actual: true values, same shape; at least two of them, not all equal.
+
+    Returns:
+        dict with keys pearson, spearman, slope, relative_error.
+
+    Raises:
+        ValueError: different shapes, fewer than two values, NaN, or constant values, which have no correlation.
+
+    >>> agreement(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 2.0]))
+    {'pearson': 1.0, 'spearman': 1.0, 'slope': 2.0, 'relative_error': 1.0}
+    """
+    from scipy.stats import rankdata
+
+    if predicted.shape != actual.shape or actual.numel() < 2:
+        raise ValueError(
+            f"expected two tensors of one shape with at least two values, "
+            f"got shapes {tuple(predicted.shape)} and {tuple(actual.shape)}."
+        )
+    p, a = (values.detach().cpu().double().flatten() for values in (predicted, actual))
+    for name, values in (("predicted", p), ("actual", a)):
+        if not torch.isfinite(values).all() or values.min() == values.max():
+            raise ValueError(f"{name}: expected finite values that are not all equal, got {values[:4].tolist()} ...")
+    return {
+        "pearson": _pearson(p, a),
+        "spearman": _pearson(*(torch.from_numpy(rankdata(values.numpy())) for values in (p, a))),
+        "slope": float(p @ a / (a @ a)),
+        "relative_error": float((p - a).norm() / a.norm()),
+    }
+
+
+def _pearson(p: torch.Tensor, a: torch.Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([p, a]))[0, 1])
