@@ -25,7 +25,7 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
     >>> agreement(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 2.0]))
     {'pearson': 1.0, 'spearman': 1.0, 'slope': 2.0, 'relative_error': 1.0}
     """
-    from scipy.stats import rankdata
+    from scipy.stats import pearsonr, spearmanr
 
     if predicted.shape != actual.shape or actual.numel() < 2:
         raise ValueError(
@@ -37,12 +37,8 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
         if not torch.isfinite(values).all() or values.min() == values.max():
             raise ValueError(f"{name}: expected finite values that are not all equal, got {values[:4].tolist()} ...")
     return {
-        "pearson": _pearson(p, a),
-        "spearman": _pearson(*(torch.from_numpy(rankdata(values.numpy())) for values in (p, a))),
+        "pearson": float(pearsonr(p.numpy(), a.numpy()).statistic),
+        "spearman": float(spearmanr(p.numpy(), a.numpy()).statistic),
         "slope": float(p @ a / (a @ a)),
         "relative_error": float((p - a).norm() / a.norm()),
     }
-
-
-def _pearson(p: torch.Tensor, a: torch.Tensor) -> float:
-    return float(torch.corrcoef(torch.stack([p, a]))[0, 1])

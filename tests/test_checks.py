@@ -1,0 +1,146 @@
+"""Bad input: each error says what was expected, what came and what to do."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_problem
+
+from ntkif import (
+    group_influence,
+    ihvp_influence,
+    loo_influence,
+    ntk,
+    ntk_influence,
+    ntk_monte_carlo,
+    refit_without,
+    ridge_fit,
+)
+from ntkif.blocks import row_blocks
+from ntkif.metrics import agreement
+
+P = make_problem()
+K, K_TEST, Y, Y_TEST = P.k_train_train, P.k_test_train, P.y_train, P.y_test
+
+
+def with_nan(matrix, value=float("nan")):
+    matrix = matrix.clone()
+    matrix[3, 0] = value
+    return matrix
+
+
+CASES = {
+    "an array of numpy": (lambda: ntk(np.eye(2)), TypeError, "x: expected a floating-point torch tensor, got ndarray"),
+    "whole numbers": (lambda: ntk(torch.eye(2).long()), TypeError, "got torch.int64; convert it"),
+    "a vector of points": (
+        lambda: ntk(torch.ones(3)),
+        ValueError,
+        r"x: expected a matrix of shape .* got shape \(3,\)",
+    ),
+    "no points": (lambda: ntk(torch.ones(0, 3)), ValueError, r"got shape \(0, 3\)"),
+    "rows not of norm one": (lambda: ntk(3 * P.x_train), ValueError, "rows of norm 1, but row 0 has norm 3; divide"),
+    "test rows not of norm one": (lambda: ntk(P.x_test, 2 * P.x_train), ValueError, "z: expected rows of norm 1"),
+    "points of another dimension": (
+        lambda: ntk(P.x_test, torch.ones(2, 1).double()),
+        ValueError,
+        r"z: expected a matrix of shape \('any', 6\)",
+    ),
+    "NaN in a point": (lambda: ntk(with_nan(P.x_train)), ValueError, r"got NaN or infinity \(first in row 3\); clean"),
+    "no neurons": (lambda: ntk_monte_carlo(P.x_train, width=0), ValueError, "width: expected at least one neuron"),
+    "a block of nothing": (lambda: ntk(P.x_train, block_size=0), ValueError, "block_size .* expected 1 or more, got 0"),
+    "half a row": (lambda: row_blocks(3, 1.5), ValueError, "expected 1 or more, got 1.5"),
+    "a kernel that is not square": (lambda: ridge_fit(K_TEST, Y_TEST, 1.0), ValueError, r"shape \(9, 9\), got .*9, 40"),
+    "a kernel that is not symmetric": (
+        lambda: ridge_fit(K_TEST[:, :9].contiguous(), Y_TEST, 1.0),
+        ValueError,
+        "symmetric kernel matrix.*two triangles differ",
+    ),
+    "infinity in the kernel": (lambda: ridge_fit(with_nan(K, torch.inf), Y, 1.0), ValueError, "k_train_train: .*row 3"),
+    "a vector of targets": (lambda: ridge_fit(K, Y[:, 0], 1.0), ValueError, r"y_train: .*column with y\[:, None\]"),
+    "too few targets": (lambda: ridge_fit(K, Y[:-1], 1.0), ValueError, r"y_train: expected a matrix of shape \(40,"),
+    "NaN in a target": (lambda: ridge_fit(K, with_nan(Y), 1.0), ValueError, "y_train: expected finite numbers"),
+    "a negative ridge": (
+        lambda: ridge_fit(K, Y, -1.0),
+        ValueError,
+        "ridge: expected zero or a positive number, got -1",
+    ),
+    "a ridge that is NaN": (lambda: ridge_fit(K, Y, float("nan")), ValueError, "ridge: .* got nan"),
+    "IHVP without a ridge": (
+        lambda: ihvp_influence(make_problem(ridge=0.0).fit, K_TEST, Y_TEST),
+        ValueError,
+        "ridge: expected a positive number, got 0.0.*Hessian",
+    ),
+    "a test kernel turned round": (
+        lambda: loo_influence(P.fit, K_TEST.T, Y_TEST),
+        ValueError,
+        r"k_test_train: expected a matrix of shape \('any', 40\), got shape \(40, 9\)",
+    ),
+    "too few test targets": (lambda: loo_influence(P.fit, K_TEST, Y_TEST[:2]), ValueError, r"y_test: .*\(9, 1\)"),
+    "other outputs at test": (
+        lambda: loo_influence(P.fit, K_TEST, torch.ones(9, 10).double()),
+        ValueError,
+        r"y_test: expected a matrix of shape \(9, 1\), got shape \(9, 10\)",
+    ),
+    "a group outside": (lambda: P.fit.predict_without(K_TEST, [40]), ValueError, "whole numbers from 0 to 39, got"),
+    "a negative row": (lambda: P.fit.predict_without(K_TEST, [-1]), ValueError, "distinct training rows"),
+    "a row twice": (lambda: P.fit.predict_without(K_TEST, [1, 1]), ValueError, r"distinct .*got .*\[1, 1\]"),
+    "an empty group": (lambda: refit_without(K, K_TEST, Y, 1.0, []), ValueError, "distinct training rows"),
+    "a mask for a group": (lambda: P.fit.predict_without(K_TEST, [True]), ValueError, "whole numbers .* torch.bool"),
+    "no groups": (lambda: group_influence(P.fit, K_TEST, Y_TEST, []), ValueError, "at least one set"),
+    "targets of other points": (
+        lambda: ntk_influence(P.x_train, Y_TEST, P.x_test, Y_TEST, 1.0),
+        ValueError,
+        "y_train: expected a matrix",
+    ),
+    "estimates of another shape": (lambda: agreement(Y, Y_TEST), ValueError, r"one shape .*\(40, 1\) and \(9, 1\)"),
+    "constant estimates": (
+        lambda: agreement(torch.ones(3), torch.arange(3.0)),
+        ValueError,
+        "predicted: .*not all equal",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input(case):
+    call, error, message = CASES[case]
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_finite_numbers_whose_sum_overflows_are_fine():
+    assert ridge_fit(torch.eye(40).double(), torch.full((40, 1), 1e308, dtype=torch.float64), 1.0).dual.isfinite().all()
+
+
+@pytest.mark.parametrize("repeat", ["equal", "almost equal"])
+def test_repeated_points_without_a_ridge(repeat):
+    x = torch.cat([P.x_train, P.x_train[:1]])
+    if repeat == "almost equal":
+        x[-1, 0] += 1e-15
+    with pytest.raises(
+        np.linalg.LinAlgError, match=r"singular to torch.float64 precision at ridge=0 .*Remove repeated"
+    ):
+        ridge_fit(ntk(x), torch.ones(41, 1).double(), 0.0)
+    assert ridge_fit(ntk(x), torch.ones(41, 1).double(), 0.1).condition < 1e3
+
+
+def test_a_matrix_that_does_not_fit_in_memory():
+    x = torch.ones(3_000_000, 1)
+    with pytest.raises(
+        MemoryError, match=r"kernel matrix of shape \(3000000, 3000000\) needs 33527.6 GiB .* are free; use"
+    ):
+        ntk(x)
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda: ridge_fit(K, Y, 1.0), "the inverse kernel"),
+        (lambda: P.fit.loo_predict(K_TEST), "the leave-one-out predictions"),
+        (lambda: loo_influence(P.fit, K_TEST, Y_TEST), "the influence matrix"),
+        (lambda: ihvp_influence(P.fit, K_TEST, Y_TEST), "the influence matrix"),
+    ],
+)
+def test_every_large_matrix_is_checked(call, what, monkeypatch):
+    monkeypatch.setattr("ntkif.checks.available_bytes", lambda device: 1000)
+    with pytest.raises(MemoryError, match=f"{what} of shape .* are free; "):
+        call()

@@ -1,0 +1,107 @@
+import pytest
+import torch
+from conftest import make_problem
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.kernel_ridge import KernelRidge
+
+from ntkif import refit_without, ridge_fit
+
+
+def sklearn_without(p, group):
+    """The independent oracle: scikit-learn's own solver on the other points."""
+    kept = [i for i in range(len(p.y_train)) if i not in set(group)]
+    oracle = KernelRidge(alpha=p.ridge, kernel="precomputed")
+    oracle.fit(p.k_train_train[kept][:, kept].numpy(), p.y_train[kept].numpy())
+    return torch.from_numpy(oracle.predict(p.k_test_train[:, kept].numpy()))
+
+
+def close(got, truth):
+    return torch.allclose(got, truth, rtol=1e-10, atol=1e-10 * float(truth.abs().max()))
+
+
+def test_fit_is_the_minimiser_of_eq_5(problem):
+    """The gradient of Eq. 5, K (K beta - Y) + ridge K beta, is zero at the dual coefficients."""
+    k, dual = problem.k_train_train, problem.fit.dual
+    assert (k @ (k @ dual - problem.y_train) + problem.ridge * k @ dual).abs().max() < 1e-13
+
+
+def test_prediction_is_that_of_scikit_learn(problem):
+    assert close(problem.fit.predict(problem.k_test_train), sklearn_without(problem, []))
+
+
+def test_every_leave_one_out_prediction_is_that_of_a_refit(problem):
+    refits = torch.stack([sklearn_without(problem, [i]) for i in range(40)], dim=1)
+    assert close(problem.fit.loo_predict(problem.k_test_train), refits)
+
+
+def test_leave_one_out_prediction_is_eq_9_as_printed(problem):
+    p = problem
+    inverse = torch.linalg.inv(p.k_train_train + p.ridge * torch.eye(40, dtype=torch.float64))
+    for i in (0, 17, 39):
+        column = inverse[:, [i]]
+        eq_9 = p.k_test_train @ (inverse - column @ column.T / inverse[i, i]) @ p.y_train
+        assert close(p.fit.loo_predict(p.k_test_train)[:, i], eq_9)
+
+
+@given(group=st.sets(st.integers(0, 39), min_size=1), outputs=st.sampled_from([1, 10]))
+def test_removing_any_set_is_a_refit_without_it(group, outputs):
+    p, group = make_problem(outputs=outputs), sorted(group)
+    removed = p.fit.predict_without(p.k_test_train, torch.tensor(group))
+    if len(group) < 40:
+        assert close(removed, sklearn_without(p, group))
+    assert torch.allclose(
+        removed, refit_without(p.k_train_train, p.k_test_train, p.y_train, p.ridge, group), rtol=1e-10, atol=1e-12
+    )
+
+
+def test_removing_everything_leaves_the_zero_function(problem):
+    everything = torch.arange(40)
+    assert problem.fit.predict_without(problem.k_test_train, everything).abs().max() < 1e-12
+    refit = refit_without(problem.k_train_train, problem.k_test_train, problem.y_train, problem.ridge, everything)
+    assert not refit.any()
+
+
+def test_residuals_and_leverage_are_what_their_names_say(problem):
+    p = problem
+    fitted = p.fit.predict(p.k_train_train)
+    assert close(p.fit.residual, fitted - p.y_train)
+    for i in (0, 20):
+        k_i = p.k_train_train[[i]]
+        without = refit_without(p.k_train_train, k_i, p.y_train, p.ridge, [i])
+        assert close(p.fit.loo_residual[[i]], without - p.y_train[[i]])
+    hat = p.k_train_train @ torch.linalg.inv(p.k_train_train + p.ridge * torch.eye(40, dtype=torch.float64))
+    assert close(p.fit.leverage, hat.diagonal())
+
+
+def test_leave_one_out_residual_is_the_residual_over_one_minus_leverage(problem):
+    """Appendix, Eq. 64."""
+    fit = problem.fit
+    assert close(fit.loo_residual * (1 - fit.leverage)[:, None], fit.residual)
+
+
+def test_a_ridge_of_zero_interpolates():
+    p = make_problem(ridge=0.0)
+    assert close(p.fit.predict(p.k_train_train), p.y_train)
+    assert close(p.fit.loo_predict(p.k_test_train)[:, 5], sklearn_without(p, [5]))
+
+
+def test_condition_number(problem):
+    matrix = problem.k_train_train + problem.ridge * torch.eye(40, dtype=torch.float64)
+    assert problem.fit.condition == pytest.approx(float(torch.linalg.cond(matrix, 1)), rel=1e-10)
+
+
+def test_fit_leaves_its_input_alone_and_works_in_float32():
+    p = make_problem()
+    before = p.k_train_train.clone()
+    single = ridge_fit(p.k_train_train.float(), p.y_train.float(), p.ridge)
+    assert torch.equal(before, p.k_train_train)
+    assert single.dual.dtype == torch.float32
+    assert torch.allclose(single.dual.double(), p.fit.dual, atol=1e-5)
+
+
+def test_larger_than_one_block():
+    """More rows than one block of the mirrored inverse and of the norm."""
+    p = make_problem(n=1100, k=3, d=50)
+    expected = torch.linalg.inv(p.k_train_train + p.ridge * torch.eye(1100, dtype=torch.float64))
+    assert torch.allclose(p.fit.inverse, expected, atol=1e-12)
