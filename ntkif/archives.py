@@ -164,7 +164,7 @@ def _resume_from(part: Path) -> Callable:
                 total = have + int(response.headers.get("Content-Length", 0)) or None
                 bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem)
                 with part.open("ab" if have else "wb") as file, bar:
-                    for chunk in response.iter_content(1 << 16):
+                    for chunk in response.iter_content(1 << 14):
                         file.write(chunk)
                         bar.update(len(chunk))
         os.replace(part, output_file)
