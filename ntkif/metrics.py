@@ -1,12 +1,15 @@
-"""How well predicted influences agree with true ones: four numbers, since a correlation alone hides a wrong scale."""
+"""Numbers that judge a claim: how well estimates agree with the truth, and how fast an error falls."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 
-__all__ = ["agreement"]
+__all__ = ["agreement", "power_law"]
 
 
 def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]:
-    """Pearson's R, Spearman's rho, slope and relative error of predicted against actual values.
+    """Pearson's R, Spearman's rho, slope and relative error, together because a correlation alone hides a wrong scale.
 
         slope = <predicted, actual> / <actual, actual>,   relative error = ||predicted - actual|| / ||actual||
 
@@ -42,3 +45,28 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
         "slope": float(p @ a / (a @ a)),
         "relative_error": float((p - a).norm() / a.norm()),
     }
+
+
+def power_law(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
+    """Exponent b of y = a x^b by least squares on logarithms, and its standard error.
+
+    Args:
+        x: (n,) positive numbers, at least three.
+        y: (n,) positive numbers.
+
+    Returns:
+        exponent and its standard error.
+
+    Raises:
+        ValueError: fewer than three points, different lengths, or a number that is not positive.
+
+    >>> power_law([1, 2, 4], [3, 12, 48])
+    (2.0, 0.0)
+    """
+    from scipy.stats import linregress
+
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if x.shape != y.shape or x.ndim != 1 or len(x) < 3 or not (x > 0).all() or not (y > 0).all():
+        raise ValueError(f"expected at least three pairs of positive numbers, got x={x.tolist()}, y={y.tolist()}.")
+    line = linregress(np.log(x), np.log(y))
+    return float(line.slope), float(line.stderr)

@@ -1,0 +1,70 @@
+# `make book` and `make test` do all of their own set-up; see README.md.
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SITE := _build/html/index.html
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+PACKAGE := $(wildcard ntkif/*.py)
+PAGES := _config.yml _toc.yml CHANGELOG.md $(shell find book -type f -not -name '*.pyc')
+
+# The same on every machine: one thread for each of two workers, no progress bars in outputs, a fixed hash seed.
+export PYTHONHASHSEED := 0
+STEADY := OMP_NUM_THREADS=1 TQDM_DISABLE=1
+# What a notebook keeps in its metadata; the rest changes from run to run.
+KEEP := --ClearMetadataPreprocessor.enabled=True \
+	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='tags' \
+	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='mystnb' \
+	--ClearMetadataPreprocessor.preserve_nb_metadata_mask='kernelspec'
+
+.PHONY: book test notebooks lint lab bench clean
+.DELETE_ON_ERROR:
+
+book: $(SITE)  ## build the site
+	@echo "The book is built. Open file://$(CURDIR)/$(SITE)"
+
+# A page whose warning failed the build would not warn again from the cache, so a failed build leaves none.
+$(SITE): $(INSTALLED) $(PACKAGE) $(NOTEBOOKS) $(PAGES)
+	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/html _build/.doctrees; exit 1; }
+	$(BIN)/pytest -q tests/site || { rm -rf _build/html; exit 1; }
+	@touch $@
+
+test: $(INSTALLED)  ## unit and property tests, then every notebook again, outputs compared
+	$(STEADY) $(BIN)/pytest -q -n 2 --dist loadfile --doctest-modules --ignore tests/site \
+		--nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg ntkif tests notebooks
+
+# Only what changed, or whose package changed, runs again; `make -W FILE notebooks` forces one.
+notebooks: $(NOTEBOOKS:notebooks/%.ipynb=_build/executed/%)  ## re-execute the notebooks in place
+
+_build/executed/%: notebooks/%.ipynb $(PACKAGE) $(INSTALLED)
+	$(STEADY) $(BIN)/jupyter nbconvert --to notebook --execute --inplace --log-level WARN \
+		--ExecutePreprocessor.record_timing=False $(KEEP) $<
+	@mkdir -p $(@D) && touch $@
+
+lint: $(INSTALLED)  ## ruff, notebooks included
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lab: $(INSTALLED)  ## JupyterLab on this environment
+	$(BIN)/jupyter lab notebooks
+
+bench: $(INSTALLED)  ## speed and memory at the paper's size, as ratios inside one run
+	$(BIN)/python benchmarks/influence.py
+
+clean:  ## remove everything that make made
+	rm -rf $(VENV) _build
+
+# An environment that pip could not finish has no stamp, so the next call goes on with it.
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --disable-pip-version-check -q -r requirements.txt
+	$(BIN)/pip install --disable-pip-version-check -q --no-deps -e .
+	@touch $@
+
+$(BIN)/pip:
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+		if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+			echo "Making $(VENV) with $$($$python --version)"; \
+			exec $$python -m venv --clear $(VENV); \
+		fi; \
+	done; \
+	echo "ntkif needs Python 3.11, 3.12 or 3.13, and none was found. Name one: make PYTHON=/path/to/python3.12 ..." >&2; \
+	exit 1

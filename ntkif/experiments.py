@@ -1,0 +1,175 @@
+"""One function per figure or claim: settings in, a tidy table out. Nothing here draws."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ntkif.data import Dataset
+from ntkif.influence import influence_terms, loo_influence
+from ntkif.kernel import ntk, ntk_monte_carlo
+from ntkif.metrics import agreement
+from ntkif.regression import ridge_fit
+
+__all__ = ["decomposition", "extreme_images", "homogeneity", "kernel_convergence", "misfit"]
+
+
+def kernel_convergence(x: torch.Tensor, widths: Sequence[int], seeds: Sequence[int]) -> pd.DataFrame:
+    """How fast the kernel of a random network nears Eq. 4 as its width grows.
+
+    A neuron adds x.z times a coin that falls open with probability p = K(x, z) / x.z, so the root mean square
+    error over pairs and networks must be sqrt(mean (x.z)^2 p (1 - p) / width): exact, with nothing fitted.
+
+    Args:
+        x: (n, d) points, rows of norm one.
+        widths: numbers of hidden neurons.
+        seeds: one random network each.
+
+    Returns:
+        a row for each width and seed: width, seed, error (root mean square over all pairs), expected.
+    """
+    kernel, cosine = ntk(x), x @ x.T
+    variance = float((kernel * (cosine - kernel)).mean())
+    rows = []
+    for width in widths:
+        for seed in seeds:
+            # A seed of its own for each width, or the narrow networks would be parts of the wide ones.
+            generator = torch.Generator(x.device).manual_seed(1_000_003 * seed + width)
+            sampled = ntk_monte_carlo(x, width=width, generator=generator)
+            error = float((sampled - kernel).square().mean().sqrt())
+            rows.append({"width": width, "seed": seed, "error": error, "expected": (variance / width) ** 0.5})
+    return pd.DataFrame(rows)
+
+
+def misfit(prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """(k,) whether each prediction names the wrong class: by sign for one output, by the largest of several."""
+    wrong = prediction * y <= 0 if y.shape[1] == 1 else (prediction.argmax(1) != y.argmax(1))[:, None]
+    return wrong[:, 0]
+
+
+def decomposition(dataset: Dataset, ridges: Sequence[float], top: int = 40) -> pd.DataFrame:
+    """Term I against term II of Proposition 2 over ridges, and Eq. 15, which keeps term I alone, against the truth.
+
+    Args:
+        dataset: training and test images.
+        ridges: penalties λ.
+        top: how many training points with the largest |influence| on each test point count as influential.
+
+    Returns:
+        a row for each ridge: ridge; test_error, the share of test images classified wrongly; largest_coefficient,
+        max |α|; of the ratio term II / |term I| over all pairs its median_ratio and the shares above_tenth and
+        above_one; above_tenth_top, that share among the `top` points alone; the agreement of term I with the exact
+        influence (pearson, spearman, slope, relative_error); and sign_flips, the share of pairs in which term I has
+        the wrong sign.
+    """
+    k_train_train, k_test_train = ntk(dataset.x_train), ntk(dataset.x_test, dataset.x_train)
+    rows = []
+    for ridge in ridges:
+        fit = ridge_fit(k_train_train, dataset.y_train, ridge)
+        term_one, term_two = influence_terms(fit, k_test_train, dataset.y_test)
+        exact, ratio = term_one + term_two, term_two / term_one.abs()
+        influential = exact.abs().topk(top, dim=1).indices
+        rows.append(
+            {
+                "ridge": ridge,
+                "test_error": _share(misfit(fit.predict(k_test_train), dataset.y_test)),
+                "largest_coefficient": float(fit.coefficients(k_test_train).abs().max()),
+                "median_ratio": float(ratio.median()),
+                "above_tenth": _share(ratio > 0.1),
+                "above_one": _share(ratio > 1),
+                "above_tenth_top": _share(ratio.gather(1, influential) > 0.1),
+                **agreement(term_one, exact),
+                "sign_flips": _share(term_one.sign() != exact.sign()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def extreme_images(dataset: Dataset, ridge: float, count: int) -> pd.DataFrame:
+    """The training images of Figure 4, by their influence averaged over the test set.
+
+    Most helpful and most harmful are those with the largest and the smallest mean influence. A mean near zero can
+    also be a balance of large effects, so uninfluential are those with the smallest mean |influence|, and
+    influential those with the largest.
+
+    Args:
+        dataset: training and test images.
+        ridge: penalty λ.
+        count: images of each kind.
+
+    Returns:
+        a row for each image: kind (helpful, harmful, uninfluential, influential), rank from 1, row in the training
+        set, label (a class name), influence (mean over the test set), size (mean |influence|).
+    """
+    fit = ridge_fit(ntk(dataset.x_train), dataset.y_train, ridge)
+    influence = loo_influence(fit, ntk(dataset.x_test, dataset.x_train), dataset.y_test)
+    mean, size = influence.mean(0), influence.abs().mean(0)
+    order = {"helpful": mean, "harmful": -mean, "uninfluential": -size, "influential": size}
+    rows = [
+        {
+            "kind": kind,
+            "rank": rank,
+            "row": row,
+            "label": dataset.classes[dataset.labels_train[row]],
+            "influence": float(mean[row]),
+            "size": float(size[row]),
+        }
+        for kind, score in order.items()
+        for rank, row in enumerate(score.topk(count).indices.tolist(), start=1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def homogeneity(dataset: Dataset, groups: dict[str, Sequence[int]], draws: int, seed: int) -> pd.DataFrame:
+    """How alike the images of each group are, against random groups with the same number from each class.
+
+    Args:
+        dataset: whose training images are meant.
+        groups: name of a group -> its rows in the training set, at least two.
+        draws: number of random groups behind each baseline.
+        seed: of the random groups.
+
+    Returns:
+        a row for each group: group; similarity, the mean cosine between two of its images; of the same over the
+        random groups the mean (baseline) and the middle 95 % (low, high); z, similarity minus baseline in standard
+        deviations of the random groups; rank, the share of random groups that are less alike.
+    """
+    cosine, random = dataset.x_train @ dataset.x_train.T, np.random.RandomState(seed)
+    rows = []
+    for group, members in groups.items():
+        members = np.asarray(members)
+        like = [_mean_cosine(cosine, _random_like(members, dataset.labels_train, random)) for _ in range(draws)]
+        baseline = np.array(like)
+        similarity = _mean_cosine(cosine, members)
+        rows.append(
+            {
+                "group": group,
+                "similarity": similarity,
+                "baseline": baseline.mean(),
+                "low": np.quantile(baseline, 0.025),
+                "high": np.quantile(baseline, 0.975),
+                "z": (similarity - baseline.mean()) / baseline.std(),
+                "rank": (baseline < similarity).mean(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _share(condition: torch.Tensor) -> float:
+    return float(condition.double().mean())
+
+
+def _mean_cosine(cosine: torch.Tensor, members: np.ndarray) -> float:
+    among = cosine[members][:, members]
+    return float((among.sum() - among.diagonal().sum()) / (len(members) * (len(members) - 1)))
+
+
+def _random_like(members: np.ndarray, labels: np.ndarray, random: np.random.RandomState) -> np.ndarray:
+    """Random rows, as many of each class as `members` has."""
+    classes, counts = np.unique(labels[members], return_counts=True)
+    draws = [
+        random.choice(np.flatnonzero(labels == label), count, replace=False)
+        for label, count in zip(classes, counts, strict=True)
+    ]
+    return np.concatenate(draws)

@@ -1,0 +1,208 @@
+"""Figures of the book: each draws a table that an experiment returned, or pixels, and computes nothing."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ntkif.data import Dataset
+
+__all__ = [
+    "COLORS",
+    "concentration",
+    "density_of_pairs",
+    "digits",
+    "image_rows",
+    "kernel_values",
+    "likeness",
+    "ratio_by_residual",
+    "ratio_by_ridge",
+    "use_style",
+    "width_rate",
+]
+
+# One colour for each thing, on every page; distinguishable without red-green vision (Okabe and Ito's palette).
+COLORS = {
+    "exact": "#0072B2",
+    "term I": "#E69F00",
+    "term II": "#CC79A7",
+    "theory": "#555555",
+    "helpful": "#009E73",
+    "harmful": "#D55E00",
+    "uninfluential": "#999999",
+    "influential": "#0072B2",
+}
+
+
+def use_style() -> None:
+    """The look of every figure and table of the book; call it once, in a notebook's first cell."""
+    sns.set_theme(context="notebook", style="ticks", palette=list(COLORS.values()))
+    plt.rcParams |= {
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 110,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.figsize": (6.4, 3.9),
+    }
+    pd.set_option("display.max_colwidth", None, "display.width", 120, "display.max_columns", 20)
+
+
+def width_rate(table: pd.DataFrame, ylabel: str) -> Axes:
+    """Error against width on logarithmic axes: a point a network, their root mean square, and the expected line.
+
+    Args:
+        table: columns width, error and expected.
+        ylabel: what the error is of.
+    """
+    _, axes = plt.subplots()
+    rows = table.assign(square=table["error"] ** 2).groupby("width").mean()
+    axes.loglog(rows.index, rows["expected"], color=COLORS["theory"], ls="--", label="expected, ∝ width$^{-1/2}$")
+    axes.loglog(table["width"], table["error"], ".", color=COLORS["exact"], alpha=0.3, label="one network")
+    axes.loglog(rows.index, rows["square"] ** 0.5, "o", color=COLORS["exact"], label="root mean square")
+    axes.set(xlabel="width $m$", ylabel=ylabel)
+    axes.legend(frameon=False)
+    return axes
+
+
+def kernel_values(same: torch.Tensor, other: torch.Tensor, labels: tuple[str, str]) -> Axes:
+    """Histograms of kernel values of two kinds of pairs, each scaled to area one.
+
+    Args:
+        same: values of the first kind.
+        other: values of the second kind.
+        labels: their names.
+    """
+    _, axes = plt.subplots()
+    for values, label, color in zip((same, other), labels, (COLORS["exact"], COLORS["harmful"]), strict=True):
+        axes.hist(values.numpy(), bins=80, range=(0, 0.5), density=True, alpha=0.55, color=color, label=label)
+    axes.set(xlabel="kernel $K(x, x')$", ylabel="density of pairs", xlim=(0, 0.5))
+    axes.legend(frameon=False)
+    return axes
+
+
+def concentration(ordered: torch.Tensor) -> Axes:
+    """Cumulative share of |influence| against the number of training images: median and middle 80 % over test points.
+
+    Args:
+        ordered: (k, n) sizes of influence, each row in falling order.
+    """
+    _, axes = plt.subplots()
+    share = np.cumsum(ordered.numpy(), axis=1)
+    low, middle, high = np.quantile(share / share[:, -1:], [0.1, 0.5, 0.9], axis=0)
+    count = np.arange(1, ordered.shape[1] + 1)
+    axes.fill_between(count, low, high, color=COLORS["exact"], alpha=0.2, lw=0)
+    axes.semilogx(count, middle, color=COLORS["exact"])
+    axes.set(xlabel="most influential training images", ylabel="share of total |influence|", ylim=(0, 1))
+    return axes
+
+
+def digits(images: np.ndarray, titles: list[str], *, size: float = 1.15) -> Figure:
+    """Images side by side, each under its title.
+
+    Args:
+        images: (count, height, width) grey or (count, height, width, 3) colour pixels, uint8.
+        titles: count texts.
+        size: width of one image in inches.
+    """
+    figure, axes = plt.subplots(1, len(images), figsize=(size * len(images), size + 0.45), squeeze=False)
+    for image, title, ax in zip(images, titles, axes[0], strict=True):
+        _show(ax, image)
+        ax.set_title(title, fontsize=8)
+    return figure
+
+
+def image_rows(dataset: Dataset, table: pd.DataFrame) -> Figure:
+    """Figure 4: a row of training images for each kind, ranked from the left, with label and mean influence.
+
+    Args:
+        dataset: where the pixels are.
+        table: of `experiments.extreme_images`.
+    """
+    kinds = list(dict.fromkeys(table["kind"]))
+    count = int(table["rank"].max())
+    figure, axes = plt.subplots(len(kinds), count, figsize=(0.92 * count, 1.3 * len(kinds)), squeeze=False)
+    for kind, row_of_axes in zip(kinds, axes, strict=True):
+        for point, ax in zip(table[table["kind"] == kind].itertuples(), row_of_axes, strict=True):
+            _show(ax, dataset.images_train[point.row])
+            ax.set_title(f"{point.label}: {1e4 * point.influence:+.2g}", fontsize=7, pad=2)
+        row_of_axes[0].set_ylabel(kind, color=COLORS[kind], fontsize=9)
+    return figure
+
+
+def ratio_by_ridge(table: pd.DataFrame) -> Axes:
+    """Proposition 2: how often term II is more than a tenth of term I, over ridges.
+
+    Args:
+        table: of `experiments.decomposition`, with a column dataset.
+    """
+    _, axes = plt.subplots()
+    for (dataset, rows), marker in zip(table.groupby("dataset", sort=False), "os", strict=False):
+        axes.semilogx(
+            rows["ridge"], rows["above_tenth"], marker + "-", color=COLORS["term II"], label=f"{dataset}: all"
+        )
+        axes.semilogx(
+            rows["ridge"],
+            rows["above_tenth_top"],
+            marker + "--",
+            color=COLORS["exact"],
+            label=f"{dataset}: influential",
+        )
+    axes.set_xscale("log", base=2)
+    axes.set(xlabel="ridge λ", ylabel="share of pairs with II > |I| / 10", ylim=(0, None))
+    axes.legend(frameon=False, fontsize=8)
+    return axes
+
+
+def ratio_by_residual(residual: torch.Tensor, ratio: torch.Tensor) -> Axes:
+    """Proposition 2: term II over term I against the test residual, a point for each test image.
+
+    Args:
+        residual: (k,) sizes of the test residuals.
+        ratio: (k,) ratios.
+    """
+    _, axes = plt.subplots()
+    axes.loglog(residual, ratio, ".", color=COLORS["term II"])
+    axes.set(xlabel="test residual |f(x) - y|", ylabel="term II / |term I|")
+    return axes
+
+
+def likeness(tables: dict[str, pd.DataFrame]) -> Figure:
+    """Figure 4 measured: similarity of each kind of images against random groups of the same classes.
+
+    Args:
+        tables: name of a panel -> table of `experiments.homogeneity`, by group.
+    """
+    figure, axes = plt.subplots(1, len(tables), figsize=(7.4, 2.8), sharex=True, squeeze=False)
+    for (title, table), ax in zip(tables.items(), axes[0], strict=True):
+        place = np.arange(len(table))[::-1]
+        ax.hlines(place, table["low"], table["high"], color=COLORS["theory"], lw=6, alpha=0.35)
+        ax.scatter(table["similarity"], place, color=[COLORS[kind] for kind in table.index], zorder=3)
+        ax.set(yticks=place, yticklabels=table.index, xlabel="mean cosine", title=title, ylim=(-0.6, len(table) - 0.4))
+    return figure
+
+
+def density_of_pairs(x: torch.Tensor, y: torch.Tensor, xlabel: str, ylabel: str) -> Axes:
+    """Number of (test, training) pairs on two logarithmic axes, with the line y = x.
+
+    Args:
+        x: positive numbers, one for each pair.
+        y: positive numbers, one for each pair.
+        xlabel: name of `x`.
+        ylabel: name of `y`.
+    """
+    _, axes = plt.subplots()
+    logs = [values.flatten().log10().numpy() for values in (x, y)]
+    hexagons = axes.hexbin(*logs, gridsize=60, bins="log", cmap="Blues", linewidths=0)
+    axes.axline((logs[0].mean(), logs[0].mean()), slope=1, color=COLORS["theory"], ls="--", lw=1)
+    axes.set(xlabel=f"log$_{{10}}$ {xlabel}", ylabel=f"log$_{{10}}$ {ylabel}")
+    plt.colorbar(hexagons, ax=axes, label="pairs")
+    return axes
+
+
+def _show(ax: Axes, image: np.ndarray) -> None:
+    ax.imshow(image, cmap=None if image.ndim == 3 else "gray_r", interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    sns.despine(ax=ax, left=True, bottom=True)
