@@ -1,0 +1,94 @@
+"""The built site: no broken link, and every figure has a picture, a number, a caption and alt text.
+
+`make book` runs this after the build; without a built site there is nothing to look at.
+"""
+
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+SITE = Path(__file__).parents[2] / "_build" / "html"
+PAGES = sorted(page for page in SITE.rglob("*.html") if "_static" not in page.parts)
+if not PAGES:
+    pytest.skip("the site is not built: run `make book`", allow_module_level=True)
+
+
+class Page(HTMLParser):
+    """Links, anchors and figures of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.anchors, self.figures, self.images, self._figure, self._part = [], set(), [], [], None, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.anchors |= {attributes[name] for name in ("id", "name") if name in attributes}
+        self.links += [attributes[name] for name in ("href", "src") if attributes.get(name)]
+        if tag == "figure":
+            self._figure = {"id": attributes.get("id"), "number": "", "caption": "", "alt": None, "src": None}
+            self.figures.append(self._figure)
+        elif tag == "img":
+            self.images.append(attributes)
+            if self._figure is not None:
+                self._figure |= {"alt": attributes.get("alt"), "src": attributes.get("src")}
+        elif self._figure is None or tag != "span":
+            return
+        elif "caption-number" in attributes.get("class", ""):
+            self._part = "number"
+        elif "caption-text" in attributes.get("class", ""):
+            self._part = "caption"
+
+    def handle_endtag(self, tag):
+        if tag == "figure":
+            self._figure = self._part = None
+
+    def handle_data(self, data):
+        if self._figure is not None and self._part:
+            self._figure[self._part] += data
+
+
+@cache
+def read(path):
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(SITE)))
+def test_every_link_leads_somewhere(page):
+    broken = []
+    for link in read(page).links:
+        parts = urlsplit(link)
+        if parts.scheme or parts.netloc:
+            continue
+        target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+        whole = target.exists()
+        if whole and parts.fragment and target.suffix == ".html":
+            whole = unquote(parts.fragment) in read(target).anchors
+        if not whole:
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(SITE)))
+def test_every_figure_has_picture_number_caption_and_alt_text(page):
+    for figure in read(page).figures:
+        assert figure["number"].strip().startswith("Fig. "), figure
+        assert len(figure["caption"]) > 60, figure
+        assert len(figure["alt"] or "") > 40, figure
+        assert (page.parent / figure["src"]).stat().st_size > 2000, figure
+    assert all(image.get("alt") for image in read(page).images), "an image without alt text"
+
+
+def test_there_are_figures():
+    assert sum(len(read(page).figures) for page in PAGES) >= 10
+
+
+def test_formulas_need_no_network():
+    """MathJax comes from the site itself, and no page asks another host for a script or a style."""
+    for page in PAGES:
+        remote = [link for link in read(page).links if urlsplit(link).netloc and link.endswith((".js", ".css"))]
+        assert remote == [], page
+    assert (SITE / "_static" / "tex-svg-full.js").stat().st_size > 1_000_000
