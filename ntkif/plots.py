@@ -99,18 +99,19 @@ def concentration(ordered: torch.Tensor) -> Axes:
     return axes
 
 
-def digits(images: np.ndarray, titles: list[str], *, size: float = 1.15) -> Figure:
-    """Images side by side, each under its title.
+def digits(images: np.ndarray, titles: list[str], *, columns: int) -> Figure:
+    """Images in rows, each under its title.
 
     Args:
         images: (count, height, width) grey or (count, height, width, 3) colour pixels, uint8.
         titles: count texts.
-        size: width of one image in inches.
+        columns: images in a row; count is a multiple of it.
     """
-    figure, axes = plt.subplots(1, len(images), figsize=(size * len(images), size + 0.45), squeeze=False)
-    for image, title, ax in zip(images, titles, axes[0], strict=True):
+    rows = len(images) // columns
+    figure, axes = plt.subplots(rows, columns, figsize=(1.05 * columns, 1.3 * rows), squeeze=False)
+    for image, title, ax in zip(images, titles, axes.flat, strict=True):
         _show(ax, image)
-        ax.set_title(title, fontsize=8)
+        ax.set_title(title, fontsize=9, pad=3)
     return figure
 
 

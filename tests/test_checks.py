@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_problem
+from problem import make_problem
 
 from ntkif import (
     group_influence,

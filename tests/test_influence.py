@@ -1,10 +1,9 @@
 import mpmath
 import pytest
 import torch
-from conftest import make_problem
 from hypothesis import given
 from hypothesis import strategies as st
-from test_regression import close, sklearn_without
+from problem import close, make_problem, sklearn_without
 
 from ntkif import group_influence, ihvp_influence, influence_terms, loo_influence, ntk, ntk_influence, ridge_fit
 

@@ -3,9 +3,9 @@ import math
 import mpmath
 import pytest
 import torch
-from conftest import make_problem
 from hypothesis import given
 from hypothesis import strategies as st
+from problem import make_problem
 from torch.func import functional_call, grad, vmap
 
 from ntkif import ntk, ntk_monte_carlo

@@ -1,23 +1,10 @@
 import pytest
 import torch
-from conftest import make_problem
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.kernel_ridge import KernelRidge
+from problem import close, make_problem, sklearn_without
 
 from ntkif import refit_without, ridge_fit
-
-
-def sklearn_without(p, group):
-    """The independent oracle: scikit-learn's own solver on the other points."""
-    kept = [i for i in range(len(p.y_train)) if i not in set(group)]
-    oracle = KernelRidge(alpha=p.ridge, kernel="precomputed")
-    oracle.fit(p.k_train_train[kept][:, kept].numpy(), p.y_train[kept].numpy())
-    return torch.from_numpy(oracle.predict(p.k_test_train[:, kept].numpy()))
-
-
-def close(got, truth):
-    return torch.allclose(got, truth, rtol=1e-10, atol=1e-10 * float(truth.abs().max()))
 
 
 def test_fit_is_the_minimiser_of_eq_5(problem):

@@ -1,0 +1,129 @@
+"""What nbval does not check: that a notebook was run at all, holds no error, and that its figures are described."""
+
+import configparser
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def unfit(notebook):
+    """What keeps a notebook from being shown, in words; empty if nothing does."""
+    faults = []
+    for number, cell in enumerate(code_cells(notebook), start=1):
+        if "".join(cell["source"]).strip() and cell["execution_count"] != number:
+            faults.append(f"code cell {number} has execution count {cell['execution_count']}: run all cells in order")
+        for output in cell["outputs"]:
+            if output["output_type"] == "error":
+                faults.append(f"code cell {number} ended in {output['ename']}")
+            if output.get("name") == "stderr":
+                faults.append(f"code cell {number} wrote to stderr")
+    return faults
+
+
+@each_notebook
+def test_every_cell_was_run_in_order_and_without_error(path):
+    assert unfit(json.loads(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"execution_count": None}, "has execution count None"),
+        ({"execution_count": 7}, "has execution count 7"),
+        ({"outputs": [{"output_type": "error", "ename": "ValueError"}]}, "ended in ValueError"),
+        ({"outputs": [{"output_type": "stream", "name": "stderr", "text": "!"}]}, "wrote to stderr"),
+    ],
+)
+def test_a_notebook_that_was_not_run_or_failed_is_found(change, fault):
+    notebook = json.loads(NOTEBOOKS[0].read_text())
+    code_cells(notebook)[1] |= change
+    assert any(fault in found for found in unfit(notebook))
+
+
+@each_notebook
+def test_every_figure_is_named_captioned_and_described(path):
+    names = []
+    for cell in code_cells(json.loads(path.read_text())):
+        if any("image/png" in output.get("data", {}) for output in cell["outputs"]):
+            described = cell["metadata"].get("mystnb", {})
+            figure, alt = described["figure"], described["image"]["alt"]
+            names.append(figure["name"])
+            assert figure["name"].startswith("fig-")
+            assert re.search(r"Live|Recorded", figure["caption"]), "say whether live or recorded"
+            assert len(alt) > 40 and alt != figure["caption"]
+            assert "hide-input" in cell["metadata"]["tags"]
+    assert names, "a notebook without a figure"
+
+
+@each_notebook
+def test_a_notebook_is_of_a_size_to_read(path):
+    notebook = json.loads(path.read_text())
+    lines = sorted(len(cell["source"]) for cell in code_cells(notebook))
+    assert 15 <= len(notebook["cells"]) <= 40
+    assert lines[len(lines) // 2] <= 8 and lines[-1] <= 25
+    source = "".join("".join(cell["source"]) for cell in code_cells(notebook))
+    assert not re.search(r"sys\.path|nbval-|time\.time|perf_counter|/home|/work", source)
+
+
+@each_notebook
+def test_metadata_holds_nothing_that_changes_from_run_to_run(path):
+    notebook = json.loads(path.read_text())
+    assert set(notebook["metadata"]) == {"kernelspec"}
+    assert all(set(cell["metadata"]) <= {"tags", "mystnb"} for cell in notebook["cells"])
+
+
+@each_notebook
+def test_a_notebook_ends_in_a_verdict_and_is_in_the_contents(path):
+    text = path.read_text()
+    assert "claim_table(" in text and "## Verdict" in text and "## Limits" in text
+    assert re.search(r"assert .*verdict", text), "each verdict is asserted too"
+    contents = (ROOT / "_toc.yml").read_text()
+    assert f"notebooks/{path.stem}\n" in contents
+    assert f"../notebooks/{path.name}" in (ROOT / "book" / "index.md").read_text()
+
+
+def test_the_table_of_the_paper_is_complete():
+    """Every theorem, proposition, figure and table has a row of the index."""
+    rows = [line.split("|")[1] for line in (ROOT / "book/index.md").read_text().splitlines() if line.startswith("| ")]
+    named = " ".join(rows)
+    for kind, count in (("Theorem", 4), ("Proposition", 2), ("Figure", 12), ("Table", 1), ("Definition", 1)):
+        for number in range(1, count + 1):
+            assert re.search(rf"{kind} {number}\b", named), f"{kind} {number}"
+    assert "Lemmas 1–4" in named
+    equations = [range(int(a), int(b or a) + 1) for a, b in re.findall(r"Equations? (\d+)(?:–(\d+))?", named)]
+    equations += [map(int, re.findall(r"\d+", group)) for group in re.findall(r"\(([\d, ]+)\)", named)]
+    assert sorted(number for group in equations for number in group) == list(range(1, 21))
+
+
+def test_sanitiser_rules_leave_numbers_alone():
+    rules = configparser.RawConfigParser()
+    rules.read(ROOT / "notebooks" / "sanitize.cfg")
+    assert rules.sections()
+    text = "0 -1 3.14 1e-10 12345678 0x1f 80% (0.25, 10) 2026-11-23 12:30:45 <b>0.97</b> at 0xdeadbeef01"
+    for section in rules.sections():
+        assert re.sub(rules[section]["regex"], rules[section]["replace"], text) == text
+
+
+def test_sanitiser_rules_are_needed_and_work():
+    rules = configparser.RawConfigParser()
+    rules.read(ROOT / "notebooks" / "sanitize.cfg")
+    rule = rules["object addresses"]
+    assert re.sub(rule["regex"], rule["replace"], f"{object()}") == "<object object at 0xADDRESS>"
+
+
+def test_configuration_is_strict():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert config["execute"] == {"execute_notebooks": "off", "stderr_output": "warn"}
+    build = re.search(r"jupyter-book build .*", (ROOT / "Makefile").read_text())[0]
+    assert "-W -n --keep-going" in build and " | " not in build
