@@ -350,7 +350,9 @@ def test_a_folder_without_the_set_is_an_error_and_no_download(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no gzip", gzip.compress(b"\0\0\x0d\x01\0\0\0\x01abcd"), gzip.compress(b"\0")]
+    "content",
+    [b"", b"no gzip", gzip.compress(b"\0\0\x0d\x01\0\0\0\x01abcd"), gzip.compress(b"\0")],
+    ids=["empty", "no gzip", "not of bytes", "no header"],
 )
 def test_a_file_that_is_not_idx(content, tmp_path):
     (tmp_path / "file.gz").write_bytes(content)
