@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from ntkif import archives
+from ntkif.files import write_atomically
 
 __all__ = ["NAMES", "Dataset", "load"]
 
@@ -251,16 +251,8 @@ def _read_npz(file: Path) -> tuple[_Arrays, str]:
 
 
 def _write_npz(file: Path, arrays: _Arrays, source: str) -> None:
-    """Write under another name and rename, so that a file under its own name is always whole."""
-    handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            keys = ("x_train", "y_train", "x_test", "y_test")
-            np.savez_compressed(stream, **dict(zip(keys, arrays, strict=True)), source=source)
-        os.replace(temporary, file)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    named = dict(zip(("x_train", "y_train", "x_test", "y_test"), arrays, strict=True))
+    write_atomically(file, lambda stream: np.savez_compressed(stream, **named, source=source))
 
 
 def _class_index(labels: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:

@@ -12,7 +12,14 @@ from ntkif.kernel import ntk, ntk_monte_carlo
 from ntkif.metrics import agreement
 from ntkif.regression import ridge_fit
 
-__all__ = ["decomposition", "extreme_images", "homogeneity", "kernel_convergence", "misfit"]
+__all__ = [
+    "decomposition",
+    "extreme_images",
+    "homogeneity",
+    "image_likeness",
+    "kernel_convergence",
+    "misfit",
+]
 
 
 def kernel_convergence(x: torch.Tensor, widths: Sequence[int], seeds: Sequence[int]) -> pd.DataFrame:
@@ -119,6 +126,23 @@ def extreme_images(dataset: Dataset, ridge: float, count: int) -> pd.DataFrame:
         for rank, row in enumerate(score.topk(count).indices.tolist(), start=1)
     ]
     return pd.DataFrame(rows)
+
+
+def image_likeness(dataset: Dataset, ridge: float, count: int, draws: int, seed: int) -> pd.DataFrame:
+    """How alike the images of each kind of Figure 4 are: `homogeneity` of the groups of `extreme_images`.
+
+    Args:
+        dataset: training and test images.
+        ridge: penalty λ.
+        count: images of each kind.
+        draws: number of random groups behind each baseline.
+        seed: of the random groups.
+
+    Returns:
+        a row for each kind, as of `homogeneity`.
+    """
+    kinds = extreme_images(dataset, ridge, count).groupby("kind", sort=False)["row"]
+    return homogeneity(dataset, {kind: rows.tolist() for kind, rows in kinds}, draws, seed)
 
 
 def homogeneity(dataset: Dataset, groups: dict[str, Sequence[int]], draws: int, seed: int) -> pd.DataFrame:

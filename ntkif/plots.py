@@ -8,8 +8,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ntkif.data import Dataset
-
 __all__ = [
     "COLORS",
     "concentration",
@@ -115,21 +113,21 @@ def digits(images: np.ndarray, titles: list[str], *, columns: int) -> Figure:
     return figure
 
 
-def image_rows(dataset: Dataset, table: pd.DataFrame) -> Figure:
+def image_rows(images: np.ndarray, table: pd.DataFrame) -> Figure:
     """Figure 4: a row of training images for each kind, ranked from the left, with label and mean influence.
 
     Args:
-        dataset: where the pixels are.
+        images: (count, height, width) grey or (count, height, width, 3) colour pixels of the rows of the table.
         table: of `experiments.extreme_images`.
     """
-    kinds = list(dict.fromkeys(table["kind"]))
-    count = int(table["rank"].max())
-    figure, axes = plt.subplots(len(kinds), count, figsize=(0.92 * count, 1.3 * len(kinds)), squeeze=False)
-    for kind, row_of_axes in zip(kinds, axes, strict=True):
-        for point, ax in zip(table[table["kind"] == kind].itertuples(), row_of_axes, strict=True):
-            _show(ax, dataset.images_train[point.row])
-            ax.set_title(f"{point.label}: {1e4 * point.influence:+.2g}", fontsize=7, pad=2)
-        row_of_axes[0].set_ylabel(kind, color=COLORS[kind], fontsize=9)
+    kinds, columns = list(dict.fromkeys(table["kind"])), int(table["rank"].max())
+    figure, axes = plt.subplots(len(kinds), columns, figsize=(0.72 * columns, len(kinds)), squeeze=False)
+    for image, point in zip(images, table.itertuples(), strict=True):
+        ax = axes[kinds.index(point.kind), point.rank - 1]
+        _show(ax, image)
+        ax.set_title(f"{point.label}: {1e4 * point.influence:+.2g}", fontsize=7, pad=2)
+    for kind, ax in zip(kinds, axes[:, 0], strict=True):
+        ax.set_ylabel(kind, color=COLORS[kind], fontsize=8)
     return figure
 
 

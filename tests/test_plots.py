@@ -33,7 +33,7 @@ def test_width_rate():
 
 def test_images_are_those_of_the_table():
     table = extreme_images(DATA, 1.0, count=3)
-    figure = plots.image_rows(DATA, table)
+    figure = plots.image_rows(DATA.images_train[table["row"]], table)
     assert len(figure.axes) == len(table) == 12
     for ax, row in zip(figure.axes, table.itertuples(), strict=True):
         assert (ax.images[0].get_array() == DATA.images_train[row.row]).all()
