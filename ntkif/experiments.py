@@ -1,4 +1,4 @@
-"""One function per figure or claim: settings in, a tidy table out. Nothing here draws."""
+"""Settings in, a tidy table out: one function per figure or claim, with what they share. Nothing here draws."""
 
 from collections.abc import Sequence
 
@@ -25,8 +25,8 @@ __all__ = [
 def kernel_convergence(x: torch.Tensor, widths: Sequence[int], seeds: Sequence[int]) -> pd.DataFrame:
     """How fast the kernel of a random network nears Eq. 4 as its width grows.
 
-    A neuron adds x.z times a coin that falls open with probability p = K(x, z) / x.z, so the root mean square
-    error over pairs and networks must be sqrt(mean (x.z)^2 p (1 - p) / width): exact, with nothing fitted.
+    A neuron adds x.z times a coin that falls open with probability p = K(x, z) / x.z, so the squared error has the
+    expected value (x.z)^2 p (1 - p) / width: nothing is fitted.
 
     Args:
         x: (n, d) points, rows of norm one.
@@ -34,7 +34,8 @@ def kernel_convergence(x: torch.Tensor, widths: Sequence[int], seeds: Sequence[i
         seeds: one random network each.
 
     Returns:
-        a row for each width and seed: width, seed, error (root mean square over all pairs), expected.
+        a row for each width and seed: width, seed, error (root mean square over all pairs), and expected, the root
+        of the expected squared error, averaged over the same pairs.
     """
     kernel, cosine = ntk(x), x @ x.T
     variance = float((kernel * (cosine - kernel)).mean())
@@ -64,11 +65,14 @@ def decomposition(dataset: Dataset, ridges: Sequence[float], top: int = 40) -> p
         top: how many training points with the largest |influence| on each test point count as influential.
 
     Returns:
-        a row for each ridge: ridge; test_error, the share of test images classified wrongly; largest_coefficient,
-        max |α|; of the ratio term II / |term I| over all pairs its median_ratio and the shares above_tenth and
-        above_one; above_tenth_top, that share among the `top` points alone; the agreement of term I with the exact
-        influence (pearson, spearman, slope, relative_error); and sign_flips, the share of pairs in which term I has
-        the wrong sign.
+        a row for each ridge:
+        ridge; test_error, the share of test images classified wrongly; largest_coefficient, max |α|;
+        of the ratio term II / |term I| over all pairs, median_ratio and the shares above_tenth and above_one;
+        sign_flips, the share of pairs in which term I has the wrong sign;
+        above_tenth_top, the share above a tenth among the `top` points alone, and the same for the quarter of test
+        images with the smallest residual (top_best_quarter) and for the others (top_others);
+        the agreement of term I with the exact influence over all pairs (pearson, spearman, slope, relative_error);
+        and rank_low: Spearman's rho over training images, for each test image, of which 5 % have a lower one.
     """
     k_train_train, k_test_train = ntk(dataset.x_train), ntk(dataset.x_test, dataset.x_train)
     rows = []
@@ -76,18 +80,24 @@ def decomposition(dataset: Dataset, ridges: Sequence[float], top: int = 40) -> p
         fit = ridge_fit(k_train_train, dataset.y_train, ridge)
         term_one, term_two = influence_terms(fit, k_test_train, dataset.y_test)
         exact, ratio = term_one + term_two, term_two / term_one.abs()
-        influential = exact.abs().topk(top, dim=1).indices
+        prediction = fit.predict(k_test_train)
+        test_residual = (prediction - dataset.y_test).norm(dim=1)
+        best = test_residual <= test_residual.quantile(0.25)
+        above_top = ratio.gather(1, exact.abs().topk(top, dim=1).indices) > 0.1
         rows.append(
             {
                 "ridge": ridge,
-                "test_error": _share(misfit(fit.predict(k_test_train), dataset.y_test)),
+                "test_error": _share(misfit(prediction, dataset.y_test)),
                 "largest_coefficient": float(fit.coefficients(k_test_train).abs().max()),
                 "median_ratio": float(ratio.median()),
                 "above_tenth": _share(ratio > 0.1),
                 "above_one": _share(ratio > 1),
-                "above_tenth_top": _share(ratio.gather(1, influential) > 0.1),
-                **agreement(term_one, exact),
                 "sign_flips": _share(term_one.sign() != exact.sign()),
+                "above_tenth_top": _share(above_top),
+                "top_best_quarter": _share(above_top[best]),
+                "top_others": _share(above_top[~best]),
+                **agreement(term_one, exact),
+                "rank_low": float(_row_spearman(term_one, exact).quantile(0.05)),
             }
         )
     return pd.DataFrame(rows)
@@ -182,6 +192,13 @@ def homogeneity(dataset: Dataset, groups: dict[str, Sequence[int]], draws: int, 
 
 def _share(condition: torch.Tensor) -> float:
     return float(condition.double().mean())
+
+
+def _row_spearman(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Spearman's rho of each row of `a` with that of `b`, for values without ties."""
+    ranks = [values.argsort(1).argsort(1).double() for values in (a, b)]
+    a, b = (torch.nn.functional.normalize(rank - rank.mean(1, keepdim=True)) for rank in ranks)
+    return (a * b).sum(1)
 
 
 def _mean_cosine(cosine: torch.Tensor, members: np.ndarray) -> float:

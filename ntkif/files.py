@@ -21,6 +21,9 @@ def write_atomically(file: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             write(stream)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # a temporary file is private, a finished one is as any other
         os.replace(temporary, file)
     except BaseException:
         os.unlink(temporary)

@@ -1,7 +1,7 @@
-"""Influence matrices: what removing each training point does to each test loss (Eq. 7, 8, 13-15).
+"""Influence matrices: what removing training points does to each test loss (Eq. 8, 13-15), exactly or estimated.
 
-Every function returns a (k, n) matrix whose entry [t, i] is the half squared error at test point t, summed over
-outputs, without training point i minus the same with it: positive means that the training point is helpful.
+An entry [t, i] is the half squared error at test point t, summed over outputs, without training point (or set) i
+minus the same with it: positive means helpful.
 """
 
 from collections.abc import Sequence

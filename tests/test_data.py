@@ -121,7 +121,7 @@ def test_samples(name, n, k, c):
     assert sample.y_train.shape == (n, c) and sample.y_test.shape == (k, c)
     assert torch.allclose(sample.x_train.norm(dim=1), torch.ones(n, dtype=torch.float64))
     assert len({image.tobytes() for image in (*sample.images_train, *sample.images_test)}) == n + k
-    assert str(sample).startswith(f"{name}: {n} training and {k} test images, d=784; exact MNIST pixels")
+    assert str(sample).startswith(f"{name}: {n} training and {k} test images; exact MNIST pixels")
 
 
 def test_binary_targets_are_plus_one_for_the_first_class_named_in_the_paper():
