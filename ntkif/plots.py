@@ -1,4 +1,4 @@
-"""Figures of the book: each draws a table that an experiment returned, or pixels, and computes nothing."""
+"""Figures of the book: each draws a table that an experiment returned, or pixels, with no more than a summary of it."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,14 +24,15 @@ __all__ = [
 
 # One colour for each thing, on every page; distinguishable without red-green vision (Okabe and Ito's palette).
 COLORS = {
-    "exact": "#0072B2",
-    "term I": "#E69F00",
-    "term II": "#CC79A7",
+    "measured": "#0072B2",
     "theory": "#555555",
+    "all pairs": "#CC79A7",
+    "influential": "#56B4E9",
     "helpful": "#009E73",
     "harmful": "#D55E00",
-    "uninfluential": "#999999",
-    "influential": "#0072B2",
+    "uninfluential": "#F0E442",
+    "same class": "#0072B2",
+    "other class": "#E69F00",
 }
 
 
@@ -58,8 +59,8 @@ def width_rate(table: pd.DataFrame, ylabel: str) -> Axes:
     _, axes = plt.subplots()
     rows = table.assign(square=table["error"] ** 2).groupby("width").mean()
     axes.loglog(rows.index, rows["expected"], color=COLORS["theory"], ls="--", label="expected, ∝ width$^{-1/2}$")
-    axes.loglog(table["width"], table["error"], ".", color=COLORS["exact"], alpha=0.3, label="one network")
-    axes.loglog(rows.index, rows["square"] ** 0.5, "o", color=COLORS["exact"], label="root mean square")
+    axes.loglog(table["width"], table["error"], ".", color=COLORS["measured"], alpha=0.3, label="one network")
+    axes.loglog(rows.index, rows["square"] ** 0.5, "o", color=COLORS["measured"], label="root mean square")
     axes.set(xlabel="width $m$", ylabel=ylabel)
     axes.legend(frameon=False)
     return axes
@@ -74,7 +75,7 @@ def kernel_values(same: torch.Tensor, other: torch.Tensor, labels: tuple[str, st
         labels: their names.
     """
     _, axes = plt.subplots()
-    for values, label, color in zip((same, other), labels, (COLORS["exact"], COLORS["harmful"]), strict=True):
+    for values, label, color in zip((same, other), labels, (COLORS["same class"], COLORS["other class"]), strict=True):
         axes.hist(values.numpy(), bins=80, range=(0, 0.5), density=True, alpha=0.55, color=color, label=label)
     axes.set(xlabel="kernel $K(x, x')$", ylabel="density of pairs", xlim=(0, 0.5))
     axes.legend(frameon=False)
@@ -91,30 +92,36 @@ def concentration(ordered: torch.Tensor) -> Axes:
     share = np.cumsum(ordered.numpy(), axis=1)
     low, middle, high = np.quantile(share / share[:, -1:], [0.1, 0.5, 0.9], axis=0)
     count = np.arange(1, ordered.shape[1] + 1)
-    axes.fill_between(count, low, high, color=COLORS["exact"], alpha=0.2, lw=0)
-    axes.semilogx(count, middle, color=COLORS["exact"])
-    axes.set(xlabel="most influential training images", ylabel="share of total |influence|", ylim=(0, 1))
+    axes.fill_between(count, low, high, color=COLORS["measured"], alpha=0.2, lw=0)
+    axes.semilogx(count, middle, color=COLORS["measured"])
+    axes.set(xlabel="number of most influential training images", ylabel="share of total |influence|", ylim=(0, 1))
     return axes
 
 
-def digits(images: np.ndarray, titles: list[str], *, columns: int) -> Figure:
+def digits(images: np.ndarray, titles: list[str], row_labels: list[str]) -> Figure:
     """Images in rows, each under its title.
 
     Args:
         images: (count, height, width) grey or (count, height, width, 3) colour pixels, uint8.
         titles: count texts.
-        columns: images in a row; count is a multiple of it.
+        row_labels: a text at the left of each row; count is a multiple of their number.
     """
-    rows = len(images) // columns
-    figure, axes = plt.subplots(rows, columns, figsize=(1.05 * columns, 1.3 * rows), squeeze=False)
+    columns = len(images) // len(row_labels)
+    size = (1.05 * columns, 1.3 * len(row_labels))
+    figure, axes = plt.subplots(len(row_labels), columns, figsize=size, squeeze=False)
     for image, title, ax in zip(images, titles, axes.flat, strict=True):
         _show(ax, image)
         ax.set_title(title, fontsize=9, pad=3)
+    for label, ax in zip(row_labels, axes[:, 0], strict=True):
+        ax.set_ylabel(label, fontsize=9)
     return figure
 
 
 def image_rows(images: np.ndarray, table: pd.DataFrame) -> Figure:
-    """Figure 4: a row of training images for each kind, ranked from the left, with label and mean influence.
+    """Figure 4: a row of training images for each kind, ranked from the left.
+
+    Titles give the label and, times 10 000, what the row is ranked by: the mean influence of helpful and harmful
+    images, the mean |influence| of the others.
 
     Args:
         images: (count, height, width) grey or (count, height, width, 3) colour pixels of the rows of the table.
@@ -125,9 +132,11 @@ def image_rows(images: np.ndarray, table: pd.DataFrame) -> Figure:
     for image, point in zip(images, table.itertuples(), strict=True):
         ax = axes[kinds.index(point.kind), point.rank - 1]
         _show(ax, image)
-        ax.set_title(f"{point.label}: {1e4 * point.influence:+.2g}", fontsize=7, pad=2)
+        signed = point.kind in ("helpful", "harmful")
+        ranked_by = f"{1e4 * point.influence:+.2g}" if signed else f"{1e4 * point.size:.2g}"
+        ax.set_title(f"{point.label}: {ranked_by}", fontsize=7, pad=2)
     for kind, ax in zip(kinds, axes[:, 0], strict=True):
-        ax.set_ylabel(kind, color=COLORS[kind], fontsize=8)
+        ax.set_ylabel(kind, fontsize=8)
     return figure
 
 
@@ -138,15 +147,15 @@ def ratio_by_ridge(table: pd.DataFrame) -> Axes:
         table: of `experiments.decomposition`, with a column dataset.
     """
     _, axes = plt.subplots()
-    for (dataset, rows), marker in zip(table.groupby("dataset", sort=False), "os", strict=False):
+    for (dataset, rows), marker in zip(table.groupby("dataset", sort=False), "osD^", strict=False):
         axes.semilogx(
-            rows["ridge"], rows["above_tenth"], marker + "-", color=COLORS["term II"], label=f"{dataset}: all"
+            rows["ridge"], rows["above_tenth"], marker + "-", color=COLORS["all pairs"], label=f"{dataset}: all"
         )
         axes.semilogx(
             rows["ridge"],
             rows["above_tenth_top"],
             marker + "--",
-            color=COLORS["exact"],
+            color=COLORS["influential"],
             label=f"{dataset}: influential",
         )
     axes.set_xscale("log", base=2)
@@ -163,8 +172,8 @@ def ratio_by_residual(residual: torch.Tensor, ratio: torch.Tensor) -> Axes:
         ratio: (k,) ratios.
     """
     _, axes = plt.subplots()
-    axes.loglog(residual, ratio, ".", color=COLORS["term II"])
-    axes.set(xlabel="test residual |f(x) - y|", ylabel="term II / |term I|")
+    axes.loglog(residual, ratio, ".", color=COLORS["all pairs"])
+    axes.set(xlabel="test residual |f(x) - y|", ylabel="Σ term II / Σ |term I|")
     return axes
 
 
@@ -172,13 +181,15 @@ def likeness(tables: dict[str, pd.DataFrame]) -> Figure:
     """Figure 4 measured: similarity of each kind of images against random groups of the same classes.
 
     Args:
-        tables: name of a panel -> table of `experiments.homogeneity`, by group.
+        tables: name of a panel -> table of `experiments.homogeneity`, by group; an even number of them.
     """
-    figure, axes = plt.subplots(1, len(tables), figsize=(7.4, 2.8), sharex=True, squeeze=False)
-    for (title, table), ax in zip(tables.items(), axes[0], strict=True):
+    rows = len(tables) // 2
+    figure, axes = plt.subplots(rows, 2, figsize=(7.4, 2.4 * rows), squeeze=False)
+    for (title, table), ax in zip(tables.items(), axes.flat, strict=True):
         place = np.arange(len(table))[::-1]
         ax.hlines(place, table["low"], table["high"], color=COLORS["theory"], lw=6, alpha=0.35)
-        ax.scatter(table["similarity"], place, color=[COLORS[kind] for kind in table.index], zorder=3)
+        colors = [COLORS[kind] for kind in table.index]
+        ax.scatter(table["similarity"], place, color=colors, edgecolor="black", zorder=3)
         ax.set(yticks=place, yticklabels=table.index, xlabel="mean cosine", title=title, ylim=(-0.6, len(table) - 0.4))
     return figure
 

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from ntkif import loo_influence, ntk, ridge_fit
 from ntkif.claims import VERDICTS, Claim, claim_table
@@ -44,6 +45,12 @@ def test_decomposition_against_the_definitions(dataset):
     top = [exact[t].abs().argsort(descending=True)[:5] for t in range(30)]
     among = torch.stack([(two > one.abs() / 10)[t, rows] for t, rows in enumerate(top)])
     assert row["above_tenth_top"] == pytest.approx(float(among.double().mean()))
+    misses = (fit.predict(k_test) - dataset.y_test).norm(dim=1).numpy()
+    quarter = misses <= np.quantile(misses, 0.25)
+    assert row["top_best_quarter"] == pytest.approx(float(among[quarter].double().mean()))
+    assert row["top_others"] == pytest.approx(float(among[~quarter].double().mean()))
+    rho = [spearmanr(one[t], exact[t]).statistic for t in range(30)]
+    assert row["rank_low"] == pytest.approx(np.quantile(rho, 0.05))
 
 
 def test_extreme_images():

@@ -42,7 +42,7 @@ def test_images_are_those_of_the_table():
 
 def test_digits_in_colour_and_grey():
     for shape in ((4, 8, 8), (4, 8, 8, 3)):
-        figure = plots.digits(np.zeros(shape, dtype=np.uint8), list("abcd"), columns=2)
+        figure = plots.digits(np.zeros(shape, dtype=np.uint8), list("abcd"), ["top", "bottom"])
         assert [ax.get_title() for ax in figure.axes] == list("abcd")
 
 
