@@ -1,4 +1,4 @@
-"""The kernels of nbval inherit these: repeatable sums, no progress bars in outputs."""
+"""The kernels of nbval inherit these: repeatable sums, no progress bars."""
 
 import os
 
