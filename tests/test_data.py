@@ -223,6 +223,17 @@ def test_official_cifar_two_classes(server, monkeypatch, cache):
     assert (data.load("cifar").images_train == loaded.images_train).all()
 
 
+def test_the_first_images_of_each_batch(server, monkeypatch):
+    batches = [random_images(6, (32, 32, 3), seed) for seed in range(6)]
+    serve_cifar(server, monkeypatch, batches)
+    recipe = replace(data._RECIPES["mini-cifar"], n_train=20, n_test=5, per_batch=4)
+    expected = np.concatenate([x[:4] for x, _ in batches[:5]]), np.concatenate([y[:4] for _, y in batches[:5]])
+    test = batches[5][0][:5], batches[5][1][:5]
+    monkeypatch.setitem(data._RECIPES, "mini-cifar", replace(recipe, digest=data._digest((*expected, *test))))
+    loaded = data.load("mini-cifar")
+    assert (loaded.images_train == expected[0]).all() and (loaded.labels_train == expected[1]).all()
+
+
 def test_the_first_images_in_file_order_of_the_classes(server, tiny_mnist):
     x_train, y_train, x_test, y_test = tiny_mnist
     loaded = data.load("mnist")

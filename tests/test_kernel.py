@@ -51,6 +51,14 @@ def test_blocks_of_any_size_give_the_same_matrix(n, k, block_size):
     assert torch.allclose(ntk(p.x_test, p.x_train, block_size=block_size), p.k_test_train, rtol=0, atol=1e-14)
 
 
+def test_monte_carlo_is_the_kernel_of_its_network():
+    p = make_problem()
+    sampled = ntk_monte_carlo(p.x_test, p.x_train, width=30, generator=torch.Generator().manual_seed(0))
+    weights = torch.randn(30, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    gates = [(x @ weights.T >= 0).double() for x in (p.x_test, p.x_train)]
+    assert torch.allclose(sampled, (p.x_test @ p.x_train.T) * (gates[0] @ gates[1].T) / 30, atol=1e-15)
+
+
 def test_monte_carlo_is_repeated_by_its_seed():
     p = make_problem()
     draws = [ntk_monte_carlo(p.x_train, width=30, generator=torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
