@@ -133,24 +133,20 @@ def load(name: str, *, dtype: torch.dtype = torch.float64, device: torch.device 
     recipe = _RECIPES[name]
     (x_train, y_train, x_test, y_test), source = _arrays(name, recipe)
     labels_train, labels_test = (_class_index(labels, recipe.classes) for labels in (y_train, y_test))
+    n_classes = len(recipe.classes)
     return Dataset(
-        name,
-        *(
-            tensor.to(device, dtype)
-            for tensor in (
-                _unit_rows(x_train),
-                _targets(labels_train, len(recipe.classes)),
-                _unit_rows(x_test),
-                _targets(labels_test, len(recipe.classes)),
-            )
-        ),
-        x_train,
-        x_test,
-        labels_train,
-        labels_test,
-        tuple(_CIFAR_CLASSES[label] if recipe.source == "cifar10" else str(label) for label in recipe.classes),
-        source,
-        _digest((x_train, y_train, x_test, y_test)),
+        name=name,
+        x_train=_unit_rows(x_train).to(device, dtype),
+        y_train=_targets(labels_train, n_classes).to(device, dtype),
+        x_test=_unit_rows(x_test).to(device, dtype),
+        y_test=_targets(labels_test, n_classes).to(device, dtype),
+        images_train=x_train,
+        images_test=x_test,
+        labels_train=labels_train,
+        labels_test=labels_test,
+        classes=tuple(_CIFAR_CLASSES[i] if recipe.source == "cifar10" else str(i) for i in recipe.classes),
+        source=source,
+        digest=_digest((x_train, y_train, x_test, y_test)),
     )
 
 

@@ -157,15 +157,22 @@ def _inverse(k_train_train: torch.Tensor, ridge: float) -> torch.Tensor | None:
     """(K + λI)^-1, or None where the factorisation meets a pivot that is not positive."""
     matrix = k_train_train.clone()
     matrix.diagonal().add_(ridge)
-    if matrix.device.type != "cpu":
-        factor, info = torch.linalg.cholesky_ex(matrix)
-        return None if info else torch.cholesky_inverse(factor)
-    # SciPy's LAPACK works in place, where torch takes three more (n, n) matrices, and was up to twice as fast.
-    # A symmetric matrix is its own transpose, and the transposed view has the column order that LAPACK wants.
+    return _lapack_inverse_(matrix) if matrix.device.type == "cpu" else _torch_inverse(matrix)
+
+
+def _torch_inverse(matrix: torch.Tensor) -> torch.Tensor | None:
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    return None if info else torch.cholesky_inverse(factor)
+
+
+def _lapack_inverse_(matrix: torch.Tensor) -> torch.Tensor | None:
+    """In place, where torch takes three more (n, n) matrices; SciPy's LAPACK was also up to twice as fast."""
     from scipy.linalg import get_lapack_funcs
 
-    potrf, potri = get_lapack_funcs(("potrf", "potri"), (matrix.numpy(),))
-    factor, info = potrf(matrix.numpy().T, lower=1, clean=0, overwrite_a=1)
+    # A symmetric matrix is its own transpose, and the transposed view has the column order that LAPACK wants.
+    columns = matrix.numpy().T
+    potrf, potri = get_lapack_funcs(("potrf", "potri"), (columns,))
+    factor, info = potrf(columns, lower=1, clean=0, overwrite_a=1)
     if info:
         return None
     inverse, _ = potri(factor, lower=1, overwrite_c=1)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from problem import close, make_problem, sklearn_without
 
-from ntkif import refit_without, ridge_fit
+from ntkif import refit_without, regression, ridge_fit
 
 
 def test_fit_is_the_minimiser_of_eq_5(problem):
@@ -92,3 +92,16 @@ def test_larger_than_one_block():
     p = make_problem(n=1100, k=3, d=50)
     expected = torch.linalg.inv(p.k_train_train + p.ridge * torch.eye(1100, dtype=torch.float64))
     assert torch.allclose(p.fit.inverse, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_both_ways_to_the_inverse_agree(dtype):
+    """The one in place, for the CPU, and the one of torch, for other devices."""
+    k = make_problem().k_train_train.to(dtype) + 0.5 * torch.eye(40, dtype=dtype)
+    address = (copy := k.clone()).data_ptr()
+    in_place = regression._lapack_inverse_(copy)
+    assert in_place.data_ptr() == address and in_place.dtype == dtype
+    assert torch.allclose(in_place, regression._torch_inverse(k), rtol=0, atol=100 * torch.finfo(dtype).eps)
+    not_definite = k - 10 * torch.eye(40, dtype=dtype)
+    assert regression._torch_inverse(not_definite) is None
+    assert regression._lapack_inverse_(not_definite) is None
