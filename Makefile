@@ -45,7 +45,7 @@ lint: $(INSTALLED)  ## ruff, notebooks included
 	$(BIN)/ruff format --check .
 
 lab: $(INSTALLED)  ## JupyterLab on this environment
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks $(LABFLAGS)
 
 bench: $(INSTALLED)  ## speed and memory at the paper's size, as ratios inside one run
 	$(BIN)/python benchmarks/influence.py
