@@ -221,7 +221,9 @@ def _device_name(device: torch.device) -> str:
 
 
 def _commit() -> str:
-    answer = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--dirty"], cwd=FOLDER.parent, capture_output=True, text=True
+    """The commit of the package, marked where its code has changes that are not committed."""
+    commit, changes = (
+        subprocess.run(["git", *words], cwd=FOLDER.parent, capture_output=True, text=True).stdout.strip()
+        for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", "ntkif"))
     )
-    return answer.stdout.strip() or "unknown"
+    return (commit or "unknown") + ("-dirty" if changes else "")
