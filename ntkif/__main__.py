@@ -5,7 +5,7 @@ import argparse
 import torch
 
 from ntkif.data import NAMES, load
-from ntkif.records import EXPERIMENTS, record
+from ntkif.records import EXPERIMENTS, record, settings_of
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -18,7 +18,12 @@ def main(arguments: list[str] | None = None) -> None:
     one.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     chosen = parser.parse_args(arguments)
     try:
-        print(record(chosen.experiment, load(chosen.dataset, device=torch.device(chosen.device))))
+        settings_of(chosen.experiment, chosen.dataset)
+        torch.empty(0, device=chosen.device)
+    except (ValueError, RuntimeError, AssertionError) as failure:
+        parser.error(str(failure))
+    try:
+        print(record(chosen.experiment, load(chosen.dataset, device=chosen.device)))
     except (OSError, ValueError, MemoryError) as failure:
         parser.exit(1, f"{failure}\n")
 

@@ -4,6 +4,7 @@ import gzip
 import os
 import pickle
 import tarfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,31 +70,32 @@ def fetch(archive: Archive, folder: Path) -> Path:
         path of the file.
 
     Raises:
-        OSError: no mirror answered, or the download broke; what was tried, why it failed and what to do.
-        ValueError: a mirror served a file with another checksum; nothing of it is kept.
+        OSError: no mirror gave the file: unreachable, broken off, or with another checksum, of which nothing is kept.
+            Says what was tried, why it failed and what to do.
     """
     import pooch
+    from filelock import FileLock
     from requests import RequestException
+    from urllib3.exceptions import HTTPError
 
-    folder.mkdir(parents=True, exist_ok=True)
-    downloader = _resume_from(folder / (archive.file + ".part"))
-    failures = []
-    for mirror in archive.mirrors:
-        try:
-            known_hash = "sha256:" + archive.sha256
-            return Path(pooch.retrieve(mirror + archive.file, known_hash, archive.file, folder, downloader=downloader))
-        except RequestException as failure:
-            failures.append(f"{mirror}: {failure}")
-        except ValueError as failure:
-            raise ValueError(
-                f"{mirror}{archive.file} does not have the expected checksum, so it was thrown away ({failure}). "
-                f"Try again; if it stays so, fetch the file by hand and put it into {folder}."
-            ) from failure
-    raise OSError(
-        f"Could not download {archive.file}. Tried:\n  " + "\n  ".join(failures) + f"\n"
+    advice = (
         f"Check the network and call again (a part that arrived is kept and the download goes on from there), "
         f"put the file into {folder} yourself, or set NTKIF_DATA to a folder that holds the prepared sets."
     )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise OSError(f"Cannot keep {archive.file} in {folder}: {failure}. {advice}") from failure
+    downloader = _resume_from(folder / (archive.file + ".part"))
+    failures = []
+    with FileLock(folder / ".lock"):  # another process may be fetching the same file
+        for mirror in archive.mirrors:
+            try:
+                url, known = mirror + archive.file, "sha256:" + archive.sha256
+                return Path(pooch.retrieve(url, known, archive.file, folder, downloader=downloader))
+            except (RequestException, HTTPError, ValueError) as failure:
+                failures.append(f"{mirror}: {failure}")
+    raise OSError(f"Could not download {archive.file}. Tried:\n  " + "\n  ".join(failures) + f"\n{advice}")
 
 
 def read_mnist(files: list[Path]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -110,7 +112,7 @@ def read_idx(file: Path) -> np.ndarray:
     """
     try:
         raw = gzip.decompress(Path(file).read_bytes())
-    except (OSError, EOFError) as failure:
+    except (OSError, EOFError, zlib.error) as failure:
         raise ValueError(f"{file}: expected a whole gzip file, got a broken one ({failure}); {_AGAIN}") from failure
     if len(raw) < 4 or raw[:3] != b"\0\0\x08" or len(raw) < 4 + 4 * raw[3]:
         raise ValueError(f"{file}: expected an IDX file of bytes, but it begins with {raw[:4]!r}; {_AGAIN}")
@@ -133,7 +135,7 @@ def read_cifar10(file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
         with tarfile.open(file) as tar:
             train = [_cifar_batch(tar, f"data_batch_{i}") for i in range(1, 6)]
             test = _cifar_batch(tar, "test_batch")
-    except (tarfile.TarError, OSError, EOFError, KeyError, pickle.UnpicklingError) as failure:
+    except Exception as failure:  # a damaged pickle can raise anything
         raise ValueError(f"{file}: expected the whole CIFAR-10 archive for Python ({failure}); {_AGAIN}") from failure
     images, labels = (np.concatenate(parts) for parts in zip(*train, strict=True))
     return images, labels, *test
@@ -161,10 +163,12 @@ def _resume_from(part: Path) -> Callable:
             if response.status_code != 416:
                 response.raise_for_status()
                 have = have if response.status_code == 206 else 0
-                total = have + int(response.headers.get("Content-Length", 0)) or None
+                length = response.headers.get("Content-Length", "")
+                total = have + int(length) if length.isdigit() else None
                 bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=part.stem)
                 with part.open("ab" if have else "wb") as file, bar:
-                    for chunk in response.iter_content(1 << 14):
+                    # The bytes as sent: some servers call a .gz file an encoding, and requests would unpack it.
+                    for chunk in response.raw.stream(1 << 14, decode_content=False):
                         file.write(chunk)
                         bar.update(len(chunk))
         os.replace(part, output_file)

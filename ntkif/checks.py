@@ -10,16 +10,30 @@ import torch
 __all__ = ["available_bytes", "check_fits", "check_matrix", "check_ridge", "check_symmetric", "check_unit_rows"]
 
 
-def check_matrix(name: str, matrix: torch.Tensor, rows: int | None = None, columns: int | None = None) -> None:
-    """Require a finite floating-point matrix, with the given number of rows and columns where they are known.
+def check_matrix(
+    name: str,
+    matrix: torch.Tensor,
+    rows: int | None = None,
+    columns: int | None = None,
+    like: torch.Tensor | None = None,
+) -> None:
+    """Require a finite matrix of float32 or float64, of the given size, and with dtype and device of `like`.
 
     Raises:
-        TypeError: not a floating-point torch tensor.
+        TypeError: not a torch tensor of float32 or float64, or of another dtype or device than `like`.
         ValueError: not two-dimensional, empty, of another shape, or with NaN or infinite entries.
     """
-    if not isinstance(matrix, torch.Tensor) or not matrix.is_floating_point():
-        came = matrix.dtype if isinstance(matrix, torch.Tensor) else type(matrix).__name__
-        raise TypeError(f"{name}: expected a floating-point torch tensor, got {came}; convert it with torch.as_tensor.")
+    came = matrix.dtype if isinstance(matrix, torch.Tensor) else type(matrix).__name__
+    if came not in (torch.float32, torch.float64):
+        raise TypeError(
+            f"{name}: expected a torch tensor of float32 or float64, got {came}; "
+            f"convert it with torch.as_tensor({name}, dtype=torch.float64)."
+        )
+    if like is not None and (matrix.dtype, matrix.device) != (like.dtype, like.device):
+        raise TypeError(
+            f"{name}: expected {like.dtype} on {like.device} as the other matrices, "
+            f"got {matrix.dtype} on {matrix.device}; convert it with {name}.to(...)."
+        )
     wanted = tuple("any" if size is None else size for size in (rows, columns))
     fits = matrix.ndim == 2 and all(
         size in (None, got) for size, got in zip((rows, columns), matrix.shape, strict=True)

@@ -238,6 +238,9 @@ def _read_npz(file: Path) -> tuple[_Arrays, str]:
     try:
         with np.load(file, allow_pickle=False) as saved:
             arrays = tuple(saved[key] for key in ("x_train", "y_train", "x_test", "y_test"))
+            for array, dimensions in zip(arrays, ((3, 4), (1,), (3, 4), (1,)), strict=True):
+                if array.dtype != np.uint8 or array.ndim not in dimensions:
+                    raise ValueError(f"an array of {array.dtype} and shape {array.shape}")
             return arrays, str(saved["source"])
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError) as failure:
         raise ValueError(

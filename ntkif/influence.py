@@ -16,6 +16,7 @@ from ntkif.regression import RidgeFit, ridge_fit
 __all__ = ["group_influence", "ihvp_influence", "influence_terms", "loo_influence", "ntk_influence"]
 
 
+@torch.no_grad()
 def loo_influence(
     fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor, *, block_size: int = 256
 ) -> torch.Tensor:
@@ -41,9 +42,11 @@ def loo_influence(
     for rows in row_blocks(len(y_test), block_size):
         one, two = influence_terms(fit, k_test_train[rows], y_test[rows])
         torch.add(one, two, out=out[rows])
+        del one, two  # before the next block makes its own
     return out
 
 
+@torch.no_grad()
 def influence_terms(
     fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,13 +66,15 @@ def influence_terms(
     Raises:
         TypeError, ValueError: wrong shapes or NaN.
     """
-    check_matrix("y_test", y_test, rows=len(k_test_train), columns=fit.dual.shape[1])
+    check_matrix("y_test", y_test, rows=len(k_test_train), columns=fit.dual.shape[1], like=fit.dual)
+    check_fits("the two terms", 2, *k_test_train.shape, like=fit.dual, advice="pass fewer test points at once.")
     coefficients = fit.coefficients(k_test_train)
     residual, loo_residual = fit.predict(k_test_train) - y_test, fit.loo_residual
     term_one = (residual @ loo_residual.T).mul_(coefficients)
     return term_one, coefficients.square_().mul_(loo_residual.square().sum(1) / 2)
 
 
+@torch.no_grad()
 def ihvp_influence(
     fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor, *, block_size: int = 256
 ) -> torch.Tensor:
@@ -101,6 +106,7 @@ def ihvp_influence(
     return out
 
 
+@torch.no_grad()
 def group_influence(
     fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor, groups: Sequence[torch.Tensor]
 ) -> torch.Tensor:
@@ -112,8 +118,8 @@ def group_influence(
         fit: kernel ridge fit of the n training points.
         k_test_train: (k, n) kernel between test and training points.
         y_test: (k, c) targets of the test points.
-        groups: g sets, each a list of distinct training rows; they may overlap. Working memory for a set of
-            s points is s * (n + k + 2 s) numbers.
+        groups: g sets, each a list of distinct training rows; they may overlap. Working memory beside the result,
+            for the largest set of s points, is s * (n + k + 3 s) + 8 * k * c numbers.
 
     Returns:
         (k, g) change of loss; positive means that the set as a whole is helpful.
@@ -123,12 +129,18 @@ def group_influence(
     """
     if len(groups) == 0:
         raise ValueError("groups: expected at least one set of training rows, got none.")
-    check_matrix("y_test", y_test, rows=len(k_test_train), columns=fit.dual.shape[1])
-    residual = fit.predict(k_test_train) - y_test
-    shifts = [fit.predict_without(k_test_train, group) - y_test - residual for group in groups]
-    return torch.stack([(shift * (residual + shift / 2)).sum(1) for shift in shifts], dim=1)
+    check_matrix("y_test", y_test, rows=len(k_test_train), columns=fit.dual.shape[1], like=fit.dual)
+    size = (len(y_test), len(groups))
+    check_fits("the influence of groups", *size, like=fit.dual, advice="pass fewer groups at once.")
+    prediction = fit.predict(k_test_train)
+    out = prediction.new_empty(size)
+    for column, group in enumerate(groups):
+        shift = fit.predict_without(k_test_train, group) - prediction
+        out[:, column] = (shift * (prediction - y_test + shift / 2)).sum(1)
+    return out
 
 
+@torch.no_grad()
 def ntk_influence(
     x_train: torch.Tensor,
     y_train: torch.Tensor,
@@ -167,7 +179,7 @@ def ntk_influence(
 
 
 def _empty_like_pairs(fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
-    check_matrix("k_test_train", k_test_train, columns=len(fit.dual))
-    check_matrix("y_test", y_test, rows=len(k_test_train), columns=fit.dual.shape[1])
+    check_matrix("k_test_train", k_test_train, columns=len(fit.dual), like=fit.dual)
+    check_matrix("y_test", y_test, rows=len(k_test_train), columns=fit.dual.shape[1], like=fit.dual)
     check_fits("the influence matrix", *k_test_train.shape, like=fit.dual, advice="pass fewer test points at once.")
     return torch.empty_like(k_test_train)

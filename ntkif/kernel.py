@@ -10,6 +10,7 @@ from ntkif.checks import check_fits, check_matrix, check_unit_rows
 __all__ = ["ntk", "ntk_monte_carlo"]
 
 
+@torch.no_grad()
 def ntk(x: torch.Tensor, z: torch.Tensor | None = None, *, block_size: int = 512) -> torch.Tensor:
     """The infinite-width NTK between the rows of `x` and the rows of `z` (Eq. 4).
 
@@ -19,7 +20,7 @@ def ntk(x: torch.Tensor, z: torch.Tensor | None = None, *, block_size: int = 512
         x: (n, d) points, rows of norm one.
         z: (k, d) points, rows of norm one; `x` itself where absent, and then half of the work is saved.
         block_size: rows of `x` handled at once. Working memory beside the result is at most
-            3 * block_size * k numbers.
+            4 * block_size * k numbers.
 
     Returns:
         (n, k) kernel matrix, dtype and device of `x`; `ntk(x)` is exactly symmetric, with diagonal 1/2.
@@ -42,6 +43,7 @@ def ntk(x: torch.Tensor, z: torch.Tensor | None = None, *, block_size: int = 512
     return mirror_upper_(out, block_size) if symmetric else out
 
 
+@torch.no_grad()
 def ntk_monte_carlo(
     x: torch.Tensor,
     z: torch.Tensor | None = None,
@@ -87,17 +89,18 @@ def check_points(x: torch.Tensor, z: torch.Tensor) -> None:
     check_matrix("x", x)
     check_unit_rows("x", x)
     if z is not x:
-        check_matrix("z", z, columns=x.shape[1])
+        check_matrix("z", z, columns=x.shape[1], like=x)
         check_unit_rows("z", z)
 
 
 def _ntk_block(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     cosine = (x @ z.T).clamp_(-1, 1)
-    open_angle = math.pi - torch.arccos(cosine)
-    # arccos loses half the digits where |cosine| nears 1 (2e-9 in K, so that identical images would not look
+    open_angle = torch.arccos(cosine).neg_().add_(math.pi)
+    # arccos loses half the digits where |cosine| nears 1 (some 1e-9 in K, so that identical images would not look
     # identical); there the chord between the points gives the angle to full precision.
-    near = (cosine.abs() > 1 - 1e-6).nonzero()
-    for i, j in (pairs.T for pairs in near.split(4096)):
+    bound = 1 - max(1e-6, 1e4 * torch.finfo(x.dtype).eps)
+    near = ((cosine > bound) | (cosine < -bound)).nonzero()
+    for i, j in (pairs.T for pairs in near.split(max(1, cosine.numel() // (4 * x.shape[1])))):
         sign = cosine[i, j].sign()
         angle = 2 * torch.asin(torch.linalg.vector_norm(x[i] - sign[:, None] * z[j], dim=1) / 2)
         open_angle[i, j] = torch.where(sign > 0, math.pi - angle, angle)

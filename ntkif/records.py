@@ -4,22 +4,20 @@
 table and of the code that produced it, so that neither can change unnoticed.
 """
 
+import ast
 import base64
 import hashlib
 import inspect
 import io
 import json
 import platform
-import re
 import subprocess
-import textwrap
+import sys
 import time
-import tokenize
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
 
 import numpy as np
 import pandas as pd
@@ -29,9 +27,21 @@ from ntkif import experiments
 from ntkif.data import Dataset
 from ntkif.files import write_atomically
 
-__all__ = ["EXPERIMENTS", "FOLDER", "Experiment", "Record", "load_record", "record", "source_digest", "unpack_images"]
+__all__ = [
+    "EXPERIMENTS",
+    "FOLDER",
+    "Experiment",
+    "Record",
+    "load_record",
+    "record",
+    "settings_of",
+    "source_digest",
+    "unpack_images",
+]
 
 FOLDER = Path(__file__).parents[1] / "records"
+# What these modules do, pixels and tables answer for with digests of their own.
+_NO_NUMBERS = {"ntkif.archives", "ntkif.checks", "ntkif.files"}
 # The paper states these for the ten-class sets (Figure 8) and none for two classes, which get the same here.
 _RIDGE = {"mnist": 4.0, "cifar": 10.0, "mini-mnist": 4.0, "mini-cifar": 10.0}
 
@@ -76,7 +86,9 @@ class Record:
 
 
 def record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> Record:
-    """Run an experiment on a data set and store its table and provenance, both or neither.
+    """Run an experiment on a data set and store its table, then its provenance.
+
+    Each file is whole or not there; a table without its own provenance is refused by `load_record`.
 
     Args:
         experiment: a name of `EXPERIMENTS`.
@@ -89,7 +101,8 @@ def record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> Record:
     Raises:
         ValueError: an unknown experiment, or one that has no settings for this data set.
     """
-    function, settings = _settings(experiment, dataset.name)
+    function, settings = settings_of(experiment, dataset.name)
+    source, commit = source_digest(function), _commit()  # before the run: the code may be edited meanwhile
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
     table = function(dataset, **settings)
     seconds = time.perf_counter() - clock
@@ -108,12 +121,13 @@ def record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> Record:
         "python": platform.python_version(),
         "pixels": dataset.digest,
         "pixel_source": dataset.source,
-        "commit": _commit(),
-        "source": source_digest(function),
+        "commit": commit,
+        "source": source,
         "table": hashlib.sha256(text.encode()).hexdigest(),
         "started": started,
         "seconds": round(seconds, 1),
     }
+    provenance["digest"] = _digest_of(provenance)
     file, story = Path(folder) / experiment / f"{dataset.name}.csv", json.dumps(provenance, indent=1) + "\n"
     write_atomically(file, lambda stream: stream.write(text.encode()))
     write_atomically(file.with_suffix(".json"), lambda stream: stream.write(story.encode()))
@@ -132,16 +146,22 @@ def load_record(experiment: str, dataset: str, folder: Path = FOLDER) -> Record:
         table and provenance.
 
     Raises:
-        ValueError: an unknown name, or a table that is not the one that the provenance speaks of.
+        ValueError: an unknown name, or a table or provenance that was changed or is not the other's.
         FileNotFoundError: not recorded yet; gives the command that records it.
     """
-    _settings(experiment, dataset)
+    settings_of(experiment, dataset)
     file, command = Path(folder) / experiment / f"{dataset}.csv", f"python -m ntkif record {experiment} {dataset}"
     if not file.exists() or not file.with_suffix(".json").exists():
         raise FileNotFoundError(f"{file} is not recorded yet; run `{command}`.")
-    text, provenance = file.read_text(), json.loads(file.with_suffix(".json").read_text())
-    if hashlib.sha256(text.encode()).hexdigest() != provenance["table"]:
-        raise ValueError(f"{file} is not the table that its .json describes; run `{command}` again.")
+    text = file.read_text()
+    try:
+        provenance = json.loads(file.with_suffix(".json").read_text())
+        whole = provenance["table"] == hashlib.sha256(text.encode()).hexdigest()
+        whole = whole and provenance["digest"] == _digest_of(provenance)
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise ValueError(f"{file} and the .json beside it do not belong together or were changed; run `{command}`.")
     return Record(pd.read_csv(io.StringIO(text), dtype={"label": str}), provenance)
 
 
@@ -151,16 +171,23 @@ def unpack_images(table: pd.DataFrame) -> np.ndarray:
 
 
 def source_digest(function: Callable) -> str:
-    """SHA-256 of the code of a function and of everything of this package that it calls, directly or not.
+    """SHA-256 of the code behind an experiment, by its syntax: comments, docstrings and layout do not count.
 
-    Comments, docstrings and layout do not count, so a record goes stale only when what produced it changes.
+    That is the function, what it reaches in its own module, and the whole of every other module of this package that
+    its module imports, directly or not, but for those that only check input and handle files.
     """
-    seen: dict[str, str] = {}
-    _collect(function, seen)
-    return hashlib.sha256("\n".join(f"{name}: {seen[name]}" for name in sorted(seen)).encode()).hexdigest()
+    module = inspect.getmodule(function)
+    parts = [_reached(ast.parse(inspect.getsource(module)), function.__name__)]
+    parts += [ast.parse(inspect.getsource(sys.modules[name])) for name in sorted(_imports(module.__name__))]
+    return hashlib.sha256("\n".join(str(_skeleton(part)) for part in parts).encode()).hexdigest()
 
 
-def _settings(experiment: str, dataset: str) -> tuple[Callable, dict]:
+def settings_of(experiment: str, dataset: str) -> tuple[Callable, dict]:
+    """Function and settings of an experiment on a data set.
+
+    Raises:
+        ValueError: an unknown experiment, or one that has no settings for this data set.
+    """
     if experiment not in EXPERIMENTS:
         raise ValueError(f"unknown experiment {experiment!r}: expected one of {', '.join(EXPERIMENTS)}.")
     known = EXPERIMENTS[experiment]
@@ -169,38 +196,42 @@ def _settings(experiment: str, dataset: str) -> tuple[Callable, dict]:
     return known.function, known.settings[dataset]
 
 
-def _collect(thing: Callable | type, seen: dict[str, str]) -> None:
-    name = f"{thing.__module__}.{thing.__qualname__}"
-    if name in seen:
-        return
-    seen[name] = _bare_source(thing)
-    methods = vars(thing).values() if inspect.isclass(thing) else [thing]
-    for method in methods:
-        method = method.fget if isinstance(method, property) else getattr(method, "__func__", method)
-        if inspect.isfunction(method) and method.__module__ == thing.__module__:
-            for used in _names(method.__code__):
-                found = method.__globals__.get(used)
-                if callable(found) and getattr(found, "__module__", "").startswith("ntkif."):
-                    _collect(found, seen)
-                elif isinstance(found, int | float | str | tuple):
-                    seen[f"{method.__module__}.{used}"] = repr(found)
+def _reached(module: ast.Module, name: str) -> list[ast.stmt]:
+    """The definition of a name at the top level of a module, and those of all that it uses from there."""
+    defined = {}
+    for statement in module.body:
+        for target in getattr(statement, "targets", [statement]):
+            defined[getattr(target, "name", getattr(target, "id", None))] = statement
+    found, wanted = {}, [name]
+    while wanted:
+        statement = defined.get(name := wanted.pop())
+        if statement is not None and name not in found:
+            found[name] = statement
+            wanted += [node.id for node in ast.walk(statement) if isinstance(node, ast.Name)]
+    return [found[name] for name in sorted(found)]
 
 
-def _names(code: CodeType) -> set[str]:
-    nested = [_names(const) for const in code.co_consts if isinstance(const, CodeType)]
-    return set(code.co_names).union(*nested)
+def _imports(name: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Modules of this package that a module imports, directly or not."""
+    for node in ast.walk(ast.parse(inspect.getsource(sys.modules[name]))):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "ntkif":
+            names = [node.module] if node.module != "ntkif" else [f"ntkif.{alias.name}" for alias in node.names]
+            for imported in set(names) - seen - _NO_NUMBERS:
+                seen = _imports(imported, seen | {imported})
+    return seen
 
 
-def _bare_source(thing: Callable | type) -> str:
-    """Source without comments, docstrings and white space."""
-    source = textwrap.dedent(inspect.getsource(thing))
-    source = re.sub(r'^( *)(r?"""(?:.|\n)*?""")$', r"\1", source, flags=re.MULTILINE)
-    lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    return " ".join(" ".join(lines).split())
+def _skeleton(node: object) -> object:
+    """A syntax tree as nested lists without docstrings and positions, the same for every version of Python."""
+    if isinstance(node, list):
+        return [_skeleton(item) for item in node]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, []) and name != "kind"}
+    documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None
+    if documented:
+        fields["body"] = fields["body"][1:]
+    return [type(node).__name__, *([name, _skeleton(fields[name])] for name in sorted(fields))]
 
 
 def _pack_image(image: np.ndarray) -> str:
@@ -220,10 +251,18 @@ def _device_name(device: torch.device) -> str:
     return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
+def _digest_of(provenance: dict) -> str:
+    told = {key: value for key, value in provenance.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
 def _commit() -> str:
     """The commit of the package, marked where its code has changes that are not committed."""
-    commit, changes = (
-        subprocess.run(["git", *words], cwd=FOLDER.parent, capture_output=True, text=True).stdout.strip()
-        for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", "ntkif"))
-    )
+    try:
+        commit, changes = (
+            subprocess.run(["git", *words], cwd=FOLDER.parent, capture_output=True, text=True).stdout.strip()
+            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", "ntkif"))
+        )
+    except OSError:  # no git on this machine
+        return "unknown"
     return (commit or "unknown") + ("-dirty" if changes else "")

@@ -45,12 +45,12 @@ class RidgeFit:
 
     def predict(self, k_test_train: torch.Tensor) -> torch.Tensor:
         """(k, c) predictions f(x_te) = K_te (K + λI)^-1 Y (Eq. 6) from the (k, n) test kernel."""
-        check_matrix("k_test_train", k_test_train, columns=len(self.dual))
+        check_matrix("k_test_train", k_test_train, columns=len(self.dual), like=self.dual)
         return k_test_train @ self.dual
 
     def coefficients(self, k_test_train: torch.Tensor) -> torch.Tensor:
         """(k, n) coefficients α(x_i, x_te) = K_te (K + λI)^-1 e_i (Eq. 13) from the (k, n) test kernel."""
-        check_matrix("k_test_train", k_test_train, columns=len(self.dual))
+        check_matrix("k_test_train", k_test_train, columns=len(self.dual), like=self.dual)
         return k_test_train @ self.inverse
 
     def loo_predict(self, k_test_train: torch.Tensor) -> torch.Tensor:
@@ -94,6 +94,7 @@ class RidgeFit:
         return prediction - alpha @ torch.linalg.solve(self.inverse[group][:, group], self.dual[group])
 
 
+@torch.no_grad()
 def ridge_fit(k_train_train: torch.Tensor, y_train: torch.Tensor, ridge: float) -> RidgeFit:
     """Kernel ridge regression (Eq. 5): one Cholesky factorisation and one inverse serve every removal.
 
@@ -116,7 +117,7 @@ def ridge_fit(k_train_train: torch.Tensor, y_train: torch.Tensor, ridge: float) 
     n = len(k_train_train)
     check_matrix("k_train_train", k_train_train, rows=n, columns=n)
     check_symmetric("k_train_train", k_train_train)
-    check_matrix("y_train", y_train, rows=n)
+    check_matrix("y_train", y_train, rows=n, like=k_train_train)
     check_ridge(ridge)
     check_fits("the inverse kernel", n, n, like=k_train_train, advice="use fewer training points or float32.")
     inverse = _inverse(k_train_train, ridge)
@@ -127,6 +128,7 @@ def ridge_fit(k_train_train: torch.Tensor, y_train: torch.Tensor, ridge: float) 
     return RidgeFit(ridge, y_train, inverse, inverse @ y_train, condition)
 
 
+@torch.no_grad()
 def refit_without(
     k_train_train: torch.Tensor,
     k_test_train: torch.Tensor,
@@ -145,7 +147,14 @@ def refit_without(
 
     Returns:
         (k, c) predictions of the fit on the other n - s points; zero where none is left.
+
+    Raises:
+        TypeError, ValueError: wrong shapes or NaN, a negative ridge, or a row named twice or outside the data.
     """
+    check_matrix("k_train_train", k_train_train, rows=len(y_train), columns=len(y_train))
+    check_matrix("k_test_train", k_test_train, columns=len(y_train), like=k_train_train)
+    check_matrix("y_train", y_train, like=k_train_train)
+    check_ridge(ridge)
     kept = torch.ones(len(y_train), dtype=torch.bool, device=y_train.device)
     kept[_check_group(group, len(y_train)).to(y_train.device)] = False
     system = k_train_train[kept][:, kept]
@@ -155,7 +164,7 @@ def refit_without(
 
 def _inverse(k_train_train: torch.Tensor, ridge: float) -> torch.Tensor | None:
     """(K + λI)^-1, or None where the factorisation meets a pivot that is not positive."""
-    matrix = k_train_train.clone()
+    matrix = k_train_train.clone(memory_format=torch.contiguous_format)
     matrix.diagonal().add_(ridge)
     return _lapack_inverse_(matrix) if matrix.device.type == "cpu" else _torch_inverse(matrix)
 
@@ -196,10 +205,11 @@ def _raise_singular(condition: float, ridge: float, dtype: torch.dtype) -> None:
 
 def _check_group(group: torch.Tensor, n: int) -> torch.Tensor:
     group = torch.as_tensor(group)
+    shown = f"{group.dtype} of shape {tuple(group.shape)}: {group.flatten()[:8].tolist()}"
     whole = group.ndim == 1 and not group.is_floating_point() and not group.is_complex() and group.dtype != torch.bool
+    group = group.long()  # of the whole numbers, torch indexes with these alone
     if not whole or len(group) == 0 or group.min() < 0 or group.max() >= n or len(group.unique()) < len(group):
         raise ValueError(
-            f"group: expected a list of distinct training rows, whole numbers from 0 to {n - 1}, "
-            f"got {group.dtype} of shape {tuple(group.shape)}: {group.flatten()[:8].tolist()}."
+            f"group: expected a list of distinct training rows, whole numbers from 0 to {n - 1}, got {shown}."
         )
     return group

@@ -8,6 +8,7 @@ from problem import make_problem
 from ntkif import (
     group_influence,
     ihvp_influence,
+    influence_terms,
     loo_influence,
     ntk,
     ntk_influence,
@@ -29,8 +30,20 @@ def with_nan(matrix, value=float("nan")):
 
 
 CASES = {
-    "an array of numpy": (lambda: ntk(np.eye(2)), TypeError, "x: expected a floating-point torch tensor, got ndarray"),
+    "an array of numpy": (lambda: ntk(np.eye(2)), TypeError, "x: expected a torch tensor of float32 or .* got ndarray"),
     "whole numbers": (lambda: ntk(torch.eye(2).long()), TypeError, "got torch.int64; convert it"),
+    "half precision": (lambda: ntk(torch.eye(2).bfloat16()), TypeError, "got torch.bfloat16; convert it"),
+    "two dtypes of points": (lambda: ntk(P.x_test, P.x_train.float()), TypeError, "z: expected torch.float64 on cpu"),
+    "two dtypes in a fit": (lambda: ridge_fit(K, Y.float(), 1.0), TypeError, "y_train: expected torch.float64 on cpu"),
+    "two dtypes at test": (lambda: loo_influence(P.fit, K_TEST, Y_TEST.float()), TypeError, "y_test: expected"),
+    "rows nearly of norm one": (lambda: ntk(1.00001 * P.x_train), ValueError, "row . has norm 1.00001|row .. has norm"),
+    "a kernel that is nearly symmetric": (
+        lambda: ridge_fit(K + 1e-6 * torch.eye(40).roll(1, 0), Y, 1.0),
+        ValueError,
+        "two triangles differ",
+    ),
+    "a negative ridge in a refit": (lambda: refit_without(K, K_TEST, Y, -1.0, [0]), ValueError, "ridge: expected zero"),
+    "NaN in a refit": (lambda: refit_without(with_nan(K), K_TEST, Y, 1.0, [0]), ValueError, "k_train_train: .*NaN"),
     "a vector of points": (
         lambda: ntk(torch.ones(3)),
         ValueError,
@@ -138,6 +151,8 @@ def test_a_matrix_that_does_not_fit_in_memory():
         (lambda: P.fit.loo_predict(K_TEST), "the leave-one-out predictions"),
         (lambda: loo_influence(P.fit, K_TEST, Y_TEST), "the influence matrix"),
         (lambda: ihvp_influence(P.fit, K_TEST, Y_TEST), "the influence matrix"),
+        (lambda: influence_terms(P.fit, K_TEST, Y_TEST), "the two terms"),
+        (lambda: group_influence(P.fit, K_TEST, Y_TEST, [[i] for i in range(40)]), "the influence of groups"),
     ],
 )
 def test_every_large_matrix_is_checked(call, what, monkeypatch):

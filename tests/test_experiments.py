@@ -22,6 +22,12 @@ def test_kernel_convergence_expects_the_error_it_finds():
     assert table["expected"][0] / table["expected"][119] == pytest.approx(8**0.5)
 
 
+def test_narrow_networks_are_not_parts_of_wide_ones():
+    table = kernel_convergence(DATA.x_train[:20], [50, 51], seeds=range(30))
+    narrow, wide = (rows["error"].to_numpy() for _, rows in table.groupby("width"))
+    assert abs(np.corrcoef(narrow, wide)[0, 1]) < 0.6
+
+
 def test_misfit():
     binary = misfit(torch.tensor([[0.5], [-0.1], [0.0]]), torch.tensor([[1.0], [1.0], [1.0]]))
     assert binary.tolist() == [False, True, True]

@@ -85,6 +85,12 @@ def test_kernel_keeps_full_precision_near_equal_and_opposite_points(angle):
         assert abs(mpmath.mpf(float(ntk(x, z))) - truth) < 1e-13
 
 
+@pytest.mark.parametrize("angle", [1e-4, 1.5e-3, 1e-2, 0.1])
+def test_kernel_keeps_precision_in_float32(angle):
+    x, z = torch.tensor([[[1.0, 0.0]], [[math.cos(angle), math.sin(angle)]]])
+    assert abs(float(ntk(x, z)) - float(ntk(x.double(), z.double()))) < 2e-6
+
+
 def test_dtype_follows_the_input():
     p = make_problem()
     single = ntk(p.x_train.float())

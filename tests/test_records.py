@@ -1,15 +1,15 @@
 import importlib.util
 import json
+import re
 import subprocess
 import sys
-import textwrap
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ntkif import experiments, records
+from ntkif import data, experiments, records
 from ntkif.data import load
 from ntkif.records import EXPERIMENTS, load_record, record, source_digest, unpack_images
 
@@ -32,7 +32,9 @@ def test_a_committed_record_is_whole_and_fresh(path):
     again = f"run `python -m ntkif record {path.parent.name} {path.stem}` again"
     assert found["source"] == source_digest(experiment.function), f"the code of {path} has changed: {again}"
     assert found["settings"] == experiment.settings[path.stem], f"the settings of {path} have changed: {again}"
-    assert "dirty" not in found["commit"]
+    assert re.fullmatch("[0-9a-f]{40}", found["commit"])
+    assert found["pixels"] == data._RECIPES[path.stem].digest
+    assert (found["n_train"], found["n_test"], found["dtype"]) == (5000, 1000, "torch.float64")
 
 
 def test_every_experiment_is_recorded_on_every_data_set():
@@ -61,7 +63,7 @@ def test_a_changed_table_is_found(small, tmp_path):
     record("figure-4-images", DATA, tmp_path)
     file = tmp_path / "figure-4-images" / "mnist.csv"
     file.write_text(file.read_text().replace("helpful,1,", "helpful,2,", 1))
-    with pytest.raises(ValueError, match=r"is not the table that its .json describes; run `python -m ntkif record"):
+    with pytest.raises(ValueError, match=r"do not belong together or were changed; run `python -m ntkif record"):
         load_record("figure-4-images", "mnist", tmp_path)
 
 
@@ -86,60 +88,112 @@ def test_a_failed_experiment_leaves_the_old_record(small, tmp_path, monkeypatch)
     assert {path.name: path.read_bytes() for path in (tmp_path / "figure-4-images").iterdir()} == before
 
 
+EXPERIMENT = '''
+from ntkif.made_up_below import twice
+
+RATES = [0.1, 0.2]
+
+def unrelated():
+    return 7
+
+def half(x, by=2):
+    return x / by
+
+def experiment(x):
+    """Docstring with (parentheses."""
+    rows = []
+    for rate in RATES:
+        rows.append(twice(half(x)) * rate)  # a comment
+    return rows
+'''
+BELOW = '''
+import functools
+
+class Base:
+    start = 1
+
+class Thing(Base):
+    @property
+    def value(self):
+        """Documented."""
+        return self.start
+
+@functools.lru_cache
+def twice(x):
+    return 2 * x + Thing().value
+'''
+
+
 @pytest.mark.parametrize(
     ("change", "goes_stale"),
     [
-        (("0.1", "0.2"), True),
-        (("x + HALF", "x - HALF"), True),
-        (("HALF = 0.5", "HALF = 0.25"), True),
+        (("[0.1, 0.2]", "[0.1, 0.3]"), True),
+        (("by=2", "by=3"), True),
+        (("    return rows", "        return rows"), True),
+        (("twice(half(x))", "half(twice(x))"), True),
         (("return 2 * x", "return 3 * x"), True),
-        (("return x.y", "return x.z"), True),
-        (('"""Twice."""', '"""Two times."""'), False),
+        (("@functools.lru_cache\n", ""), True),
+        (("start = 1", "start = 2"), True),
+        (("return self.start", "return -self.start"), True),
+        (('"""Documented."""', '"""Said otherwise."""'), False),
+        (('"""Docstring with (parentheses."""', '"""Another."""'), False),
         (("# a comment", "# another"), False),
-        (("    return 2", "\n    return 2"), False),
-        (("def other():", "def unrelated():"), False),
+        (("return 2 * x + Thing().value", "return (\n        2 * x + Thing().value\n    )"), False),
+        (("return 7", "return 8"), False),
     ],
-    ids=lambda value: value[1] if isinstance(value, tuple) else "",
+    ids=lambda value: repr(value[1]) if isinstance(value, tuple) else "",
 )
 def test_what_makes_a_record_stale(change, goes_stale, tmp_path, monkeypatch):
-    """Code that is reached counts, whichever module it is in; comments, docstrings, layout and the rest do not."""
-    source = textwrap.dedent('''
-        HALF = 0.5
+    """What the function reaches in its module and all of the modules below; not comments, docstrings or layout."""
 
-        def twice(x):
-            """Twice."""
-            return 2 * x  # a comment
-
-        class Thing:
-            @property
-            def value(x):
-                return x.y
-
-        def other():
-            return 7
-
-        def experiment(x):
-            """Docstring with (parentheses."""
-            return [twice(x + HALF) * 0.1 for _ in range(2)], Thing()
-    ''')
-
-    def digest(text, name):
-        (tmp_path / f"{name}.py").write_text(text)
-        spec = importlib.util.spec_from_file_location("ntkif.made_up", tmp_path / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, "ntkif.made_up", module)
-        spec.loader.exec_module(module)
+    def digest(old, new, folder):
+        folder.mkdir()
+        for name, text in (("made_up_below", BELOW), ("made_up", EXPERIMENT)):
+            (folder / f"{name}.py").write_text(text.replace(old, new))
+            spec = importlib.util.spec_from_file_location(f"ntkif.{name}", folder / f"{name}.py")
+            module = importlib.util.module_from_spec(spec)
+            monkeypatch.setitem(sys.modules, f"ntkif.{name}", module)
+            spec.loader.exec_module(module)
         return source_digest(module.experiment)
 
-    assert change[0] in source
-    assert (digest(source, "before") != digest(source.replace(*change), "after")) == goes_stale
+    assert (change[0] in EXPERIMENT) + (change[0] in BELOW) == 1
+    assert (digest(*change, tmp_path / "after") != digest("", "", tmp_path / "before")) == goes_stale
+
+
+def test_the_real_experiments_depend_on_the_method_and_the_data():
+    names = records._imports("ntkif.experiments")
+    assert {"ntkif.kernel", "ntkif.regression", "ntkif.influence", "ntkif.blocks", "ntkif.data"} <= names
+    assert not names & {"ntkif.archives", "ntkif.plots", "ntkif.records"}
+
+
+def test_a_changed_provenance_is_found(small, tmp_path):
+    record("figure-4-images", DATA, tmp_path)
+    file = tmp_path / "figure-4-images" / "mnist.json"
+    for old, new in (('"n_train": 40', '"n_train": 5000'), ("{", "[")):
+        before = file.read_text()
+        file.write_text(before.replace(old, new, 1))
+        with pytest.raises(ValueError, match="do not belong together or were changed; run"):
+            load_record("figure-4-images", "mnist", tmp_path)
+        file.write_text(before)
+
+
+def test_a_machine_without_git(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert record("figure-4-images", DATA, tmp_path).provenance["commit"] == "unknown"
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there(device):
+    command = [sys.executable, "-m", "ntkif", "record", "figure-4-images", "mnist", "--device", device]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.returncode == 2 and "error: " in answer.stderr and "Traceback" not in answer.stderr
 
 
 def test_the_command_line_says_what_is_wrong():
     answer = subprocess.run(
         [sys.executable, "-m", "ntkif", "record", "figure-4-images", "mnist-sample"], capture_output=True, text=True
     )
-    assert answer.returncode == 1 and answer.stderr.startswith("figure-4-images has no settings for 'mnist-sample'")
+    assert answer.returncode == 2 and "error: figure-4-images has no settings for 'mnist-sample'" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from problem import close, make_problem, sklearn_without
 
-from ntkif import refit_without, regression, ridge_fit
+from ntkif import ntk, refit_without, regression, ridge_fit
 
 
 def test_fit_is_the_minimiser_of_eq_5(problem):
@@ -65,6 +65,21 @@ def test_leave_one_out_residual_is_the_residual_over_one_minus_leverage(problem)
     """Appendix, Eq. 64."""
     fit = problem.fit
     assert close(fit.loo_residual * (1 - fit.leverage)[:, None], fit.residual)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
+def test_whole_numbers_of_any_kind_name_rows(dtype):
+    p, group = make_problem(), [3, 7, 39]
+    removed = p.fit.predict_without(p.k_test_train, torch.tensor(group, dtype=dtype))
+    assert close(removed, sklearn_without(p, group))
+
+
+def test_strides_and_gradients_of_the_input_do_not_matter():
+    p = make_problem()
+    x = p.x_train.clone().requires_grad_()
+    turned = ridge_fit(ntk(x).T, p.y_train, p.ridge)
+    assert not turned.dual.requires_grad
+    assert torch.allclose(turned.inverse, p.fit.inverse, rtol=0, atol=1e-14)
 
 
 def test_a_ridge_of_zero_interpolates():
