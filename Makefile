@@ -5,6 +5,7 @@ INSTALLED := $(VENV)/.installed
 SITE := _build/html/index.html
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 PACKAGE := $(wildcard ntkif/*.py)
+RECORDS := $(wildcard records/*/*)
 PAGES := _config.yml _toc.yml CHANGELOG.md $(shell find book -type f -not -name '*.pyc')
 
 # The same on every machine: one thread for each of two workers, no progress bars in outputs, a fixed hash seed.
@@ -16,26 +17,34 @@ KEEP := --ClearMetadataPreprocessor.enabled=True \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='mystnb' \
 	--ClearMetadataPreprocessor.preserve_nb_metadata_mask='kernelspec'
 
-.PHONY: book test notebooks lint lab bench clean
+.PHONY: always book test notebooks lint lab bench clean
 .DELETE_ON_ERROR:
 
 book: $(SITE)  ## build the site
 	@echo "The book is built. Open file://$(CURDIR)/$(SITE)"
 
 # A page whose warning failed the build would not warn again from the cache, so a failed build leaves none.
-$(SITE): $(INSTALLED) $(PACKAGE) $(NOTEBOOKS) $(PAGES)
+# The old site goes first, so that no removed page stays; and the new one is as old as the start of its build, so that
+# a page edited meanwhile is newer.
+$(SITE): $(INSTALLED) $(NOTEBOOKS) $(PAGES) _build/.pages
+	@rm -rf _build/html && touch _build/.started
 	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/html _build/.doctrees; exit 1; }
 	$(BIN)/pytest -q tests/site || { rm -rf _build/html; exit 1; }
-	@touch $@
+	@touch -r _build/.started $@
+
+# The list of sources changes when one is removed, which no date would tell.
+_build/.pages: always
+	@mkdir -p _build
+	@echo '$(sort $(NOTEBOOKS) $(PAGES))' | cmp -s - $@ || echo '$(sort $(NOTEBOOKS) $(PAGES))' > $@
 
 test: $(INSTALLED)  ## unit and property tests, then every notebook again, outputs compared
 	$(STEADY) $(BIN)/pytest -q -n 2 --dist loadfile --doctest-modules --ignore tests/site \
 		--nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg ntkif tests notebooks
 
-# Only what changed, or whose package changed, runs again; `make -W FILE notebooks` forces one.
+# Only what changed, or whose package or records changed, runs again; `make -W FILE notebooks` forces one.
 notebooks: $(NOTEBOOKS:notebooks/%.ipynb=_build/executed/%)  ## re-execute the notebooks in place
 
-_build/executed/%: notebooks/%.ipynb $(PACKAGE) $(INSTALLED)
+_build/executed/%: notebooks/%.ipynb $(PACKAGE) $(RECORDS) $(INSTALLED)
 	$(STEADY) $(BIN)/jupyter nbconvert --to notebook --execute --inplace --log-level WARN \
 		--ExecutePreprocessor.record_timing=False $(KEEP) $<
 	@mkdir -p $(@D) && touch $@
@@ -60,11 +69,12 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml | $(BIN)/pip
 	@touch $@
 
 $(BIN)/pip:
-	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
 		if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
 			echo "Making $(VENV) with $$($$python --version)"; \
 			exec $$python -m venv --clear $(VENV); \
 		fi; \
 	done; \
-	echo "ntkif needs Python 3.11, 3.12 or 3.13, and none was found. Name one: make PYTHON=/path/to/python3.12 ..." >&2; \
+	echo "ntkif needs Python 3.11, 3.12 or 3.13; none was found as: $(or $(PYTHON),python3, python3.13, python3.12, python3.11)." >&2; \
+	echo "Name one that is there: make PYTHON=/path/to/python3.12 ..." >&2; \
 	exit 1
