@@ -104,7 +104,7 @@ def ridge_fit(k_train_train: torch.Tensor, y_train: torch.Tensor, ridge: float) 
         ridge: penalty λ >= 0 of Eq. 2. The loss is a sum over points, so a removal leaves λ as it is.
 
     Returns:
-        the fit. Peak memory beside `k_train_train` is one more (n, n) matrix on a CPU.
+        the fit. Peak memory beside `k_train_train` is one more (n, n) matrix and 1024 n numbers on a CPU.
 
     Raises:
         TypeError, ValueError: wrong shapes, NaN, a kernel that is not symmetric, a negative ridge.
