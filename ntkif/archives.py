@@ -82,13 +82,15 @@ def fetch(archive: Archive, folder: Path) -> Path:
         f"Check the network and call again (a part that arrived is kept and the download goes on from there), "
         f"put the file into {folder} yourself, or set NTKIF_DATA to a folder that holds the prepared sets."
     )
+    lock = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock.touch()
     except OSError as failure:
         raise OSError(f"Cannot keep {archive.file} in {folder}: {failure}. {advice}") from failure
     downloader = _resume_from(folder / (archive.file + ".part"))
     failures = []
-    with FileLock(folder / ".lock"):  # another process may be fetching the same file
+    with FileLock(lock):  # another process may be fetching the same file
         for mirror in archive.mirrors:
             try:
                 url, known = mirror + archive.file, "sha256:" + archive.sha256
