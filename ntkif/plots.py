@@ -134,7 +134,7 @@ def image_rows(images: np.ndarray, table: pd.DataFrame) -> Figure:
         _show(ax, image)
         signed = point.kind in ("helpful", "harmful")
         ranked_by = f"{1e4 * point.influence:+.2g}" if signed else f"{1e4 * point.size:.2g}"
-        ax.set_title(f"{point.label}: {ranked_by}", fontsize=7, pad=2)
+        ax.set_title(f"{point.label}: {ranked_by}", fontsize=6, pad=2)
     for kind, ax in zip(kinds, axes[:, 0], strict=True):
         ax.set_ylabel(kind, fontsize=8)
     return figure
