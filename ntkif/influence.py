@@ -132,11 +132,11 @@ def group_influence(
     check_matrix("y_test", y_test, rows=len(k_test_train), columns=fit.dual.shape[1], like=fit.dual)
     size = (len(y_test), len(groups))
     check_fits("the influence of groups", *size, like=fit.dual, advice="pass fewer groups at once.")
-    prediction = fit.predict(k_test_train)
-    out = prediction.new_empty(size)
+    residual = fit.predict(k_test_train) - y_test
+    out = residual.new_empty(size)
     for column, group in enumerate(groups):
-        shift = fit.predict_without(k_test_train, group) - prediction
-        out[:, column] = (shift * (prediction - y_test + shift / 2)).sum(1)
+        shift = fit.shift_without(k_test_train, group)
+        out[:, column] = (shift * (residual + shift / 2)).sum(1)
     return out
 
 

@@ -200,7 +200,7 @@ def _reached(module: ast.Module, name: str) -> list[ast.stmt]:
     """The definition of a name at the top level of a module, and those of all that it uses from there."""
     defined = {}
     for statement in module.body:
-        for target in getattr(statement, "targets", [statement]):
+        for target in getattr(statement, "targets", [getattr(statement, "target", statement)]):
             defined[getattr(target, "name", getattr(target, "id", None))] = statement
     found, wanted = {}, [name]
     while wanted:
@@ -228,8 +228,7 @@ def _skeleton(node: object) -> object:
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, []) and name != "kind"}
-    documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None
-    if documented:
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
         fields["body"] = fields["body"][1:]
     return [type(node).__name__, *([name, _skeleton(fields[name])] for name in sorted(fields))]
 

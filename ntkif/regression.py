@@ -88,10 +88,13 @@ class RidgeFit:
         Raises:
             ValueError: wrong shape, or a row named twice or outside the training set.
         """
-        prediction = self.predict(k_test_train)
+        return self.predict(k_test_train) + self.shift_without(k_test_train, group)
+
+    def shift_without(self, k_test_train: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
+        """(k, c) change f^{-S}(x_te) - f(x_te) of the predictions by the removal; arguments as `predict_without`."""
         group = _check_group(group, len(self.dual)).to(self.dual.device)
         alpha = k_test_train @ self.inverse[:, group]
-        return prediction - alpha @ torch.linalg.solve(self.inverse[group][:, group], self.dual[group])
+        return -alpha @ torch.linalg.solve(self.inverse[group][:, group], self.dual[group])
 
 
 @torch.no_grad()

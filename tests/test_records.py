@@ -92,6 +92,7 @@ EXPERIMENT = '''
 from ntkif.made_up_below import twice
 
 RATES = [0.1, 0.2]
+OFFSET: float = 5.0
 
 def unrelated():
     return 7
@@ -103,7 +104,7 @@ def experiment(x):
     """Docstring with (parentheses."""
     rows = []
     for rate in RATES:
-        rows.append(twice(half(x)) * rate)  # a comment
+        rows.append(twice(half(x)) * rate + OFFSET)  # a comment
     return rows
 '''
 BELOW = '''
@@ -128,6 +129,7 @@ def twice(x):
     ("change", "goes_stale"),
     [
         (("[0.1, 0.2]", "[0.1, 0.3]"), True),
+        (("5.0", "6.0"), True),
         (("by=2", "by=3"), True),
         (("    return rows", "        return rows"), True),
         (("twice(half(x))", "half(twice(x))"), True),
