@@ -9,7 +9,7 @@ import torch
 from ntkif.data import Dataset
 from ntkif.influence import influence_terms, loo_influence
 from ntkif.kernel import ntk, ntk_monte_carlo
-from ntkif.metrics import agreement
+from ntkif.metrics import agreement, misfit
 from ntkif.regression import ridge_fit
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "homogeneity",
     "image_likeness",
     "kernel_convergence",
-    "misfit",
 ]
 
 
@@ -48,12 +47,6 @@ def kernel_convergence(x: torch.Tensor, widths: Sequence[int], seeds: Sequence[i
             error = float((sampled - kernel).square().mean().sqrt())
             rows.append({"width": width, "seed": seed, "error": error, "expected": (variance / width) ** 0.5})
     return pd.DataFrame(rows)
-
-
-def misfit(prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """(k,) whether each prediction names the wrong class: by sign for one output, by the largest of several."""
-    wrong = prediction * y <= 0 if y.shape[1] == 1 else (prediction.argmax(1) != y.argmax(1))[:, None]
-    return wrong[:, 0]
 
 
 def decomposition(dataset: Dataset, ridges: Sequence[float], top: int = 40) -> pd.DataFrame:

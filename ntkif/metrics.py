@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-__all__ = ["agreement", "power_law"]
+__all__ = ["agreement", "misfit", "power_law"]
 
 
 def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]:
@@ -45,6 +45,12 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
         "slope": float(p @ a / (a @ a)),
         "relative_error": float((p - a).norm() / a.norm()),
     }
+
+
+def misfit(prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """(k,) whether each prediction names the wrong class: by sign for one output, by the largest of several."""
+    wrong = prediction * y <= 0 if y.shape[1] == 1 else (prediction.argmax(1) != y.argmax(1))[:, None]
+    return wrong[:, 0]
 
 
 def power_law(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:

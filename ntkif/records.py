@@ -4,15 +4,11 @@
 table and of the code that produced it, so that neither can change unnoticed.
 """
 
-import ast
 import base64
 import hashlib
-import inspect
 import io
 import json
 import platform
-import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Callable
@@ -26,6 +22,7 @@ import torch
 from ntkif import experiments
 from ntkif.data import Dataset
 from ntkif.files import write_atomically
+from ntkif.provenance import commit, device_name, digest_of, source_digest
 
 __all__ = [
     "EXPERIMENTS",
@@ -35,13 +32,10 @@ __all__ = [
     "load_record",
     "record",
     "settings_of",
-    "source_digest",
     "unpack_images",
 ]
 
 FOLDER = Path(__file__).parents[1] / "records"
-# What these modules do, pixels and tables answer for with digests of their own.
-_NO_NUMBERS = {"ntkif.archives", "ntkif.checks", "ntkif.files"}
 # The paper states these for the ten-class sets (Figure 8) and none for two classes, which get the same here.
 _RIDGE = {"mnist": 4.0, "cifar": 10.0, "mini-mnist": 4.0, "mini-cifar": 10.0}
 
@@ -102,7 +96,7 @@ def record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> Record:
         ValueError: an unknown experiment, or one that has no settings for this data set.
     """
     function, settings = settings_of(experiment, dataset.name)
-    source, commit = source_digest(function), _commit()  # before the run: the code may be edited meanwhile
+    source, made_by = source_digest(function), commit()  # before the run: the code may be edited meanwhile
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
     table = function(dataset, **settings)
     seconds = time.perf_counter() - clock
@@ -116,18 +110,18 @@ def record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> Record:
         "n_train": len(dataset.x_train),
         "n_test": len(dataset.x_test),
         "dtype": str(dataset.x_train.dtype),
-        "device": _device_name(dataset.x_train.device),
+        "device": device_name(dataset.x_train.device),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "pixels": dataset.digest,
         "pixel_source": dataset.source,
-        "commit": commit,
+        "commit": made_by,
         "source": source,
         "table": hashlib.sha256(text.encode()).hexdigest(),
         "started": started,
         "seconds": round(seconds, 1),
     }
-    provenance["digest"] = _digest_of(provenance)
+    provenance["digest"] = digest_of(provenance)
     file, story = Path(folder) / experiment / f"{dataset.name}.csv", json.dumps(provenance, indent=1) + "\n"
     write_atomically(file, lambda stream: stream.write(text.encode()))
     write_atomically(file.with_suffix(".json"), lambda stream: stream.write(story.encode()))
@@ -157,7 +151,7 @@ def load_record(experiment: str, dataset: str, folder: Path = FOLDER) -> Record:
     try:
         provenance = json.loads(file.with_suffix(".json").read_text())
         whole = provenance["table"] == hashlib.sha256(text.encode()).hexdigest()
-        whole = whole and provenance["digest"] == _digest_of(provenance)
+        whole = whole and provenance["digest"] == digest_of(provenance)
     except (ValueError, KeyError, TypeError):
         whole = False
     if not whole:
@@ -168,18 +162,6 @@ def load_record(experiment: str, dataset: str, folder: Path = FOLDER) -> Record:
 def unpack_images(table: pd.DataFrame) -> np.ndarray:
     """(count, height, width) or (count, height, width, 3) pixels of the images in a recorded table."""
     return np.stack([_unpack_image(text) for text in table["pixels"]])
-
-
-def source_digest(function: Callable) -> str:
-    """SHA-256 of the code behind an experiment, by its syntax: comments, docstrings and layout do not count.
-
-    That is the function, what it reaches in its own module, and the whole of every other module of this package that
-    its module imports, directly or not, but for those that only check input and handle files.
-    """
-    module = inspect.getmodule(function)
-    parts = [_reached(ast.parse(inspect.getsource(module)), function.__name__)]
-    parts += [ast.parse(inspect.getsource(sys.modules[name])) for name in sorted(_imports(module.__name__))]
-    return hashlib.sha256("\n".join(str(_skeleton(part)) for part in parts).encode()).hexdigest()
 
 
 def settings_of(experiment: str, dataset: str) -> tuple[Callable, dict]:
@@ -196,43 +178,6 @@ def settings_of(experiment: str, dataset: str) -> tuple[Callable, dict]:
     return known.function, known.settings[dataset]
 
 
-def _reached(module: ast.Module, name: str) -> list[ast.stmt]:
-    """The definition of a name at the top level of a module, and those of all that it uses from there."""
-    defined = {}
-    for statement in module.body:
-        for target in getattr(statement, "targets", [getattr(statement, "target", statement)]):
-            defined[getattr(target, "name", getattr(target, "id", None))] = statement
-    found, wanted = {}, [name]
-    while wanted:
-        statement = defined.get(name := wanted.pop())
-        if statement is not None and name not in found:
-            found[name] = statement
-            wanted += [node.id for node in ast.walk(statement) if isinstance(node, ast.Name)]
-    return [found[name] for name in sorted(found)]
-
-
-def _imports(name: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
-    """Modules of this package that a module imports, directly or not."""
-    for node in ast.walk(ast.parse(inspect.getsource(sys.modules[name]))):
-        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "ntkif":
-            names = [node.module] if node.module != "ntkif" else [f"ntkif.{alias.name}" for alias in node.names]
-            for imported in set(names) - seen - _NO_NUMBERS:
-                seen = _imports(imported, seen | {imported})
-    return seen
-
-
-def _skeleton(node: object) -> object:
-    """A syntax tree as nested lists without docstrings and positions, the same for every version of Python."""
-    if isinstance(node, list):
-        return [_skeleton(item) for item in node]
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, []) and name != "kind"}
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-        fields["body"] = fields["body"][1:]
-    return [type(node).__name__, *([name, _skeleton(fields[name])] for name in sorted(fields))]
-
-
 def _pack_image(image: np.ndarray) -> str:
     packed = base64.b64encode(zlib.compress(np.ascontiguousarray(image), 9)).decode()
     return "x".join(map(str, image.shape)) + ":" + packed
@@ -242,26 +187,3 @@ def _unpack_image(text: str) -> np.ndarray:
     shape, packed = text.split(":")
     pixels = np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8)
     return pixels.reshape([int(size) for size in shape.split("x")])
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)"
-
-
-def _digest_of(provenance: dict) -> str:
-    told = {key: value for key, value in provenance.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
-def _commit() -> str:
-    """The commit of the package, marked where its code has changes that are not committed."""
-    try:
-        commit, changes = (
-            subprocess.run(["git", *words], cwd=FOLDER.parent, capture_output=True, text=True).stdout.strip()
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", "ntkif"))
-        )
-    except OSError:  # no git on this machine
-        return "unknown"
-    return (commit or "unknown") + ("-dirty" if changes else "")

@@ -1,6 +1,7 @@
 """Kernel ridge regression with every leave-one-out fit for the price of one (Eq. 5, 6 and 9)."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 
@@ -169,7 +170,9 @@ def _inverse(k_train_train: torch.Tensor, ridge: float) -> torch.Tensor | None:
     """(K + λI)^-1, or None where the factorisation meets a pivot that is not positive."""
     matrix = k_train_train.clone(memory_format=torch.contiguous_format)
     matrix.diagonal().add_(ridge)
-    return _lapack_inverse_(matrix) if matrix.device.type == "cpu" else _torch_inverse(matrix)
+    # A bare GPU machine may have no SciPy.
+    lapack = matrix.device.type == "cpu" and find_spec("scipy")
+    return _lapack_inverse_(matrix) if lapack else _torch_inverse(matrix)
 
 
 def _torch_inverse(matrix: torch.Tensor) -> torch.Tensor | None:

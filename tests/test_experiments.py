@@ -7,8 +7,8 @@ from scipy.stats import spearmanr
 from ntkif import loo_influence, ntk, ridge_fit
 from ntkif.claims import VERDICTS, Claim, claim_table
 from ntkif.data import load
-from ntkif.experiments import decomposition, extreme_images, homogeneity, kernel_convergence, misfit
-from ntkif.metrics import power_law
+from ntkif.experiments import decomposition, extreme_images, homogeneity, kernel_convergence
+from ntkif.metrics import misfit, power_law
 
 DATA = load("mnist-sample").head(60, 30)
 TEN = load("mini-mnist-sample").head(60, 30)

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ntkif import data, experiments, records
+from ntkif import data, experiments, provenance, records
 from ntkif.data import load
-from ntkif.records import EXPERIMENTS, load_record, record, source_digest, unpack_images
+from ntkif.provenance import source_digest
+from ntkif.records import EXPERIMENTS, load_record, record, unpack_images
 
 DATA = replace(load("mnist-sample").head(40, 20), name="mnist")
 RECORDED = sorted(path for path in records.FOLDER.glob("*/*.csv"))
@@ -163,7 +164,7 @@ def test_what_makes_a_record_stale(change, goes_stale, tmp_path, monkeypatch):
 
 
 def test_the_real_experiments_depend_on_the_method_and_the_data():
-    names = records._imports("ntkif.experiments")
+    names = provenance._imports("ntkif.experiments")
     assert {"ntkif.kernel", "ntkif.regression", "ntkif.influence", "ntkif.blocks", "ntkif.data"} <= names
     assert not names & {"ntkif.archives", "ntkif.plots", "ntkif.records"}
 

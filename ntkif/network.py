@@ -1,0 +1,315 @@
+"""The finite two-layer ReLU network and its training by gradient descent (Eq. 1-3), with the gradient written out."""
+
+import math
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from ntkif.blocks import row_blocks
+from ntkif.checks import check_fits, check_matrix, check_ridge, check_unit_rows
+
+__all__ = ["Network", "Training", "random_network", "safe_learning_rate", "tangent_kernel", "train"]
+
+_LOOK_EVERY = 10  # epochs between looks at loss and gradient; on CUDA each look waits for the device
+_LOSS_NOISE = 0.01  # share by which the loss may grow between two looks: weights on kinks make it flicker
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """f_c(x) = 1/√m Σ_r signs_rc relu(w_r·x) (Eq. 1): the first layer is trained, the second stays at ±1.
+
+    Attributes:
+        weights: (m, d) first layer, a neuron a row.
+        signs: (m, c) second layer; the outputs share the hidden neurons.
+    """
+
+    weights: torch.Tensor
+    signs: torch.Tensor
+
+    def predict(self, x: torch.Tensor, *, block_size: int = 1024) -> torch.Tensor:
+        """(k, c) outputs at the rows of `x`, (k, d), with `block_size` neurons handled at once."""
+        blocks = row_blocks(len(self.weights), block_size)
+        return sum((x @ self.weights[b].T).relu_() @ self.signs[b] for b in blocks) / len(self.weights) ** 0.5
+
+    def gates(self, x: torch.Tensor) -> torch.Tensor:
+        """(m, k) whether each neuron is open at each row of `x`: w_r·x > 0."""
+        return self.weights @ x.T > 0
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What training left.
+
+    Attributes:
+        network: the trained network.
+        epochs: steps taken.
+        loss: the objective (2) before the first step, then every ten epochs, and at the end.
+        movement: the largest distance max_r |w_r - w_r(0)| that any neuron had at those epochs.
+        unsettled: the largest change of a training prediction over the last 1 / (learning_rate * ridge) epochs, in
+            which the slowest mode of the linearised network falls by the factor e; infinite if training was shorter.
+            (The gradient itself need not vanish: where weights stay on a kink of the ReLU, it jumps to and fro.)
+    """
+
+    network: Network
+    epochs: int
+    loss: list[float]
+    movement: float
+    unsettled: float
+
+
+def random_network(
+    d: int,
+    *,
+    width: int,
+    init_scale: float,
+    seed: int,
+    outputs: int = 1,
+    symmetric: bool = False,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+) -> Network:
+    """A network at initialisation: w_r ~ N(0, κ² I), second layer ±1 with equal chance.
+
+    Args:
+        d: inputs.
+        width: hidden neurons m; even where `symmetric`.
+        init_scale: standard deviation κ of the weights, 0.01 in the paper.
+        seed: of the draw. It is made on the CPU in float64, so it is the same for every dtype and device.
+        outputs: number c of outputs.
+        symmetric: draw half of the neurons and add a copy of each with the opposite sign (not in the paper). The
+            network then starts at exactly zero whatever `init_scale`, which may be 1.
+        dtype: of the weights.
+        device: of the weights.
+
+    Returns:
+        the network.
+
+    Raises:
+        ValueError: a width below one, or odd where symmetric; a scale that is not positive.
+        MemoryError: the weights would not fit.
+    """
+    if width < 1 or (symmetric and width % 2):
+        kind = "an even number of neurons, each with its copy" if symmetric else "at least one neuron"
+        raise ValueError(f"width: expected {kind}, got {width}.")
+    if not init_scale > 0:
+        raise ValueError(f"init_scale: expected a positive number (the paper uses 0.01), got {init_scale}.")
+    like = torch.empty(0, dtype=dtype, device=device)
+    check_fits("the first layer", width, d, like=like, advice="use a smaller width or float32.")
+    generator, drawn = torch.Generator().manual_seed(seed), width // 2 if symmetric else width
+    signs = torch.randint(2, (drawn, outputs), generator=generator).mul_(2).sub_(1).to(device, dtype)
+    weights = torch.empty(width, d, dtype=dtype, device=device)
+    for block in row_blocks(drawn, 1024):
+        size = (block.stop - block.start, d)
+        weights[block] = init_scale * torch.randn(size, generator=generator, dtype=torch.float64).to(device, dtype)
+    if symmetric:
+        weights[drawn:], signs = weights[:drawn], torch.cat([signs, -signs])
+    return Network(weights, signs)
+
+
+@torch.no_grad()
+def tangent_kernel(network: Network, x: torch.Tensor, z: torch.Tensor | None = None) -> torch.Tensor:
+    """The tangent kernel of a network with one output at its present weights (Lemma 2), (n, k).
+
+        K(x, z) = x.z * (1/m) sum_r 1[w_r.x > 0] 1[w_r.z > 0]
+
+    Args:
+        network: with one output.
+        x: (n, d) points.
+        z: (k, d) points; `x` itself where absent.
+
+    Returns:
+        (n, k) products of the gradients of the output with respect to the first layer.
+    """
+    z = x if z is None else z
+    both_open = network.gates(x).to(x.dtype).T @ network.gates(z).to(x.dtype)
+    return (x @ z.T).mul_(both_open).div_(len(network.weights))
+
+
+@torch.no_grad()
+def safe_learning_rate(network: Network, x: torch.Tensor, ridge: float) -> float:
+    """A step size for `train` below half of the largest stable one, whichever gates open or close on the way.
+
+        1 / (|X|² |signs|² / m + λ)
+
+    With spectral norms: no eigenvalue of the Hessian of (2), which is J J^T + λI between kinks, is larger than the
+    denominator. Larger steps can work, but where weights settle on kinks of the ReLU they keep the network restless.
+
+    Args:
+        network: of which the signs, (m, c), count.
+        x: (n, d) training points.
+        ridge: penalty λ.
+
+    Returns:
+        the step size.
+    """
+    points, signs = (float(torch.linalg.matrix_norm(a.double(), 2)) for a in (x, network.signs))
+    return 1 / ((points * signs) ** 2 / len(network.signs) + ridge)
+
+
+@torch.no_grad()
+def train(
+    network: Network,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    ridge: float,
+    *,
+    learning_rate: float = 0.001,
+    epochs: int = 5000,
+    tolerance: float | None = None,
+    tf32: bool = False,
+    block_size: int | None = None,
+    progress: Callable[[int], object] = lambda epochs: None,
+) -> Training:
+    """Full-batch gradient descent on the first layer (Eq. 3, appendix A), from the weights of `network`.
+
+        loss = Σ_i 1/2 |f(x_i) - y_i|² + λ/2 |W - W(0)|²                                                   (Eq. 2)
+        gradient_r = 1/√m Σ_i Σ_c signs_rc (f_c(x_i) - y_ic) 1[w_r·x_i > 0] x_i + λ (w_r - w_r(0))
+
+    Only the movement W - W(0) is kept, in coordinates of the span of the training points, which it never leaves; the
+    response of the initial weights is computed once. That is exact, cheaper where there are few points or dark
+    pixels, and keeps the digits of a small movement in low precision.
+
+    Args:
+        network: the start, (m, d) weights and (m, c) signs; not changed.
+        x: (n, d) training points, rows of norm one.
+        y: (n, c) targets.
+        ridge: penalty λ on the distance from the start.
+        learning_rate: step size, 0.001 in the paper.
+        epochs: steps, 5000 in the paper.
+        tolerance: stop earlier, once `unsettled` is below this; needs a positive ridge. Absent: take all steps.
+        tf32: round the operands of the matrix products to 10 bits, as the tensor cores do; needs float32. On a CPU
+            the rounding is imitated, slowly, so that its effect can be tested.
+        block_size: neurons handled at once; working memory beside weights and gates is about
+            3 * block_size * n numbers. Chosen for the device where absent.
+        progress: called with the number of epochs since the last call.
+
+    Returns:
+        the trained network and how it went.
+
+    Raises:
+        TypeError, ValueError: wrong shapes or dtypes, NaN, rows not of norm one, a negative ridge; or the loss grew,
+            since the learning rate was too large: the error names a safe one.
+        MemoryError: gates and responses would not fit in memory.
+    """
+    _check_training(network, x, y, ridge, learning_rate, epochs, tolerance, tf32)
+    descent = _Descent(network, x, y, ridge, block_size, tf32)
+    losses, movement, seen = [], 0.0, deque(maxlen=1 + _window(learning_rate, ridge))
+    for epoch in range(epochs + 1):
+        residual = descent.residual()
+        if epoch % _LOOK_EVERY == 0 or epoch == epochs:
+            progress(epoch - _LOOK_EVERY * max(0, len(losses) - 1))
+            distances = descent.distances()
+            losses.append(float(residual.square().sum() + ridge * distances.square().sum()) / 2)
+            movement = max(movement, float(distances.max()))
+            seen.append(residual)
+            if not losses[-1] <= (1 + _LOSS_NOISE) * losses[max(0, len(losses) - 2)]:
+                _raise_diverged(losses, epoch, learning_rate, safe_learning_rate(network, x, ridge))
+            unsettled = float((residual - seen[0]).abs().max()) if len(seen) == seen.maxlen else math.inf
+            if epoch == epochs or (tolerance is not None and unsettled < tolerance):
+                break
+        descent.step(residual, learning_rate)
+    return Training(descent.network(), epoch, losses, movement, unsettled)
+
+
+def _window(learning_rate: float, ridge: float) -> int:
+    """Looks in which the slowest mode of the linearised network, exp(-λ time), falls by the factor e."""
+    return math.ceil(1 / (learning_rate * ridge * _LOOK_EVERY)) if ridge > 0 else sys.maxsize - 1
+
+
+class _Descent:
+    """The state of gradient descent: how far each neuron has moved, W - W(0) = move @ basis."""
+
+    def __init__(
+        self, start: Network, x: torch.Tensor, y: torch.Tensor, ridge: float, block_size: int | None, tf32: bool
+    ):
+        self.start, self.y, self.ridge, self.scale = start, y, ridge, len(start.weights) ** -0.5
+        self.basis, self.forward, self.backward = _coordinates(x)
+        self.move = x.new_zeros(len(start.weights), len(self.basis))
+        self.response = start.weights @ x.T  # of the initial weights, (m, n)
+        self.gates = torch.empty_like(self.response, dtype=torch.bool)
+        size = block_size or max(1, (2**19 if x.device.type == "cpu" else 2**24) // len(x))
+        self.blocks = list(row_blocks(len(start.weights), size))
+        self.product = _tf32_addmm if tf32 else torch.addmm
+
+    def residual(self) -> torch.Tensor:
+        """(n, c) prediction minus target; notes which gates are open."""
+        prediction = torch.zeros_like(self.y)
+        for b in self.blocks:
+            response = self.product(self.response[b], self.move[b], self.forward)
+            torch.gt(response, 0, out=self.gates[b])
+            prediction.addmm_(response.relu_().T, self.start.signs[b])
+        return prediction.mul_(self.scale).sub_(self.y)
+
+    def step(self, residual: torch.Tensor, learning_rate: float) -> None:
+        """One step down the gradient, at the gates that `residual` found open."""
+        for b in self.blocks:
+            pull = (self.start.signs[b] @ residual.T).mul_(self.gates[b]).mul_(-learning_rate * self.scale)
+            move = self.move[b].mul_(1 - learning_rate * self.ridge)
+            move.add_(pull) if self.backward is None else move.copy_(self.product(move, pull, self.backward))
+
+    def distances(self) -> torch.Tensor:
+        """(m,) how far each neuron has moved."""
+        if self.backward is not None:
+            return torch.linalg.vector_norm(self.move, dim=1)
+        squares = [((self.move[b] @ self.forward) * self.move[b]).sum(1) for b in self.blocks]
+        return torch.cat(squares).clamp_(min=0).sqrt_()
+
+    def network(self) -> Network:
+        """The network at the present weights."""
+        return replace(self.start, weights=torch.addmm(self.start.weights, self.move, self.basis))
+
+
+def _coordinates(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Coordinates of the span of the points: rows B (r, d) that span it, B x^T (r, n), and x in these rows (n, r).
+
+    Of many points, the pixels that are lit in any; of few, the points themselves. There x is the identity, given as
+    None, and the backward product is saved.
+    """
+    lit = (x != 0).any(0)
+    if len(x) < 2 * int(lit.sum()):
+        return x, x @ x.T, None
+    pixels = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[lit]
+    return pixels, x[:, lit].T.contiguous(), x[:, lit]
+
+
+def _tf32_addmm(c: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """C + a @ b with a and b rounded to 10 bits: by the tensor cores on CUDA, imitated elsewhere."""
+    if a.device.type != "cuda":
+        return torch.addmm(c, _round_to_tf32(a), _round_to_tf32(b))
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        return torch.addmm(c, a, b)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def _round_to_tf32(a: torch.Tensor) -> torch.Tensor:
+    return (a.contiguous().view(torch.int32) + 0x1000 & ~0x1FFF).view(torch.float32)
+
+
+def _raise_diverged(losses: list[float], epoch: int, learning_rate: float, safe: float) -> None:
+    raise ValueError(
+        f"learning_rate: the loss grew from {losses[-2]:.6g} to {losses[-1]:.6g} by epoch {epoch}, so "
+        f"{learning_rate:g} is too large for these points and this ridge; {safe:.2g} is safe."
+    )
+
+
+def _check_training(network, x, y, ridge, learning_rate, epochs, tolerance, tf32) -> None:
+    check_matrix("x", x, columns=network.weights.shape[1], like=network.weights)
+    check_unit_rows("x", x)
+    check_matrix("y", y, rows=len(x), columns=network.signs.shape[1], like=x)
+    check_ridge(ridge, positive=tolerance is not None)
+    if not learning_rate > 0 or epochs < 1 or (tolerance is not None and not tolerance > 0):
+        raise ValueError(
+            f"expected a positive learning rate, at least one epoch and a positive tolerance or none, "
+            f"got {learning_rate}, {epochs} and {tolerance}."
+        )
+    if tf32 and x.dtype != torch.float32:
+        raise TypeError(f"tf32: expected float32 points and weights to round, got {x.dtype}.")
+    # Response in full and gates as bytes; the movement is not larger than the weights.
+    size = (len(network.weights), 2 * len(x) + network.weights.shape[1])
+    check_fits("training", *size, like=x, advice="use fewer points, a smaller width or float32.")

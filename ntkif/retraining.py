@@ -1,0 +1,300 @@
+"""Leave-one-out retraining, the truth that influences predict (Eq. 7): the network trained without each chosen point.
+
+Needs torch, NumPy and tqdm alone, so that it also runs on a bare machine with a GPU.
+"""
+
+import hashlib
+import io
+import json
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ntkif.blocks import row_blocks
+from ntkif.data import Dataset, load
+from ntkif.files import write_atomically
+from ntkif.influence import loo_influence
+from ntkif.kernel import ntk
+from ntkif.metrics import misfit
+from ntkif.network import Network, random_network, train
+from ntkif.provenance import code_digest, commit, device_name, digest_of
+from ntkif.regression import ridge_fit
+
+__all__ = ["FOLDER", "Protocol", "Retraining", "chosen_points", "load_retraining", "retrain", "retraining_digest"]
+
+FOLDER = Path(__file__).parents[1] / "records" / "retraining"
+_PRECISIONS = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a network is trained; the defaults are the paper's (appendix A).
+
+    Attributes:
+        ridge: penalty λ.
+        width: hidden neurons m.
+        init_scale: κ.
+        symmetric: whether it starts at zero, see `random_network`.
+        seed: of the initial weights.
+        learning_rate: step size.
+        epochs: steps.
+        tolerance: earlier stop, see `train`; absent in the paper.
+        precision: float64, float32, or tf32 (float32 with products on the tensor cores).
+    """
+
+    ridge: float
+    width: int
+    init_scale: float = 0.01
+    symmetric: bool = False
+    seed: int = 0
+    learning_rate: float = 0.001
+    epochs: int = 5000
+    tolerance: float | None = None
+    precision: str = "float32"
+
+    def __post_init__(self):
+        if self.precision not in _PRECISIONS:
+            raise ValueError(f"precision: expected one of {', '.join(_PRECISIONS)}, got {self.precision!r}.")
+
+    def __str__(self) -> str:
+        """Name of the file of a run."""
+        start = "-symmetric" if self.symmetric else ""
+        return f"width-{self.width}-scale-{self.init_scale:g}{start}-seed-{self.seed}"
+
+
+@dataclass(frozen=True, eq=False)
+class Retraining:
+    """Networks trained with all points and without each of some, from the same start.
+
+    Attributes:
+        protocol: how they were trained.
+        test_point: the test point for which the removed points are the most influential.
+        rows: (r,) the removed training points.
+        predictions: (1 + r, k, c) outputs at all test points: of the network trained on all points, then without each.
+        epochs: (1 + r,) steps taken.
+        unsettled: (1 + r,) see `Training`.
+        loss: (1 + r,) final value of the objective.
+        provenance: how the run was made; empty unless it was loaded from a file.
+    """
+
+    protocol: Protocol
+    test_point: int
+    rows: np.ndarray
+    predictions: torch.Tensor
+    epochs: np.ndarray
+    unsettled: np.ndarray
+    loss: np.ndarray
+    provenance: dict
+
+    def influence(self, y_test: torch.Tensor) -> torch.Tensor:
+        """(k, r) true influence of each removed point on each test point (Eq. 7); positive means helpful."""
+        loss = (self.predictions - y_test.to(self.predictions)).square().sum(2) / 2
+        return (loss[1:] - loss[0]).T
+
+    def __str__(self) -> str:
+        """One line: what was trained on which pixels, where, when and by which code."""
+        p = self.provenance
+        return (
+            f"{p['dataset']}, {self.protocol}, recorded {p['started'][:10]}: {len(self.predictions)} networks, "
+            f"{p['n_train']} + {p['n_test']} images, sha256 {p['pixels'][:8]}; λ = {self.protocol.ridge:g}, "
+            f"learning rate {self.protocol.learning_rate:g}, {min(self.epochs)} to {max(self.epochs)} epochs, "
+            f"{self.protocol.precision} on {p['device']}, torch {p['torch']}, {p['seconds'] / 60:.0f} min, "
+            f"commit {p['commit'][:8]}"
+        )
+
+
+def chosen_points(dataset: Dataset, ridge: float, count: int) -> tuple[int, list[int]]:
+    """The paper's choice: a test point and the training points with the largest |influence| on it in closed form.
+
+    Args:
+        dataset: training and test images.
+        ridge: penalty λ.
+        count: training points to choose.
+
+    Returns:
+        the first test point, in test order, that the kernel predictor misclassifies (where it misclassifies none,
+        that with the largest loss), and `count` training rows, the most influential first.
+
+    Raises:
+        ValueError: a count below one or above the number of training points.
+    """
+    n = len(dataset.x_train)
+    if not 1 <= count <= n:
+        raise ValueError(f"removals: expected between 1 and {n} training points, got {count}.")
+    fit, k_test_train = ridge_fit(ntk(dataset.x_train), dataset.y_train, ridge), ntk(dataset.x_test, dataset.x_train)
+    prediction = fit.predict(k_test_train)
+    wrong = misfit(prediction, dataset.y_test).nonzero()
+    worst = (prediction - dataset.y_test).square().sum(1).argmax()
+    point = int(wrong[0]) if len(wrong) else int(worst)
+    influence = loo_influence(fit, k_test_train[point, None], dataset.y_test[point, None])[0]
+    return point, influence.abs().topk(count).indices.tolist()
+
+
+def retrain(
+    dataset: Dataset,
+    protocol: Protocol,
+    points: tuple[int, Sequence[int]],
+    folder: Path | None = None,
+    progress: bool = True,
+) -> Retraining:
+    """Train a network on all points and one without each of the chosen ones, all from the same initial weights.
+
+    With a folder, each finished network is written there at once. Killed at any moment and called again, it goes on
+    with the network that it was at, and the `.npz` is in the end the same, byte for byte, as without interruption.
+
+    Args:
+        dataset: training and test images, in float64; training takes place on their device.
+        protocol: how to train.
+        points: a test point and training rows, see `chosen_points`.
+        folder: where the run is kept, as `<folder>/<dataset>-<n>/<protocol>.npz` and `.json`; nowhere where absent.
+        progress: whether to show a bar with the time left.
+
+    Returns:
+        predictions of all networks at all test points. A finished run is loaded, not made again.
+
+    Raises:
+        TypeError, ValueError, MemoryError: as `train`; or the folder holds a run of that name with other settings.
+    """
+    story = _story(dataset, protocol, points)
+    file = None if folder is None else _file(Path(folder), dataset.name, len(dataset.x_train), protocol)
+    if file is not None and file.with_suffix(".json").exists():
+        return _load_same(file, story)
+    parts = None if file is None else file.with_name(f"{file.stem}.{digest_of(story)[:16]}.parts")
+    started, made_by = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), commit()
+    x_train, x_test, y_train = (
+        a.to(_PRECISIONS[protocol.precision]) for a in (dataset.x_train, dataset.x_test, dataset.y_train)
+    )
+    results, total = [], (1 + len(points[1])) * protocol.epochs
+    with tqdm(total=total, unit="epoch", disable=None if progress else True) as bar:
+        for number, row in enumerate([None, *points[1]]):
+            part = None if parts is None else parts / f"{number}.npz"
+            if part is not None and part.exists():
+                results.append(_read(part))
+                bar.initial += int(results[-1]["epochs"])
+                bar.update(int(results[-1]["epochs"]))
+            else:
+                clock = time.perf_counter()
+                result = _train_without(row, x_train, y_train, x_test, protocol, bar.update)
+                results.append(result | {"seconds": np.float64(time.perf_counter() - clock)})
+                if part is not None:
+                    write_atomically(part, lambda stream, result=results[-1]: np.savez(stream, **result))
+            bar.total = bar.n + (len(points[1]) - number) * int(results[-1]["epochs"])
+    arrays = {name: np.stack([result[name] for result in results]) for name in results[0] if name != "seconds"}
+    arrays |= {"rows": np.asarray(points[1]), "test_point": np.asarray(points[0])}
+    if file is None:
+        return _retraining(protocol, arrays, {})
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    story |= {"commit": made_by, "device": device_name(x_train.device), "torch": torch.__version__}
+    story |= {"python": platform.python_version(), "started": started}
+    story |= {"seconds": round(float(sum(result["seconds"] for result in results)), 1)}
+    story |= {"table": hashlib.sha256(buffer.getvalue()).hexdigest()}
+    text = json.dumps(story | {"digest": digest_of(story)}, indent=1) + "\n"
+    write_atomically(file, lambda stream: stream.write(buffer.getvalue()))
+    write_atomically(file.with_suffix(".json"), lambda stream: stream.write(text.encode()))
+    shutil.rmtree(parts)
+    return load_retraining(file)
+
+
+def load_retraining(file: Path) -> Retraining:
+    """A stored run.
+
+    Args:
+        file: its `.npz`.
+
+    Returns:
+        the run.
+
+    Raises:
+        FileNotFoundError: it or the `.json` beside it is not there.
+        ValueError: one of the two was changed or is not the other's.
+    """
+    content, story = file.read_bytes(), json.loads(file.with_suffix(".json").read_text())
+    if story["table"] != hashlib.sha256(content).hexdigest() or story["digest"] != digest_of(story):
+        raise ValueError(f"{file} and the .json beside it do not belong together or were changed; record them again.")
+    return _retraining(Protocol(**story["protocol"]), _read(io.BytesIO(content)), story)
+
+
+def retraining_digest() -> str:
+    """SHA-256 of the code that trains (see `code_digest`): a run whose digest is another is stale."""
+    return code_digest(_train_without, train, random_network, Network, row_blocks, load)
+
+
+def _train_without(row, x_train, y_train, x_test, protocol: Protocol, progress) -> dict[str, np.ndarray]:
+    kept = torch.ones(len(x_train), dtype=torch.bool, device=x_train.device)
+    if row is not None:
+        kept[row] = False
+    start = random_network(
+        x_train.shape[1],
+        width=protocol.width,
+        init_scale=protocol.init_scale,
+        seed=protocol.seed,
+        outputs=y_train.shape[1],
+        symmetric=protocol.symmetric,
+        dtype=x_train.dtype,
+        device=x_train.device,
+    )
+    trained = train(
+        start,
+        x_train[kept],
+        y_train[kept],
+        protocol.ridge,
+        learning_rate=protocol.learning_rate,
+        epochs=protocol.epochs,
+        tolerance=protocol.tolerance,
+        tf32=protocol.precision == "tf32",
+        progress=progress,
+    )
+    return {
+        "predictions": trained.network.predict(x_test).cpu().numpy(),
+        "epochs": np.int64(trained.epochs),
+        "unsettled": np.float64(trained.unsettled),
+        "loss": np.float64(trained.loss[-1]),
+    }
+
+
+def _story(dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[int]]) -> dict:
+    """What decides the numbers of a run."""
+    return {
+        "dataset": dataset.name,
+        "protocol": asdict(protocol),
+        "test_point": points[0],
+        "rows": list(points[1]),
+        "n_train": len(dataset.x_train),
+        "n_test": len(dataset.x_test),
+        "pixels": dataset.digest,
+        "pixel_source": dataset.source,
+        "source": retraining_digest(),
+    }
+
+
+def _file(folder: Path, dataset: str, n: int, protocol: Protocol) -> Path:
+    return folder / f"{dataset.split()[0]}-{n}" / f"{protocol}.npz"
+
+
+def _load_same(file: Path, story: dict) -> Retraining:
+    found = load_retraining(file)
+    other = [name for name in story if found.provenance[name] != json.loads(json.dumps(story[name]))]
+    if other:
+        raise ValueError(
+            f"{file} holds a run with another {', '.join(other)}; name another folder with --output, or delete it."
+        )
+    return found
+
+
+def _read(file) -> dict[str, np.ndarray]:
+    with np.load(file, allow_pickle=False) as saved:
+        return dict(saved)
+
+
+def _retraining(protocol: Protocol, arrays: dict[str, np.ndarray], story: dict) -> Retraining:
+    arrays = dict(arrays)
+    point, predictions = int(arrays.pop("test_point")), torch.from_numpy(arrays.pop("predictions"))
+    return Retraining(protocol, point, predictions=predictions, provenance=story, **arrays)

@@ -1,0 +1,259 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ntkif import network as module
+from ntkif import ntk, ridge_fit
+from ntkif.metrics import agreement
+from ntkif.network import Network, random_network, safe_learning_rate, tangent_kernel, train
+
+
+def points(n, d=30, lit=20, outputs=1, seed=0):
+    """Random points on the sphere, the last pixels dark; few (n < 2 lit) or many take different coordinates."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, d, generator=generator, dtype=torch.float64)
+    x[:, lit:] = 0
+    y = torch.randn(n, outputs, generator=generator, dtype=torch.float64)
+    return torch.nn.functional.normalize(x), y
+
+
+def objective(weights, start, x, y, ridge):
+    """Eq. 1 and 2, as the paper writes them."""
+    prediction = torch.relu(x @ weights.T) @ start.signs / len(weights) ** 0.5
+    return (prediction - y).square().sum() / 2 + ridge / 2 * (weights - start.weights).square().sum()
+
+
+def autograd_descent(start, x, y, ridge, learning_rate, epochs):
+    weights = start.weights.clone()
+    for _ in range(epochs):
+        weights.requires_grad_()
+        (gradient,) = torch.autograd.grad(objective(weights, start, x, y, ridge), weights)
+        weights = (weights - learning_rate * gradient).detach()
+    return weights
+
+
+@pytest.mark.parametrize("n", [12, 60], ids=["few points", "many points"])
+@pytest.mark.parametrize("outputs", [1, 10])
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("block_size", [7, None])
+def test_the_gradient_is_that_of_autograd(n, outputs, symmetric, block_size):
+    """Each step is the gradient there, so every step is checked, from the first at the start to the last."""
+    x, y = points(n, outputs=outputs)
+    start = random_network(30, width=40, init_scale=0.3, seed=1, outputs=outputs, symmetric=symmetric)
+    for epochs in (1, 25):
+        trained = train(start, x, y, 0.7, learning_rate=0.01, epochs=epochs, block_size=block_size)
+        truth = autograd_descent(start, x, y, 0.7, 0.01, epochs)
+        step, true_step = trained.network.weights - start.weights, truth - start.weights
+        assert float((step - true_step).abs().max()) < 1e-10 * float(true_step.abs().max())
+        assert trained.loss[0] == pytest.approx(float(objective(start.weights, start, x, y, 0.7)), rel=1e-12)
+        assert trained.loss[-1] == pytest.approx(float(objective(truth, start, x, y, 0.7)), rel=1e-12)
+        assert trained.epochs == epochs
+
+
+def test_the_start_is_not_changed():
+    x, y = points(12)
+    start = random_network(30, width=8, init_scale=1.0, seed=0)
+    before = start.weights.clone()
+    train(start, x, y, 1.0, learning_rate=0.01, epochs=3)
+    assert torch.equal(start.weights, before)
+
+
+@pytest.mark.parametrize("n", [12, 60])
+def test_movement_is_the_largest_of_all_neurons(n):
+    x, y = points(n)
+    start = random_network(30, width=50, init_scale=0.5, seed=0)
+    trained = train(start, x, y, 0.5, learning_rate=0.01, epochs=200)
+    distances = (trained.network.weights - start.weights).norm(dim=1)
+    assert trained.movement >= float(distances.max()) * (1 - 1e-9)
+    assert trained.movement == pytest.approx(float(distances.max()), rel=0.2)
+
+
+def test_weights_stay_in_the_span_of_the_points():
+    x, y = points(12)
+    start = random_network(30, width=50, init_scale=0.5, seed=0)
+    moved = train(start, x, y, 0.5, learning_rate=0.01, epochs=50).network.weights - start.weights
+    outside = moved - moved @ torch.linalg.pinv(x) @ x
+    assert float(outside.abs().max()) < 1e-12 and float(moved.abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("outputs", [1, 10])
+def test_a_symmetric_start_is_zero_whatever_its_scale(outputs):
+    x, _ = points(12)
+    start = random_network(30, width=64, init_scale=1.0, seed=0, outputs=outputs, symmetric=True)
+    assert float(start.predict(x).abs().max()) < 1e-14
+    assert float(random_network(30, width=64, init_scale=1.0, seed=0, outputs=outputs).predict(x).abs().max()) > 0.1
+    assert torch.equal(start.weights[:32], start.weights[32:]) and torch.equal(start.signs[:32], -start.signs[32:])
+
+
+def test_the_start_has_the_stated_distribution():
+    start = random_network(100, width=4000, init_scale=0.01, seed=0, outputs=3)
+    assert float(start.weights.std()) == pytest.approx(0.01, rel=0.01)
+    assert abs(float(start.weights.mean())) < 1e-4
+    assert set(start.signs.unique().tolist()) == {-1.0, 1.0} and abs(float(start.signs.mean())) < 0.03
+    corr = torch.corrcoef(start.signs.T) - torch.eye(3)
+    assert float(corr.abs().max()) < 0.05
+
+
+def test_the_start_is_the_same_in_every_precision_and_another_for_another_seed():
+    single, double, other = (
+        random_network(30, width=2000, init_scale=1.0, seed=seed, dtype=dtype)
+        for seed, dtype in ((0, torch.float32), (0, torch.float64), (1, torch.float64))
+    )
+    assert torch.equal(single.weights, double.weights.float()) and torch.equal(single.signs, double.signs.float())
+    assert not torch.equal(double.weights, other.weights)
+
+
+def test_predictions_in_blocks():
+    x, _ = points(60)
+    start = random_network(30, width=50, init_scale=0.5, seed=0, outputs=2)
+    truth = torch.relu(x @ start.weights.T) @ start.signs / 50**0.5
+    for block_size in (1, 7, 50, 1000):
+        assert torch.allclose(start.predict(x, block_size=block_size), truth, rtol=1e-12)
+
+
+def test_the_tangent_kernel_is_a_product_of_jacobians():
+    x, _ = points(12)
+    z, _ = points(5, seed=3)
+    start = random_network(30, width=50, init_scale=0.5, seed=0)
+
+    def jacobian(x):
+        def outputs(weights):
+            return (torch.relu(x @ weights.T) @ start.signs / 50**0.5)[:, 0]
+
+        return torch.autograd.functional.jacobian(outputs, start.weights).flatten(1)
+
+    assert torch.allclose(tangent_kernel(start, x, z), jacobian(x) @ jacobian(z).T, atol=1e-12)
+    assert torch.allclose(tangent_kernel(start, x), jacobian(x) @ jacobian(x).T, atol=1e-12)
+
+
+def test_a_wide_network_is_the_kernel_predictor():
+    x, y = points(40)
+    test, _ = points(20, seed=5)
+    truth = ridge_fit(ntk(x), y, 0.5).predict(ntk(test, x))
+    start = random_network(30, width=20000, init_scale=1.0, seed=0, symmetric=True)
+    trained = train(start, x, y, 0.5, learning_rate=0.05, epochs=2000, tolerance=1e-6)
+    assert agreement(trained.network.predict(test), truth)["relative_error"] < 0.03
+
+
+@pytest.mark.parametrize("outputs", [1, 10])
+@pytest.mark.parametrize("init_scale", [0.01, 1.0])
+def test_a_learning_rate_that_diverges_names_one_that_does_not(outputs, init_scale):
+    x, y = points(60, outputs=outputs)
+    start = random_network(30, width=200, init_scale=init_scale, seed=0, outputs=outputs)
+    with pytest.raises(ValueError, match=r"learning_rate: the loss grew from .* so 1 is too large .* is safe") as info:
+        train(start, x, y, 0.5, learning_rate=1.0, epochs=200)
+    safe = float(str(info.value).split("; ")[1].split()[0])
+    assert safe == pytest.approx(safe_learning_rate(start, x, 0.5), rel=0.05)
+    losses = torch.tensor(train(start, x, y, 0.5, learning_rate=safe, epochs=2000).loss)
+    assert (losses <= 1.001 * losses.cummin(0).values).all()  # weights on kinks make it flicker by less
+
+
+def test_no_eigenvalue_of_the_hessian_exceeds_the_inverse_of_the_safe_step():
+    """With all gates open and equal signs, the bound is met."""
+    x, _ = points(25)
+    everything_open = Network(x.mean(0).repeat(8, 1) * 0 + 1, torch.ones(8, 1, dtype=torch.float64))
+    x = torch.nn.functional.normalize(x.abs())
+    largest = float(torch.linalg.eigvalsh(tangent_kernel(everything_open, x))[-1]) + 0.3
+    assert safe_learning_rate(everything_open, x, 0.3) == pytest.approx(1 / largest)
+    random = random_network(30, width=100, init_scale=1.0, seed=0)
+    assert safe_learning_rate(random, x, 0.3) < 1 / float(torch.linalg.eigvalsh(tangent_kernel(random, x))[-1] + 0.3)
+
+
+def test_an_early_stop_is_where_the_criterion_is_met():
+    x, y = points(40)
+    test, _ = points(20, seed=5)
+    start = random_network(30, width=500, init_scale=1.0, seed=0, symmetric=True)
+    rate, ridge = 0.02, 0.5
+    limit = train(start, x, y, ridge, learning_rate=rate, epochs=4000)
+    for tolerance in (1e-2, 1e-4):
+        stopped = train(start, x, y, ridge, learning_rate=rate, epochs=4000, tolerance=tolerance)
+        assert stopped.epochs < 4000 and stopped.unsettled < tolerance
+        earlier = train(start, x, y, ridge, learning_rate=rate, epochs=stopped.epochs - 10)
+        assert earlier.unsettled >= tolerance
+        window = round(1 / (rate * ridge))
+        before = train(start, x, y, ridge, learning_rate=rate, epochs=stopped.epochs - window)
+        change = (stopped.network.predict(x) - before.network.predict(x)).abs().max()
+        assert float(change) == pytest.approx(stopped.unsettled, rel=1e-6)
+        left = (stopped.network.predict(test) - limit.network.predict(test)).abs().max()
+        assert float(left) < 2 * tolerance
+
+
+def test_progress_counts_every_epoch_once():
+    x, y = points(12)
+    start = random_network(30, width=8, init_scale=1.0, seed=0)
+    for epochs in (1, 10, 25):
+        told = []
+        train(start, x, y, 1.0, learning_rate=0.01, epochs=epochs, progress=told.append)
+        assert sum(told) == epochs and max(told) <= 10
+
+
+def test_float32_follows_float64():
+    x, y = points(60)
+    start = random_network(30, width=512, init_scale=1.0, seed=0, symmetric=True)
+    single = replace(start, weights=start.weights.float(), signs=start.signs.float())
+    double = train(start, x, y, 0.5, learning_rate=0.02, epochs=400).network.predict(x)
+    rough = train(single, x.float(), y.float(), 0.5, learning_rate=0.02, epochs=400).network.predict(x.float())
+    assert torch.allclose(rough.double(), double, atol=1e-4)
+
+
+def test_tf32_rounds_to_ten_bits():
+    a = torch.tensor([1.0, 1 + 2**-10, 1 + 2**-11 + 2**-20, 1 + 2**-12, -3.14159274, 0.0])
+    rounded = module._round_to_tf32(a)
+    assert rounded.tolist() == [1.0, 1 + 2**-10, 1 + 2**-10, 1.0, -3.140625, 0.0]
+    x, y = points(60)
+    start = random_network(30, width=64, init_scale=1.0, seed=0, dtype=torch.float32)
+    runs = [
+        train(start, x.float(), y.float(), 0.5, learning_rate=0.02, epochs=50, tf32=tf32).network for tf32 in (0, 1)
+    ]
+    change = float((runs[0].weights - runs[1].weights).norm() / (runs[0].weights - start.weights).norm())
+    assert 1e-6 < change < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"x": torch.zeros(12, 30, dtype=torch.float64)}, ValueError, "x: expected rows of norm 1"),
+        ({"x": torch.ones(12, 9, dtype=torch.float64) / 3}, ValueError, "x: expected a matrix of shape"),
+        ({"y": torch.zeros(12, 2, dtype=torch.float64)}, ValueError, "y: expected a matrix of shape"),
+        ({"y": torch.zeros(12, 1)}, TypeError, "y: expected torch.float64"),
+        ({"ridge": -1.0}, ValueError, "ridge: expected zero or a positive number"),
+        ({"ridge": 0.0, "tolerance": 0.1}, ValueError, "ridge: expected a positive number"),
+        ({"learning_rate": 0.0}, ValueError, "expected a positive learning rate"),
+        ({"learning_rate": float("nan")}, ValueError, "expected a positive learning rate"),
+        ({"epochs": 0}, ValueError, "at least one epoch"),
+        ({"tolerance": -1.0}, ValueError, "a positive tolerance or none"),
+        ({"tf32": True}, TypeError, "tf32: expected float32"),
+    ],
+)
+def test_bad_input(change, error, message):
+    x, y = points(12)
+    start = random_network(30, width=8, init_scale=1.0, seed=0)
+    arguments = {"x": x, "y": y, "ridge": 1.0, "learning_rate": 0.01, "epochs": 5} | change
+    with pytest.raises(error, match=message):
+        train(start, arguments.pop("x"), arguments.pop("y"), arguments.pop("ridge"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 0}, "width: expected at least one neuron, got 0"),
+        ({"width": 5, "symmetric": True}, "width: expected an even number of neurons, each with its copy, got 5"),
+        ({"init_scale": 0.0}, "init_scale: expected a positive number"),
+        ({"init_scale": float("nan")}, "init_scale: expected a positive number"),
+    ],
+)
+def test_bad_starts(change, message):
+    with pytest.raises(ValueError, match=message):
+        random_network(30, **({"width": 8, "init_scale": 1.0, "seed": 0} | change))
+
+
+def test_a_network_that_would_not_fit():
+    x, y = points(12)
+    with pytest.raises(MemoryError, match=r"the first layer .* use a smaller width"):
+        random_network(10**6, width=10**9, init_scale=1.0, seed=0)
+    wide = Network(
+        torch.zeros(1, 30, dtype=torch.float64).expand(10**12, 30), torch.ones(1, 1).double().expand(10**12, 1)
+    )
+    with pytest.raises(MemoryError, match=r"training .* use fewer points"):
+        train(wide, x, y, 1.0)
