@@ -8,6 +8,7 @@ import io
 import json
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -172,7 +173,8 @@ def retrain(
         a.to(_PRECISIONS[protocol.precision]) for a in (dataset.x_train, dataset.x_test, dataset.y_train)
     )
     results, total = [], (1 + len(points[1])) * protocol.epochs
-    with tqdm(total=total, unit="epoch", disable=None if progress else True) as bar:
+    slow = 0.1 if sys.stderr.isatty() else 30  # seconds between lines of a log
+    with tqdm(total=total, unit="epoch", disable=not progress, mininterval=slow) as bar:
         for number, row in enumerate([None, *points[1]]):
             part = None if parts is None else parts / f"{number}.npz"
             if part is not None and part.exists():

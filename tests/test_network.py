@@ -146,7 +146,7 @@ def test_a_learning_rate_that_diverges_names_one_that_does_not(outputs, init_sca
     safe = float(str(info.value).split("; ")[1].split()[0])
     assert safe == pytest.approx(safe_learning_rate(start, x, 0.5), rel=0.05)
     losses = torch.tensor(train(start, x, y, 0.5, learning_rate=safe, epochs=2000).loss)
-    assert (losses <= 1.001 * losses.cummin(0).values).all()  # weights on kinks make it flicker by less
+    assert (losses <= 1.002 * losses.cummin(0).values).all()  # weights on kinks make it flicker by less
 
 
 def test_no_eigenvalue_of_the_hessian_exceeds_the_inverse_of_the_safe_step():
