@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
-from ntkif import retraining
+from ntkif import runs
 from ntkif.data import NAMES, load
+from ntkif.retraining import Protocol, Retraining, chosen_points
 
 # The paper states these for the ten-class sets (Figure 8); elsewhere the ridge must be named.
 _RIDGE = {"mnist": 4.0, "cifar": 10.0, "mini-mnist": 4.0, "mini-cifar": 10.0}
@@ -68,7 +69,7 @@ def _add_retrain(commands) -> None:
     one.add_argument("--tolerance", type=float, help="stop once no prediction changes by more, see ntkif.network.train")
     one.add_argument("--precision", default="float32", help="float32, tf32 or float64")
     one.add_argument("--device", default="cpu", help="cpu or cuda")
-    one.add_argument("--output", type=Path, default=retraining.FOLDER, help="folder of the runs")
+    one.add_argument("--output", type=Path, default=runs.FOLDER, help="folder of the runs")
     one.set_defaults(prepare=_prepare_retrain)
 
 
@@ -76,7 +77,7 @@ def _prepare_retrain(chosen: argparse.Namespace) -> Callable:
     ridge = chosen.ridge if chosen.ridge is not None else _RIDGE.get(chosen.dataset)
     if ridge is None:
         raise ValueError(f"--ridge: the paper states none for {chosen.dataset}; name one.")
-    protocol = retraining.Protocol(
+    protocol = Protocol(
         ridge=ridge,
         width=chosen.width,
         init_scale=chosen.init_scale,
@@ -88,12 +89,12 @@ def _prepare_retrain(chosen: argparse.Namespace) -> Callable:
         precision=chosen.precision,
     )
 
-    def job() -> retraining.Retraining:
+    def job() -> Retraining:
         dataset = load(chosen.dataset, device=chosen.device)
         n, k = chosen.n_train or len(dataset.x_train), chosen.n_test or len(dataset.x_test)
         dataset = dataset.head(n, k)
-        points = retraining.chosen_points(dataset, ridge, chosen.removals)
-        return retraining.retrain(dataset, protocol, points, chosen.output)
+        points = chosen_points(dataset, ridge, chosen.removals)
+        return runs.keep_run(dataset, protocol, points, chosen.output)
 
     return job
 

@@ -3,15 +3,10 @@
 Needs torch, NumPy and tqdm alone, so that it also runs on a bare machine with a GPU.
 """
 
-import hashlib
-import io
-import json
-import platform
-import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +20,11 @@ from ntkif.influence import loo_influence
 from ntkif.kernel import ntk
 from ntkif.metrics import misfit
 from ntkif.network import Network, random_network, train
-from ntkif.provenance import code_digest, commit, device_name, digest_of
+from ntkif.provenance import code_digest
 from ntkif.regression import ridge_fit
 
-__all__ = ["FOLDER", "Protocol", "Retraining", "chosen_points", "load_retraining", "retrain", "retraining_digest"]
+__all__ = ["Protocol", "Retraining", "chosen_points", "retrain", "retraining_digest"]
 
-FOLDER = Path(__file__).parents[1] / "records" / "retraining"
 _PRECISIONS = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.float32}
 
 
@@ -82,6 +76,7 @@ class Retraining:
         epochs: (1 + r,) steps taken.
         unsettled: (1 + r,) see `Training`.
         loss: (1 + r,) final value of the objective.
+        seconds: wall time of all trainings.
         provenance: how the run was made; empty unless it was loaded from a file.
     """
 
@@ -92,7 +87,8 @@ class Retraining:
     epochs: np.ndarray
     unsettled: np.ndarray
     loss: np.ndarray
-    provenance: dict
+    seconds: float
+    provenance: dict = field(default_factory=dict)
 
     def influence(self, y_test: torch.Tensor) -> torch.Tensor:
         """(k, r) true influence of each removed point on each test point (Eq. 7); positive means helpful."""
@@ -142,86 +138,45 @@ def retrain(
     dataset: Dataset,
     protocol: Protocol,
     points: tuple[int, Sequence[int]],
-    folder: Path | None = None,
+    *,
+    parts: Path | None = None,
     progress: bool = True,
 ) -> Retraining:
     """Train a network on all points and one without each of the chosen ones, all from the same initial weights.
-
-    With a folder, each finished network is written there at once. Killed at any moment and called again, it goes on
-    with the network that it was at, and the `.npz` is in the end the same, byte for byte, as without interruption.
 
     Args:
         dataset: training and test images, in float64; training takes place on their device.
         protocol: how to train.
         points: a test point and training rows, see `chosen_points`.
-        folder: where the run is kept, as `<folder>/<dataset>-<n>/<protocol>.npz` and `.json`; nowhere where absent.
+        parts: a folder for each network as soon as it is finished; what is found there is not trained again.
         progress: whether to show a bar with the time left.
 
     Returns:
-        predictions of all networks at all test points. A finished run is loaded, not made again.
+        predictions of all networks at all test points.
 
     Raises:
-        TypeError, ValueError, MemoryError: as `train`; or the folder holds a run of that name with other settings.
+        TypeError, ValueError, MemoryError: as `train`.
     """
-    story = _story(dataset, protocol, points)
-    file = None if folder is None else _file(Path(folder), dataset.name, len(dataset.x_train), protocol)
-    if file is not None and file.with_suffix(".json").exists():
-        return _load_same(file, story)
-    parts = None if file is None else file.with_name(f"{file.stem}.{digest_of(story)[:16]}.parts")
-    started, made_by = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), commit()
-    x_train, x_test, y_train = (
-        a.to(_PRECISIONS[protocol.precision]) for a in (dataset.x_train, dataset.x_test, dataset.y_train)
-    )
-    results, total = [], (1 + len(points[1])) * protocol.epochs
+    dtype = _PRECISIONS[protocol.precision]
+    arrays = [a.to(dtype) for a in (dataset.x_train, dataset.y_train, dataset.x_test)]
+    wanted = dict(enumerate([None, *points[1]]))
+    files = {number: parts / f"{number}.npz" for number in wanted} if parts is not None else {}
+    results = {number: _read(file) for number, file in files.items() if file.exists()}
+    finished = sum(int(result["epochs"]) for result in results.values())
+    total = finished + (len(wanted) - len(results)) * protocol.epochs
     slow = 0.1 if sys.stderr.isatty() else 30  # seconds between lines of a log
-    with tqdm(total=total, unit="epoch", disable=not progress, mininterval=slow) as bar:
-        for number, row in enumerate([None, *points[1]]):
-            part = None if parts is None else parts / f"{number}.npz"
-            if part is not None and part.exists():
-                results.append(_read(part))
-                bar.initial += int(results[-1]["epochs"])
-                bar.update(int(results[-1]["epochs"]))
-            else:
-                clock = time.perf_counter()
-                result = _train_without(row, x_train, y_train, x_test, protocol, bar.update)
-                results.append(result | {"seconds": np.float64(time.perf_counter() - clock)})
-                if part is not None:
-                    write_atomically(part, lambda stream, result=results[-1]: np.savez(stream, **result))
-            bar.total = bar.n + (len(points[1]) - number) * int(results[-1]["epochs"])
-    arrays = {name: np.stack([result[name] for result in results]) for name in results[0] if name != "seconds"}
-    arrays |= {"rows": np.asarray(points[1]), "test_point": np.asarray(points[0])}
-    if file is None:
-        return _retraining(protocol, arrays, {})
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    story |= {"commit": made_by, "device": device_name(x_train.device), "torch": torch.__version__}
-    story |= {"python": platform.python_version(), "started": started}
-    story |= {"seconds": round(float(sum(result["seconds"] for result in results)), 1)}
-    story |= {"table": hashlib.sha256(buffer.getvalue()).hexdigest()}
-    text = json.dumps(story | {"digest": digest_of(story)}, indent=1) + "\n"
-    write_atomically(file, lambda stream: stream.write(buffer.getvalue()))
-    write_atomically(file.with_suffix(".json"), lambda stream: stream.write(text.encode()))
-    shutil.rmtree(parts)
-    return load_retraining(file)
-
-
-def load_retraining(file: Path) -> Retraining:
-    """A stored run.
-
-    Args:
-        file: its `.npz`.
-
-    Returns:
-        the run.
-
-    Raises:
-        FileNotFoundError: it or the `.json` beside it is not there.
-        ValueError: one of the two was changed or is not the other's.
-    """
-    content, story = file.read_bytes(), json.loads(file.with_suffix(".json").read_text())
-    if story["table"] != hashlib.sha256(content).hexdigest() or story["digest"] != digest_of(story):
-        raise ValueError(f"{file} and the .json beside it do not belong together or were changed; record them again.")
-    return _retraining(Protocol(**story["protocol"]), _read(io.BytesIO(content)), story)
+    with tqdm(total=total, initial=finished, unit="epoch", disable=not progress, mininterval=slow) as bar:
+        for number in wanted.keys() - results.keys():
+            clock = time.perf_counter()
+            result = _train_without(wanted[number], *arrays, protocol, bar.update)
+            results[number] = result | {"seconds": np.float64(time.perf_counter() - clock)}
+            if files:
+                write_atomically(files[number], lambda stream, result=results[number]: np.savez(stream, **result))
+            bar.total = bar.n + (len(wanted) - len(results)) * int(result["epochs"])  # if the others take as long
+    gathered = {name: np.stack([results[number][name] for number in wanted]) for name in results[0]}
+    gathered["predictions"] = torch.from_numpy(gathered["predictions"])
+    gathered["seconds"] = float(gathered["seconds"].sum())
+    return Retraining(protocol, points[0], np.asarray(points[1]), **gathered)
 
 
 def retraining_digest() -> str:
@@ -262,41 +217,6 @@ def _train_without(row, x_train, y_train, x_test, protocol: Protocol, progress) 
     }
 
 
-def _story(dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[int]]) -> dict:
-    """What decides the numbers of a run."""
-    return {
-        "dataset": dataset.name,
-        "protocol": asdict(protocol),
-        "test_point": points[0],
-        "rows": list(points[1]),
-        "n_train": len(dataset.x_train),
-        "n_test": len(dataset.x_test),
-        "pixels": dataset.digest,
-        "pixel_source": dataset.source,
-        "source": retraining_digest(),
-    }
-
-
-def _file(folder: Path, dataset: str, n: int, protocol: Protocol) -> Path:
-    return folder / f"{dataset.split()[0]}-{n}" / f"{protocol}.npz"
-
-
-def _load_same(file: Path, story: dict) -> Retraining:
-    found = load_retraining(file)
-    other = [name for name in story if found.provenance[name] != json.loads(json.dumps(story[name]))]
-    if other:
-        raise ValueError(
-            f"{file} holds a run with another {', '.join(other)}; name another folder with --output, or delete it."
-        )
-    return found
-
-
 def _read(file) -> dict[str, np.ndarray]:
     with np.load(file, allow_pickle=False) as saved:
         return dict(saved)
-
-
-def _retraining(protocol: Protocol, arrays: dict[str, np.ndarray], story: dict) -> Retraining:
-    arrays = dict(arrays)
-    point, predictions = int(arrays.pop("test_point")), torch.from_numpy(arrays.pop("predictions"))
-    return Retraining(protocol, point, predictions=predictions, provenance=story, **arrays)

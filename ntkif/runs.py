@@ -1,0 +1,131 @@
+"""Runs of `retraining` on disk: resumed where they stopped, and kept with how they were made.
+
+`records/retraining/<dataset>-<n>/<protocol>.npz` holds the predictions of all networks, and the `.json` beside it the
+provenance, with the digests of the arrays and of the code that trained.
+"""
+
+import hashlib
+import io
+import json
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ntkif.data import Dataset
+from ntkif.files import write_atomically
+from ntkif.provenance import commit, device_name, digest_of
+from ntkif.retraining import Protocol, Retraining, retrain, retraining_digest
+
+__all__ = ["FOLDER", "keep_run", "load_run"]
+
+FOLDER = Path(__file__).parents[1] / "records" / "retraining"
+_ARRAYS = ("rows", "epochs", "unsettled", "loss")
+
+
+def keep_run(
+    dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[int]], folder: Path, *, progress: bool = True
+) -> Retraining:
+    """`retrain`, with each finished network written at once.
+
+    Killed at any moment and called again, it goes on with the network that it was at, and the `.npz` is in the end
+    the same, byte for byte, as without interruption.
+
+    Args:
+        dataset: training and test images, in float64; training takes place on their device.
+        protocol: how to train.
+        points: a test point and training rows, see `chosen_points`.
+        folder: where the run is kept, as `<folder>/<dataset>-<n>/<protocol>.npz` and `.json`.
+        progress: whether to show a bar with the time left.
+
+    Returns:
+        the run as stored. A finished run is loaded, not made again.
+
+    Raises:
+        TypeError, ValueError, MemoryError: as `train`; or the folder holds a run of that name with other settings.
+    """
+    story, started, made_by = _story(dataset, protocol, points), _now(), commit()
+    file = Path(folder) / f"{dataset.name.split()[0]}-{len(dataset.x_train)}" / f"{protocol}.npz"
+    if file.with_suffix(".json").exists():
+        return _load_same(file, story)
+    parts = file.with_name(f"{file.stem}.{digest_of(story)[:16]}.parts")
+    run, buffer = retrain(dataset, protocol, points, parts=parts, progress=progress), io.BytesIO()
+    arrays = {name: getattr(run, name) for name in _ARRAYS} | {"predictions": run.predictions.numpy()}
+    np.savez_compressed(buffer, **arrays)
+    story |= {
+        "commit": made_by,
+        "device": device_name(dataset.x_train.device),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "started": started,
+        "seconds": round(run.seconds, 1),
+        "table": hashlib.sha256(buffer.getvalue()).hexdigest(),
+    }
+    text = json.dumps(story | {"digest": digest_of(story)}, indent=1) + "\n"
+    write_atomically(file, lambda stream: stream.write(buffer.getvalue()))
+    write_atomically(file.with_suffix(".json"), lambda stream: stream.write(text.encode()))
+    shutil.rmtree(parts)
+    return load_run(file)
+
+
+def load_run(file: Path) -> Retraining:
+    """A stored run.
+
+    Args:
+        file: its `.npz`.
+
+    Returns:
+        the run.
+
+    Raises:
+        FileNotFoundError: it or the `.json` beside it is not there.
+        ValueError: one of the two was changed or is not the other's.
+    """
+    content, story = file.read_bytes(), json.loads(file.with_suffix(".json").read_text())
+    if story["table"] != hashlib.sha256(content).hexdigest() or story["digest"] != digest_of(story):
+        raise ValueError(f"{file} and the .json beside it do not belong together or were changed; record them again.")
+    with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+        arrays = {name: saved[name] for name in _ARRAYS}
+        predictions = torch.from_numpy(saved["predictions"])
+    return Retraining(
+        Protocol(**story["protocol"]),
+        story["test_point"],
+        predictions=predictions,
+        seconds=story["seconds"],
+        provenance=story,
+        **arrays,
+    )
+
+
+def _story(dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[int]]) -> dict:
+    """What decides the numbers of a run."""
+    return {
+        "dataset": dataset.name,
+        "protocol": asdict(protocol),
+        "test_point": points[0],
+        "rows": list(points[1]),
+        "n_train": len(dataset.x_train),
+        "n_test": len(dataset.x_test),
+        "pixels": dataset.digest,
+        "pixel_source": dataset.source,
+        "source": retraining_digest(),
+    }
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _load_same(file: Path, story: dict) -> Retraining:
+    found = load_run(file)
+    other = [name for name in story if found.provenance[name] != json.loads(json.dumps(story[name]))]
+    if other:
+        raise ValueError(
+            f"{file} holds a run with another {', '.join(other)}; name another folder with --output, or delete it."
+        )
+    return found
