@@ -166,7 +166,7 @@ def retrain(
     total = finished + (len(wanted) - len(results)) * protocol.epochs
     slow = 0.1 if sys.stderr.isatty() else 30  # seconds between lines of a log
     with tqdm(total=total, initial=finished, unit="epoch", disable=not progress, mininterval=slow) as bar:
-        for number in wanted.keys() - results.keys():
+        for number in [number for number in wanted if number not in results]:
             clock = time.perf_counter()
             result = _train_without(wanted[number], *arrays, protocol, bar.update)
             results[number] = result | {"seconds": np.float64(time.perf_counter() - clock)}

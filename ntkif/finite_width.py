@@ -1,0 +1,238 @@
+"""Experiments on networks of finite width: how far they are from the kernel predictor, and so their influences."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+import pandas as pd
+import torch
+
+from ntkif import runs as kept_runs
+from ntkif.data import Dataset
+from ntkif.influence import loo_influence
+from ntkif.kernel import ntk
+from ntkif.metrics import agreement
+from ntkif.network import random_network, tangent_kernel, train
+from ntkif.regression import RidgeFit, ridge_fit
+from ntkif.retraining import Retraining
+
+__all__ = [
+    "influence_pairs",
+    "influence_scores",
+    "network_errors",
+    "recorded_pairs",
+    "recorded_scores",
+    "theorem_2_errors",
+]
+
+
+def network_errors(
+    dataset: Dataset,
+    ridge: float,
+    widths: Sequence[int],
+    starts: Sequence[tuple[float, bool]],
+    seeds: Sequence[int],
+    **training,
+) -> pd.DataFrame:
+    """Trained networks against the kernel predictor (Theorem 1), with what Lemmas 1 to 4 bound on the way.
+
+    The linearisation is trained to its limit in closed form, f_lin = f_0 + K_te(0) (K_tr(0) + λI)^-1 (Y - f_0(X))
+    (Eq. 46), with the network's own outputs f_0 and tangent kernel K(0) at the start.
+
+    Args:
+        dataset: training and test images, one output.
+        ridge: penalty λ.
+        widths: numbers of hidden neurons.
+        starts: pairs of `init_scale` and `symmetric`, see `random_network`.
+        seeds: one network each.
+        **training: keywords of `train`.
+
+    Returns:
+        a row for each network: width, init_scale, symmetric, seed; over the test points the root mean square of
+        f_nn - f_ntk (error), of f_nn - f_lin (network_linear, Lemma 4), of f_lin - f_ntk (linear_kernel) and of f_0
+        (start); |f_nn(X) - f_lin(X)| (train_linear, Lemma 3); the largest movement of a neuron (movement, Lemma 1);
+        from the start to the end, the change |K_tr(t) - K_tr(0)| in the spectral norm (kernel_change), the root mean
+        square over test points of |K_te(t) - K_te(0)| (test_kernel_change) and |(J(t) - J(0))^T vec W(0)| over the
+        training points (jacobian_change; all Lemma 2); |K_tr(0) - K_tr| in the spectral norm (kernel_noise, Eq. 50);
+        the share of gates that flipped (flips); epochs and unsettled, see `Training`.
+    """
+    x, y, x_test = dataset.x_train, dataset.y_train, dataset.x_test
+    kernel = ntk(x)
+    truth = ridge_fit(kernel, y, ridge).predict(ntk(x_test, x))
+    rows = []
+    for width, (init_scale, symmetric), seed in product(widths, starts, seeds):
+        # A seed of its own for each width, or the narrow networks would be parts of the wide ones.
+        key = {"width": width, "init_scale": init_scale, "symmetric": symmetric, "seed": seed}
+        start = random_network(x.shape[1], **key | {"seed": 1_000_003 * seed + width}, dtype=x.dtype)
+        trained = train(start, x, y, ridge, **training)
+        end, (k_start, k_end) = trained.network, (tangent_kernel(net, x) for net in (start, trained.network))
+        k_test_start, k_test_end = (tangent_kernel(net, x_test, x) for net in (start, end))
+        pull = ridge_fit(k_start.double(), (y - start.predict(x)).double(), ridge).dual.to(x.dtype)
+        linear, linear_train = start.predict(x_test) + k_test_start @ pull, start.predict(x) + k_start @ pull
+        flipped = end.gates(x).to(x.dtype) - start.gates(x).to(x.dtype)
+        rows.append(
+            key
+            | {
+                "error": _rms(end.predict(x_test) - truth),
+                "network_linear": _rms(end.predict(x_test) - linear),
+                "linear_kernel": _rms(linear - truth),
+                "start": _rms(start.predict(x_test)),
+                "train_linear": float((end.predict(x) - linear_train).norm()),
+                "movement": trained.movement,
+                "kernel_change": float(torch.linalg.matrix_norm(k_end - k_start, 2)),
+                "test_kernel_change": _rms((k_test_end - k_test_start).norm(dim=1)),
+                "jacobian_change": float((start.signs.T @ (flipped * (start.weights @ x.T))).norm() / width**0.5),
+                "kernel_noise": float(torch.linalg.matrix_norm(k_start - kernel, 2)),
+                "flips": float(flipped.abs().mean()),
+                "epochs": trained.epochs,
+                "unsettled": trained.unsettled,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def theorem_2_errors(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFrame:
+    """How far the influences of networks are from those of the kernel predictor, and the proof's bound on it (Eq. 54).
+
+        |I_nn - I_ntk| <= (C + 1) (|f_nn - f_ntk| + |f_nn^{-i} - f_ntk^{-i}|)
+
+    with C the largest prediction that occurs, for one output and targets of size at most 1.
+
+    Args:
+        dataset: training and test images, one output.
+        runs: networks trained on it with and without each of some points.
+
+    Returns:
+        a row for each run: width, init_scale, symmetric, seed; over all pairs of test point and removed point the
+        root mean square of I_nn - I_ntk (error), of I_nn (size) and of the bound (bound); the root mean square of
+        f_nn - f_ntk over test points (prediction_error); and the number of pairs above the bound (violations).
+    """
+    rows = []
+    for run in runs:
+        fit, k_test_train = _fit(dataset, run.protocol.ridge)
+        kernel = torch.cat([fit.predict(k_test_train), fit.loo_predict(k_test_train)[:, run.rows, 0]], 1).T
+        network, y = run.predictions[:, :, 0].to(kernel), dataset.y_test[:, 0]
+        off, largest = (network - kernel).abs(), float(torch.maximum(network.abs(), kernel.abs()).max())
+        losses = [(prediction - y).square() / 2 for prediction in (network, kernel)]
+        truth, predicted = (loss[1:] - loss[0] for loss in losses)
+        bound = (largest + 1) * (off[1:] + off[0])
+        rows.append(
+            _start(run)
+            | {
+                "error": _rms(truth - predicted),
+                "size": _rms(truth),
+                "bound": _rms(bound),
+                "prediction_error": _rms(off[0]),
+                "violations": int(((truth - predicted).abs() > bound).sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def influence_scores(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFrame:
+    """How well the closed form predicts what retraining finds (Table 1), and how well another start does.
+
+    Args:
+        dataset: training and test images.
+        runs: networks trained on it with and without each of some points.
+
+    Returns:
+        a row for each run and predictor: n, width, init_scale, symmetric, seed, ridge, removals; predictor, which is
+        "closed form", or "another start" for the true influences of a run that differs in the seed alone; the
+        agreement of the removed points' influences on the chosen test point (pearson, spearman, slope,
+        relative_error); the same over all test points pooled (pooled_pearson, ...); and over test points one by one
+        the Pearson correlation that 95 % exceed (pearson_low) and its median (pearson_median).
+    """
+    rows = []
+    for run in runs:
+        truth = run.influence(dataset.y_test).to(dataset.y_test)
+        predictors = {"closed form": [_closed_form(dataset, run)], "another start": []}
+        for other in runs:
+            if (
+                _start(other) | {"seed": None} == _start(run) | {"seed": None}
+                and other.protocol.seed != run.protocol.seed
+            ):
+                columns = [other.rows.tolist().index(row) for row in run.rows]
+                predictors["another start"].append(other.influence(dataset.y_test)[:, columns].to(truth))
+        for predictor, estimates in predictors.items():
+            for predicted in estimates:
+                pooled, each = agreement(predicted, truth), _row_pearson(predicted, truth)
+                rows.append(
+                    {"n": len(dataset.x_train)}
+                    | _start(run)
+                    | {"ridge": run.protocol.ridge, "removals": len(run.rows), "predictor": predictor}
+                    | agreement(predicted[run.test_point], truth[run.test_point])
+                    | {f"pooled_{name}": value for name, value in pooled.items()}
+                    | {"pearson_low": float(each.quantile(0.05)), "pearson_median": float(each.median())}
+                )
+    return pd.DataFrame(rows)
+
+
+def influence_pairs(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFrame:
+    """The points of Figure 1: predicted and actual influence of each removed point on the chosen test point.
+
+    Args:
+        dataset: training and test images.
+        runs: networks trained on it with and without each of some points.
+
+    Returns:
+        a row for each run and removed point: n, width, init_scale, symmetric, seed, test_point, removed (a row of
+        the training set), predicted, actual.
+    """
+    rows = []
+    for run in runs:
+        predicted = _closed_form(dataset, run)[run.test_point].tolist()
+        actual = run.influence(dataset.y_test)[run.test_point].tolist()
+        for removed, p, a in zip(run.rows.tolist(), predicted, actual, strict=True):
+            key = {"n": len(dataset.x_train)} | _start(run) | {"test_point": run.test_point}
+            rows.append(key | {"removed": removed, "predicted": p, "actual": a})
+    return pd.DataFrame(rows)
+
+
+def recorded_scores(dataset: Dataset) -> pd.DataFrame:
+    """`influence_scores` of all recorded runs on a data set, with the digest of each run."""
+    return _over_sizes(dataset, influence_scores)
+
+
+def recorded_pairs(dataset: Dataset) -> pd.DataFrame:
+    """`influence_pairs` of all recorded runs on a data set, with the digest of each run."""
+    return _over_sizes(dataset, influence_pairs)
+
+
+def _over_sizes(dataset: Dataset, function) -> pd.DataFrame:
+    tables = []
+    for folder in sorted(kept_runs.FOLDER.glob(f"{dataset.name}-*")):
+        runs = [kept_runs.load_run(file) for file in sorted(folder.glob("*.npz"))]
+        story = runs[0].provenance
+        table = function(dataset.head(story["n_train"], story["n_test"]), runs)
+        digests = {tuple(_start(run).values()): run.provenance["table"][:12] for run in runs}
+        keys = table[["width", "init_scale", "symmetric", "seed"]].itertuples(index=False, name=None)
+        tables.append(table.assign(run=[digests[key] for key in keys]))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _start(run: Retraining) -> dict:
+    return {name: getattr(run.protocol, name) for name in ("width", "init_scale", "symmetric", "seed")}
+
+
+def _differ_in_seed(one: Retraining, other: Retraining) -> bool:
+    same = replace(one.protocol, seed=0) == replace(other.protocol, seed=0)
+    return same and one.rows.tolist() == other.rows.tolist()
+
+
+def _fit(dataset: Dataset, ridge: float) -> tuple[RidgeFit, torch.Tensor]:
+    return ridge_fit(ntk(dataset.x_train), dataset.y_train, ridge), ntk(dataset.x_test, dataset.x_train)
+
+
+def _closed_form(dataset: Dataset, run: Retraining) -> torch.Tensor:
+    fit, k_test_train = _fit(dataset, run.protocol.ridge)
+    return loo_influence(fit, k_test_train, dataset.y_test)[:, run.rows]
+
+
+def _row_pearson(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    a, b = (torch.nn.functional.normalize(values - values.mean(1, keepdim=True)) for values in (a, b))
+    return (a * b).sum(1)
+
+
+def _rms(values: torch.Tensor) -> float:
+    return float(values.double().square().mean().sqrt())
