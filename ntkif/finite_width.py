@@ -11,17 +11,19 @@ from ntkif import runs as kept_runs
 from ntkif.data import Dataset
 from ntkif.influence import loo_influence
 from ntkif.kernel import ntk
-from ntkif.metrics import agreement
+from ntkif.metrics import agreement, power_law
 from ntkif.network import random_network, tangent_kernel, train
 from ntkif.regression import RidgeFit, ridge_fit
 from ntkif.retraining import Retraining
 
 __all__ = [
+    "fitted_rates",
     "influence_pairs",
     "influence_scores",
     "network_errors",
     "recorded_pairs",
     "recorded_scores",
+    "start_name",
     "theorem_2_errors",
 ]
 
@@ -89,6 +91,33 @@ def network_errors(
             }
         )
     return pd.DataFrame(rows)
+
+
+def start_name(init_scale: float, symmetric: bool) -> str:
+    """A start in words.
+
+    >>> start_name(1.0, True)
+    'κ = 1, symmetric'
+    """
+    return f"κ = {init_scale:g}" + (", symmetric" if symmetric else "")
+
+
+def fitted_rates(table: pd.DataFrame, columns: Sequence[str], over: str = "width") -> pd.DataFrame:
+    """Exponent b of quantity ∝ over^b for each start, by least squares on logarithms, with its standard error.
+
+    Args:
+        table: columns init_scale, symmetric, `over` and those named; a row for each network.
+        columns: quantities.
+        over: what they depend on.
+
+    Returns:
+        a row for each start, a column "b ± error" for each quantity; a quantity that is zero somewhere has none.
+    """
+    rows = {}
+    for (init_scale, symmetric), group in table.groupby(["init_scale", "symmetric"]):
+        fits = {name: power_law(group[over], group[name]) for name in columns if (group[name] > 0).all()}
+        rows[start_name(init_scale, symmetric)] = {name: f"{b:.2f} ± {error:.2f}" for name, (b, error) in fits.items()}
+    return pd.DataFrame(rows).T.reindex(columns=list(columns))
 
 
 def theorem_2_errors(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFrame:
@@ -208,6 +237,9 @@ def _over_sizes(dataset: Dataset, function) -> pd.DataFrame:
         digests = {tuple(_start(run).values()): run.provenance["table"][:12] for run in runs}
         keys = table[["width", "init_scale", "symmetric", "seed"]].itertuples(index=False, name=None)
         tables.append(table.assign(run=[digests[key] for key in keys]))
+    if not tables:
+        command = f"python -m ntkif retrain --dataset {dataset.name} ..."
+        raise FileNotFoundError(f"no run of {dataset.name} in {kept_runs.FOLDER}: train first, `{command}`.")
     return pd.concat(tables, ignore_index=True)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif import experiments
+from ntkif import experiments, finite_width
 from ntkif.data import Dataset
 from ntkif.files import write_atomically
 from ntkif.provenance import commit, device_name, digest_of, source_digest
@@ -59,6 +59,8 @@ EXPERIMENTS = {
         experiments.image_likeness,
         {name: {"ridge": ridge, "count": 40, "draws": 1000, "seed": 0} for name, ridge in _RIDGE.items()},
     ),
+    "figure-1": Experiment(finite_width.recorded_pairs, {name: {} for name in _RIDGE}),
+    "table-1": Experiment(finite_width.recorded_scores, {name: {} for name in _RIDGE}),
 }
 
 
