@@ -37,7 +37,7 @@ def seconds(call, device):
 
 
 def ceiling(n, width, dtype, device):
-    """Operations a second of a product of the shape that training needs, the best of five."""
+    """Operations a second of a large product, the best of five."""
     a, b = torch.randn(width, n, dtype=dtype, device=device), torch.randn(n, n, dtype=dtype, device=device)
     out = a @ b
     return 2 * width * n * n / min(seconds(lambda: torch.mm(a, b, out=out), device) for _ in range(5))

@@ -94,7 +94,8 @@ def check_ridge(ridge: float, *, positive: bool = False) -> None:
 def available_bytes(device: torch.device) -> int | None:
     """Bytes that an allocation on `device` may still take, or None where the system does not say."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached  # torch uses again what it has cached
     if (meminfo := Path("/proc/meminfo")).exists():
         return 1024 * int(re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())[1])
     if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import groupby, product
 
 import pandas as pd
 import torch
@@ -63,9 +63,10 @@ def network_errors(
     truth = ridge_fit(kernel, y, ridge).predict(ntk(x_test, x))
     rows = []
     for width, (init_scale, symmetric), seed in product(widths, starts, seeds):
-        # A seed of its own for each width, or the narrow networks would be parts of the wide ones.
+        # A seed of its own for each width, or networks of two widths would begin with the same random numbers.
         key = {"width": width, "init_scale": init_scale, "symmetric": symmetric, "seed": seed}
-        start = random_network(x.shape[1], **key | {"seed": 1_000_003 * seed + width}, dtype=x.dtype)
+        own = 1_000_003 * seed + width
+        start = random_network(x.shape[1], **key | {"seed": own}, dtype=x.dtype, device=x.device)
         trained = train(start, x, y, ridge, **training)
         end, (k_start, k_end) = trained.network, (tangent_kernel(net, x) for net in (start, trained.network))
         k_test_start, k_test_end = (tangent_kernel(net, x_test, x) for net in (start, end))
@@ -135,7 +136,12 @@ def theorem_2_errors(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFra
         a row for each run: width, init_scale, symmetric, seed; over all pairs of test point and removed point the
         root mean square of I_nn - I_ntk (error), of I_nn (size) and of the bound (bound); the root mean square of
         f_nn - f_ntk over test points (prediction_error); and the number of pairs above the bound (violations).
+
+    Raises:
+        ValueError: several outputs, for which the bound is not stated.
     """
+    if dataset.y_train.shape[1] != 1:
+        raise ValueError(f"expected targets in one column, got {dataset.y_train.shape[1]} outputs; use two classes.")
     rows = []
     for run in runs:
         fit, k_test_train = _fit(dataset, run.protocol.ridge)
@@ -175,14 +181,11 @@ def influence_scores(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFra
     rows = []
     for run in runs:
         truth = run.influence(dataset.y_test).to(dataset.y_test)
-        predictors = {"closed form": [_closed_form(dataset, run)], "another start": []}
-        for other in runs:
-            if (
-                _start(other) | {"seed": None} == _start(run) | {"seed": None}
-                and other.protocol.seed != run.protocol.seed
-            ):
-                columns = [other.rows.tolist().index(row) for row in run.rows]
-                predictors["another start"].append(other.influence(dataset.y_test)[:, columns].to(truth))
+        others = [other for other in runs if other is not run and _differ_in_seed(other, run)]
+        predictors = {
+            "closed form": [_closed_form(dataset, run)],
+            "another start": [other.influence(dataset.y_test).to(truth) for other in others],
+        }
         for predictor, estimates in predictors.items():
             for predicted in estimates:
                 pooled, each = agreement(predicted, truth), _row_pearson(predicted, truth)
@@ -229,17 +232,16 @@ def recorded_pairs(dataset: Dataset) -> pd.DataFrame:
 
 
 def _over_sizes(dataset: Dataset, function) -> pd.DataFrame:
-    tables = []
-    for folder in sorted(kept_runs.FOLDER.glob(f"{dataset.name}-*")):
-        runs = [kept_runs.load_run(file) for file in sorted(folder.glob("*.npz"))]
-        story = runs[0].provenance
-        table = function(dataset.head(story["n_train"], story["n_test"]), runs)
+    tables, kept = [], kept_runs.load_runs(dataset)
+    if not kept:
+        command = f"python -m ntkif retrain --dataset {dataset.name} ..."
+        raise FileNotFoundError(f"no run of {dataset.name} in {kept_runs.FOLDER}: train first, `{command}`.")
+    for size, group in groupby(kept, key=lambda run: (run.provenance["n_train"], run.provenance["n_test"])):
+        runs = list(group)
+        table = function(dataset.head(*size), runs)
         digests = {tuple(_start(run).values()): run.provenance["table"][:12] for run in runs}
         keys = table[["width", "init_scale", "symmetric", "seed"]].itertuples(index=False, name=None)
         tables.append(table.assign(run=[digests[key] for key in keys]))
-    if not tables:
-        command = f"python -m ntkif retrain --dataset {dataset.name} ..."
-        raise FileNotFoundError(f"no run of {dataset.name} in {kept_runs.FOLDER}: train first, `{command}`.")
     return pd.concat(tables, ignore_index=True)
 
 
@@ -249,7 +251,7 @@ def _start(run: Retraining) -> dict:
 
 def _differ_in_seed(one: Retraining, other: Retraining) -> bool:
     same = replace(one.protocol, seed=0) == replace(other.protocol, seed=0)
-    return same and one.rows.tolist() == other.rows.tolist()
+    return same and one.protocol != other.protocol and one.rows.tolist() == other.rows.tolist()
 
 
 def _fit(dataset: Dataset, ridge: float) -> tuple[RidgeFit, torch.Tensor]:

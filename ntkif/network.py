@@ -48,8 +48,9 @@ class Training:
         epochs: steps taken.
         loss: the objective (2) before the first step, then every ten epochs, and at the end.
         movement: the largest distance max_r |w_r - w_r(0)| that any neuron had at those epochs.
-        unsettled: the largest change of a training prediction over the last 1 / (learning_rate * ridge) epochs, in
-            which the slowest mode of the linearised network falls by the factor e; infinite if training was shorter.
+        unsettled: the largest change of a training prediction, over the last 1 / (learning_rate * ridge) epochs, in
+            which the slowest mode of the linearised network falls by the factor e, or over the last one, whichever
+            is larger; infinite if training was shorter. (The epochs of looks count, every tenth and the last.)
             (The gradient itself need not vanish: where weights stay on a kink of the ReLU, it jumps to and fro.)
     """
 
@@ -77,7 +78,7 @@ def random_network(
         d: inputs.
         width: hidden neurons m; even where `symmetric`.
         init_scale: standard deviation κ of the weights, 0.01 in the paper.
-        seed: of the draw. It is made on the CPU in float64, so it is the same for every dtype and device.
+        seed: of the draw. It is made on the CPU in float64, so it is the same, to rounding, for every dtype and device.
         outputs: number c of outputs.
         symmetric: draw half of the neurons and add a copy of each with the opposite sign (not in the paper). The
             network then starts at exactly zero whatever `init_scale`, which may be 1.
@@ -135,7 +136,8 @@ def safe_learning_rate(network: Network, x: torch.Tensor, ridge: float) -> float
         1 / (|X|² |signs|² / m + λ)
 
     With spectral norms: no eigenvalue of the Hessian of (2), which is J J^T + λI between kinks, is larger than the
-    denominator. Larger steps can work, but where weights settle on kinks of the ReLU they keep the network restless.
+    denominator. At a kink of the ReLU it guarantees nothing: where weights settle on kinks, the network flickers, the
+    more the larger the step.
 
     Args:
         network: of which the signs, (m, c), count.
@@ -197,17 +199,21 @@ def train(
     _check_training(network, x, y, ridge, learning_rate, epochs, tolerance, tf32)
     descent = _Descent(network, x, y, ridge, block_size, tf32)
     losses, movement, seen = [], 0.0, deque(maxlen=1 + _window(learning_rate, ridge))
+    residual = -y
     for epoch in range(epochs + 1):
-        residual = descent.residual()
+        before, residual = residual, descent.residual()
         if epoch % _LOOK_EVERY == 0 or epoch == epochs:
             progress(epoch - _LOOK_EVERY * max(0, len(losses) - 1))
             distances = descent.distances()
             losses.append(float(residual.square().sum() + ridge * distances.square().sum()) / 2)
             movement = max(movement, float(distances.max()))
             seen.append(residual)
-            if not losses[-1] <= (1 + _LOSS_NOISE) * losses[max(0, len(losses) - 2)]:
+            allowed = (1 + _LOSS_NOISE) * losses[max(0, len(losses) - 2)] + torch.finfo(x.dtype).eps * losses[0]
+            if not losses[-1] <= allowed:
                 _raise_diverged(losses, epoch, learning_rate, safe_learning_rate(network, x, ridge))
-            unsettled = float((residual - seen[0]).abs().max()) if len(seen) == seen.maxlen else math.inf
+            # The last step counts too: looks an even number of epochs apart do not see predictions that alternate.
+            changes = [float((residual - other).abs().max()) for other in (seen[0], before)]
+            unsettled = max(changes) if len(seen) == seen.maxlen else math.inf
             if epoch == epochs or (tolerance is not None and unsettled < tolerance):
                 break
         descent.step(residual, learning_rate)
@@ -294,7 +300,7 @@ def _round_to_tf32(a: torch.Tensor) -> torch.Tensor:
 def _raise_diverged(losses: list[float], epoch: int, learning_rate: float, safe: float) -> None:
     raise ValueError(
         f"learning_rate: the loss grew from {losses[-2]:.6g} to {losses[-1]:.6g} by epoch {epoch}, so "
-        f"{learning_rate:g} is too large for these points and this ridge; {safe:.2g} is safe."
+        f"{learning_rate:g} is too large for these points and this ridge; {min(safe, learning_rate / 2):.2g} is safe."
     )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif import experiments, finite_width
+from ntkif import experiments, finite_width, paper
 from ntkif.data import Dataset
 from ntkif.files import write_atomically
 from ntkif.provenance import commit, device_name, digest_of, source_digest
@@ -36,8 +36,6 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).parents[1] / "records"
-# The paper states these for the ten-class sets (Figure 8) and none for two classes, which get the same here.
-_RIDGE = {"mnist": 4.0, "cifar": 10.0, "mini-mnist": 4.0, "mini-cifar": 10.0}
 
 
 @dataclass(frozen=True)
@@ -50,17 +48,17 @@ class Experiment:
 
 EXPERIMENTS = {
     "proposition-2": Experiment(
-        experiments.decomposition, {name: {"ridges": [2.0**e for e in range(-4, 5)]} for name in _RIDGE}
+        experiments.decomposition, {name: {"ridges": [2.0**e for e in range(-4, 5)]} for name in paper.RIDGE}
     ),
     "figure-4-images": Experiment(
-        experiments.extreme_images, {name: {"ridge": ridge, "count": 10} for name, ridge in _RIDGE.items()}
+        experiments.extreme_images, {name: {"ridge": ridge, "count": 10} for name, ridge in paper.RIDGE.items()}
     ),
     "figure-4-likeness": Experiment(
         experiments.image_likeness,
-        {name: {"ridge": ridge, "count": 40, "draws": 1000, "seed": 0} for name, ridge in _RIDGE.items()},
+        {name: {"ridge": ridge, "count": 40, "draws": 1000, "seed": 0} for name, ridge in paper.RIDGE.items()},
     ),
-    "figure-1": Experiment(finite_width.recorded_pairs, {name: {} for name in _RIDGE}),
-    "table-1": Experiment(finite_width.recorded_scores, {name: {} for name in _RIDGE}),
+    "figure-1": Experiment(finite_width.recorded_pairs, {name: {} for name in paper.RIDGE}),
+    "table-1": Experiment(finite_width.recorded_scores, {name: {} for name in paper.RIDGE}),
 }
 
 
@@ -77,7 +75,7 @@ class Record:
         return (
             f"{p['dataset']} recorded {p['started'][:10]}: {p['n_train']} + {p['n_test']} images, {p['pixel_source']}, "
             f"sha256 {p['pixels'][:8]}; {p['dtype']} on {p['device']}, torch {p['torch']}, {p['seconds']:.0f} s, "
-            f"commit {p['commit'][:8]}"
+            f"commit {p['commit'][:8]}{p['commit'][40:]}"
         )
 
 
@@ -158,7 +156,7 @@ def load_record(experiment: str, dataset: str, folder: Path = FOLDER) -> Record:
         whole = False
     if not whole:
         raise ValueError(f"{file} and the .json beside it do not belong together or were changed; run `{command}`.")
-    return Record(pd.read_csv(io.StringIO(text), dtype={"label": str}), provenance)
+    return Record(pd.read_csv(io.StringIO(text), dtype={"label": str, "run": str}), provenance)
 
 
 def unpack_images(table: pd.DataFrame) -> np.ndarray:

@@ -5,7 +5,8 @@ Needs torch, NumPy and tqdm alone, so that it also runs on a bare machine with a
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,13 +98,14 @@ class Retraining:
 
     def __str__(self) -> str:
         """One line: what was trained on which pixels, where, when and by which code."""
-        p = self.provenance
+        if not (p := self.provenance):
+            return f"{self.protocol}: {len(self.predictions)} networks, not stored"
         return (
             f"{p['dataset']}, {self.protocol}, recorded {p['started'][:10]}: {len(self.predictions)} networks, "
             f"{p['n_train']} + {p['n_test']} images, sha256 {p['pixels'][:8]}; λ = {self.protocol.ridge:g}, "
             f"learning rate {self.protocol.learning_rate:g}, {min(self.epochs)} to {max(self.epochs)} epochs, "
             f"{self.protocol.precision} on {p['device']}, torch {p['torch']}, {p['seconds'] / 60:.0f} min, "
-            f"commit {p['commit'][:8]}"
+            f"commit {p['commit'][:8]}{p['commit'][40:]}"
         )
 
 
@@ -155,11 +157,14 @@ def retrain(
         predictions of all networks at all test points.
 
     Raises:
-        TypeError, ValueError, MemoryError: as `train`.
+        TypeError, ValueError, MemoryError: as `train`; or rows that are not distinct rows of the training set.
     """
+    rows = [int(row) for row in points[1]]
+    if rows and (min(rows) < 0 or max(rows) >= len(dataset.x_train) or len(set(rows)) < len(rows)):
+        raise ValueError(f"points: expected distinct training rows from 0 to {len(dataset.x_train) - 1}, got {rows}.")
     dtype = _PRECISIONS[protocol.precision]
     arrays = [a.to(dtype) for a in (dataset.x_train, dataset.y_train, dataset.x_test)]
-    wanted = dict(enumerate([None, *points[1]]))
+    wanted = dict(enumerate([None, *rows]))
     files = {number: parts / f"{number}.npz" for number in wanted} if parts is not None else {}
     results = {number: _read(file) for number, file in files.items() if file.exists()}
     finished = sum(int(result["epochs"]) for result in results.values())
@@ -168,7 +173,8 @@ def retrain(
     with tqdm(total=total, initial=finished, unit="epoch", disable=not progress, mininterval=slow) as bar:
         for number in [number for number in wanted if number not in results]:
             clock = time.perf_counter()
-            result = _train_without(wanted[number], *arrays, protocol, bar.update)
+            with _no_tf32():  # but where `train` asks for it
+                result = _train_without(wanted[number], *arrays, protocol, bar.update)
             results[number] = result | {"seconds": np.float64(time.perf_counter() - clock)}
             if files:
                 write_atomically(files[number], lambda stream, result=results[number]: np.savez(stream, **result))
@@ -176,7 +182,7 @@ def retrain(
     gathered = {name: np.stack([results[number][name] for number in wanted]) for name in results[0]}
     gathered["predictions"] = torch.from_numpy(gathered["predictions"])
     gathered["seconds"] = float(gathered["seconds"].sum())
-    return Retraining(protocol, points[0], np.asarray(points[1]), **gathered)
+    return Retraining(protocol, int(points[0]), np.asarray(rows), **gathered)
 
 
 def retraining_digest() -> str:
@@ -215,6 +221,16 @@ def _train_without(row, x_train, y_train, x_test, protocol: Protocol, progress) 
         "unsettled": np.float64(trained.unsettled),
         "loss": np.float64(trained.loss[-1]),
     }
+
+
+@contextmanager
+def _no_tf32() -> Iterator[None]:
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _read(file) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ from ntkif.files import write_atomically
 from ntkif.provenance import commit, device_name, digest_of
 from ntkif.retraining import Protocol, Retraining, retrain, retraining_digest
 
-__all__ = ["FOLDER", "keep_run", "load_run"]
+__all__ = ["FOLDER", "is_fresh", "keep_run", "load_run", "load_runs", "verify_run"]
 
 FOLDER = Path(__file__).parents[1] / "records" / "retraining"
 _ARRAYS = ("rows", "epochs", "unsettled", "loss")
@@ -51,16 +51,18 @@ def keep_run(
     """
     story, started, made_by = _story(dataset, protocol, points), _now(), commit()
     file = Path(folder) / f"{dataset.name.split()[0]}-{len(dataset.x_train)}" / f"{protocol}.npz"
+    # Parts of another machine's run are not mixed with this one's.
+    machine = {"device": device_name(dataset.x_train.device), "torch": torch.__version__}
+    parts = file.with_name(f"{file.stem}.{digest_of(story | machine)[:16]}.parts")
     if file.with_suffix(".json").exists():
+        shutil.rmtree(parts, ignore_errors=True)  # where the call that finished was killed before it could
         return _load_same(file, story)
-    parts = file.with_name(f"{file.stem}.{digest_of(story)[:16]}.parts")
     run, buffer = retrain(dataset, protocol, points, parts=parts, progress=progress), io.BytesIO()
     arrays = {name: getattr(run, name) for name in _ARRAYS} | {"predictions": run.predictions.numpy()}
     np.savez_compressed(buffer, **arrays)
     story |= {
         "commit": made_by,
-        "device": device_name(dataset.x_train.device),
-        "torch": torch.__version__,
+        **machine,
         "python": platform.python_version(),
         "started": started,
         "seconds": round(run.seconds, 1),
@@ -69,7 +71,7 @@ def keep_run(
     text = json.dumps(story | {"digest": digest_of(story)}, indent=1) + "\n"
     write_atomically(file, lambda stream: stream.write(buffer.getvalue()))
     write_atomically(file.with_suffix(".json"), lambda stream: stream.write(text.encode()))
-    shutil.rmtree(parts)
+    shutil.rmtree(parts, ignore_errors=True)
     return load_run(file)
 
 
@@ -86,6 +88,8 @@ def load_run(file: Path) -> Retraining:
         FileNotFoundError: it or the `.json` beside it is not there.
         ValueError: one of the two was changed or is not the other's.
     """
+    if not (file.exists() and file.with_suffix(".json").exists()):
+        raise FileNotFoundError(f"{file} or the .json beside it is missing; call `python -m ntkif retrain ...` again.")
     content, story = file.read_bytes(), json.loads(file.with_suffix(".json").read_text())
     if story["table"] != hashlib.sha256(content).hexdigest() or story["digest"] != digest_of(story):
         raise ValueError(f"{file} and the .json beside it do not belong together or were changed; record them again.")
@@ -102,13 +106,65 @@ def load_run(file: Path) -> Retraining:
     )
 
 
+def load_runs(dataset: Dataset) -> list[Retraining]:
+    """All runs in `FOLDER` on an image set, or on the first images of it, by size and name.
+
+    Args:
+        dataset: the whole set; runs on other pixels of the same name are not listed.
+
+    Returns:
+        the runs.
+    """
+    runs = [load_run(file) for file in sorted(FOLDER.glob("*/*.npz"))]
+    same = [run for run in runs if run.provenance["pixels"] == dataset.digest]
+    return sorted(same, key=lambda run: (run.provenance["n_train"], run.provenance["n_test"], str(run.protocol)))
+
+
+def is_fresh(run: Retraining) -> bool:
+    """Whether the code that trains is that which made a stored run, or reproduced its first network."""
+    return retraining_digest() in (run.provenance["source"], run.provenance.get("reproduced", {}).get("source"))
+
+
+def verify_run(file: Path, dataset: Dataset) -> Retraining:
+    """Train the first network of a stored run again; if it predicts the same, note in the `.json` that it does.
+
+    So a run that took hours stays valid when the code that trains changes and the numbers do not.
+
+    Args:
+        file: the `.npz` of the run.
+        dataset: the whole image set; not looked at where the run is fresh.
+
+    Returns:
+        the run as it is then stored.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_run`; or a prediction differs by more than 1e-5 or the epochs differ.
+    """
+    run = load_run(file)
+    if is_fresh(run):
+        return run
+    story = run.provenance
+    again = retrain(dataset.head(story["n_train"], story["n_test"]), run.protocol, (run.test_point, []), progress=False)
+    difference = float((again.predictions[0] - run.predictions[0]).abs().max())
+    if difference > 1e-5 or again.epochs[0] != run.epochs[0]:
+        raise ValueError(
+            f"{file}: today's code predicts otherwise, by up to {difference:.1e} ({again.epochs[0]} epochs where the "
+            f"run took {run.epochs[0]}); delete the run and record it again."
+        )
+    told = {"source": retraining_digest(), "commit": commit(), "date": _now(), "largest_difference": difference}
+    story = {key: value for key, value in story.items() if key != "digest"} | {"reproduced": told}
+    text = json.dumps(story | {"digest": digest_of(story)}, indent=1) + "\n"
+    write_atomically(file.with_suffix(".json"), lambda stream: stream.write(text.encode()))
+    return load_run(file)
+
+
 def _story(dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[int]]) -> dict:
     """What decides the numbers of a run."""
     return {
         "dataset": dataset.name,
         "protocol": asdict(protocol),
-        "test_point": points[0],
-        "rows": list(points[1]),
+        "test_point": int(points[0]),
+        "rows": [int(row) for row in points[1]],
         "n_train": len(dataset.x_train),
         "n_test": len(dataset.x_test),
         "pixels": dataset.digest,
