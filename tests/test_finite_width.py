@@ -138,6 +138,13 @@ def test_scores_by_hand(trained):
     assert table.iloc[1]["pooled_slope"] == pytest.approx(float((one * other).sum() / one.square().sum()))
 
 
+def test_another_start_differs_in_the_seed_alone(trained):
+    other = retrain(DATA, replace(PROTOCOL, seed=2, ridge=9.0), POINTS, progress=False)
+    fewer = retrain(DATA, replace(PROTOCOL, seed=3), (POINTS[0], POINTS[1][:2]), progress=False)
+    table = influence_scores(DATA, [trained[0], other, fewer])
+    assert list(table["predictor"]) == ["closed form"] * 3
+
+
 def test_the_symmetric_start_is_predicted_better(trained):
     table = influence_scores(DATA, trained).query("predictor == 'closed form'").set_index("init_scale")
     assert table.loc[1.0, "pooled_relative_error"].max() < 0.5 * table.loc[0.01, "pooled_relative_error"]

@@ -16,6 +16,7 @@ from ntkif import data, ntk, retraining, ridge_fit, runs
 from ntkif.data import load
 from ntkif.metrics import agreement
 from ntkif.network import random_network, train
+from ntkif.provenance import digest_of
 from ntkif.retraining import Protocol, chosen_points, retrain, retraining_digest
 from ntkif.runs import keep_run, load_run
 
@@ -286,6 +287,72 @@ def test_a_committed_run_is_whole_and_fresh(path):
     assert path.stem == str(run.protocol) and path.parent.name == f"{story['dataset'].split()[0]}-{story['n_train']}"
     assert run.predictions.shape[:2] == (1 + len(run.rows), story["n_test"])
     assert torch.isfinite(run.predictions).all()
+
+
+@pytest.mark.skipif("NTKIF_DATA" not in os.environ, reason="needs the prepared image sets, see NTKIF_DATA")
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_committed_run_removed_the_points_that_the_closed_form_chooses(path):
+    run = load_run(path)
+    story = run.provenance
+    dataset = load(path.parent.name.rsplit("-", 1)[0]).head(story["n_train"], story["n_test"])
+    assert chosen_points(dataset, run.protocol.ridge, len(run.rows)) == (run.test_point, run.rows.tolist())
+
+
+def stale(folder):
+    """A kept run of two networks, as if older code had made it."""
+    run = keep_run(SMALL, PROTOCOL, (4, [7]), folder, progress=False)
+    (file,) = folder.glob("*/*.npz")
+    story = {key: value for key, value in run.provenance.items() if key != "digest"} | {"source": "older"}
+    file.with_suffix(".json").write_text(json.dumps(story | {"digest": digest_of(story)}))
+    return file
+
+
+def test_a_run_of_older_code_is_fresh_again_once_its_first_network_is_reproduced(tmp_path):
+    file = stale(tmp_path)
+    assert not runs.is_fresh(load_run(file))
+    whole = load("mnist-sample")
+    verified = runs.verify_run(file, whole)
+    assert runs.is_fresh(verified) and verified.provenance["reproduced"]["largest_difference"] == 0
+    assert verified.provenance["source"] == "older"
+    before = files(tmp_path)
+    runs.verify_run(file, whole)  # nothing more to do
+    assert files(tmp_path) == before
+
+
+def test_a_run_that_todays_code_does_not_reproduce_stays_stale(tmp_path, monkeypatch):
+    file = stale(tmp_path)
+    before, real = files(tmp_path), retraining.train
+    monkeypatch.setattr(runs, "retraining_digest", lambda: "today")
+    monkeypatch.setattr(retraining, "train", lambda *a, **k: real(*a, **k | {"learning_rate": 0.021}))
+    with pytest.raises(ValueError, match=r"today's code predicts otherwise, by up to .* delete the run"):
+        runs.verify_run(file, load("mnist-sample"))
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("rows", [[-1], [40], [3, 3]])
+def test_rows_that_are_not_distinct_rows(rows):
+    with pytest.raises(ValueError, match=f"points: expected distinct training rows from 0 to 39, got .{rows[0]}"):
+        retrain(SMALL, PROTOCOL, (0, rows), progress=False)
+
+
+def test_runs_on_other_pixels_are_not_mixed_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "FOLDER", tmp_path)
+    keep_run(SMALL, PROTOCOL, (4, [7]), tmp_path, progress=False)
+    assert len(runs.load_runs(load("mnist-sample"))) == 1 and runs.load_runs(load("mini-mnist-sample")) == []
+
+
+def test_parts_left_by_a_kill_at_the_very_end_are_cleared(tmp_path):
+    keep_run(SMALL, PROTOCOL, (4, [7]), tmp_path, progress=False)
+    done = files(tmp_path)
+    real = runs.shutil.rmtree
+    try:
+        runs.shutil.rmtree = lambda *a, **k: None
+        keep_run(SMALL, replace(PROTOCOL, seed=1), (4, [7]), tmp_path, progress=False)
+    finally:
+        runs.shutil.rmtree = real
+    assert list(tmp_path.glob("*/*.parts"))
+    keep_run(SMALL, replace(PROTOCOL, seed=1), (4, [7]), tmp_path, progress=False)
+    assert not list(tmp_path.glob("*/*.parts")) and len(files(tmp_path)) == 2 * len(done)
 
 
 def test_no_half_finished_run_is_committed():
