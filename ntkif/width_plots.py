@@ -78,7 +78,9 @@ def predicted_and_actual(pairs: pd.DataFrame, titles: Sequence[str]) -> Figure:
     """
     keys = ["n", "width", "init_scale", "symmetric", "seed"]
     groups = list(pairs.groupby(keys, sort=False))
-    figure, axes = plt.subplots(1, len(groups), figsize=(3.1 * len(groups), 3.3), squeeze=False)
+    columns = 2 if len(groups) == 4 else len(groups)  # four in a row would be too small to read
+    rows = len(groups) // columns
+    figure, axes = plt.subplots(rows, columns, figsize=(3.1 * columns, 3.3 * rows), squeeze=False)
     for ax, title, (key, group) in zip(axes.flat, titles, groups, strict=True):
         ends = np.array([group[["predicted", "actual"]].min().min(), group[["predicted", "actual"]].max().max()])
         ends += 0.08 * (ends[1] - ends[0]) * np.array([-1, 1])
@@ -87,7 +89,8 @@ def predicted_and_actual(pairs: pd.DataFrame, titles: Sequence[str]) -> Figure:
         ax.set(xlim=ends, ylim=ends, aspect="equal", title=title, xlabel="actual influence")
         ax.title.set_fontsize(10)
         ax.locator_params(nbins=4)
-    axes[0, 0].set_ylabel("predicted influence")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("predicted influence")
     return figure
 
 
@@ -96,9 +99,10 @@ def scores_by_width(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
 
     Args:
         scores: of `finite_width.influence_scores`.
-        columns: column of the table -> label of its axis.
+        columns: column of the table -> label of its axis; an even number of them.
     """
-    figure, axes = plt.subplots(1, len(columns), figsize=(3.3 * len(columns), 3.2), squeeze=False)
+    rows = len(columns) // 2
+    figure, axes = plt.subplots(rows, 2, figsize=(7.6, 2.9 * rows), squeeze=False)
     for ax, (column, label) in zip(axes.flat, columns.items(), strict=True):
         for (init_scale, symmetric), group in scores.groupby(["init_scale", "symmetric"]):
             name = start_name(init_scale, symmetric)
