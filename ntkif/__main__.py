@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -63,13 +64,15 @@ def _add_retrain(commands) -> None:
     one.add_argument("--n-train", type=int, help="only the first so many training images")
     one.add_argument("--n-test", type=int, help="only the first so many test images")
     one.add_argument("--removals", type=int, default=40, help="training points removed, the most influential first")
-    one.add_argument("--init-scale", type=float, default=0.01, help="standard deviation of the first weights")
+    one.add_argument(
+        "--init-scale", type=float, default=Protocol.init_scale, help="standard deviation of the first weights"
+    )
     one.add_argument("--symmetric", action="store_true", help="start at zero: each neuron has a copy of opposite sign")
-    one.add_argument("--seed", type=int, default=0, help="of the first weights")
-    one.add_argument("--learning-rate", type=float, default=0.001, help="step size")
-    one.add_argument("--epochs", type=int, default=5000, help="steps, at most")
+    one.add_argument("--seed", type=int, default=Protocol.seed, help="of the first weights")
+    one.add_argument("--learning-rate", type=float, default=Protocol.learning_rate, help="step size")
+    one.add_argument("--epochs", type=int, default=Protocol.epochs, help="steps, at most")
     one.add_argument("--tolerance", type=float, help="stop once no prediction changes by more, see ntkif.network.train")
-    one.add_argument("--precision", default="float32", help="float32, tf32 or float64")
+    one.add_argument("--precision", default=Protocol.precision, help="float32, tf32 or float64")
     one.add_argument("--device", default="cpu", help="cpu or cuda")
     one.add_argument("--output", type=Path, default=runs.FOLDER, help="folder of the runs")
     one.set_defaults(prepare=_prepare_retrain)
@@ -79,17 +82,8 @@ def _prepare_retrain(chosen: argparse.Namespace) -> Callable:
     ridge = chosen.ridge if chosen.ridge is not None else paper.RIDGE.get(chosen.dataset)
     if ridge is None:
         raise ValueError(f"--ridge: the paper states none for {chosen.dataset}; name one.")
-    protocol = Protocol(
-        ridge=ridge,
-        width=chosen.width,
-        init_scale=chosen.init_scale,
-        symmetric=chosen.symmetric,
-        seed=chosen.seed,
-        learning_rate=chosen.learning_rate,
-        epochs=chosen.epochs,
-        tolerance=chosen.tolerance,
-        precision=chosen.precision,
-    )
+    named = {setting.name: getattr(chosen, setting.name) for setting in fields(Protocol)}
+    protocol = Protocol(**named | {"ridge": ridge})
 
     def job() -> Retraining:
         dataset = load(chosen.dataset, device=chosen.device)

@@ -1,6 +1,6 @@
 """Experiments on networks of finite width: how far they are from the kernel predictor, and so their influences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby, product
 
@@ -13,7 +13,7 @@ from ntkif.influence import loo_influence
 from ntkif.kernel import ntk
 from ntkif.metrics import agreement, power_law
 from ntkif.network import random_network, tangent_kernel, train
-from ntkif.regression import RidgeFit, ridge_fit
+from ntkif.regression import ridge_fit
 from ntkif.retraining import Retraining
 
 __all__ = [
@@ -142,10 +142,11 @@ def theorem_2_errors(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFra
     """
     if dataset.y_train.shape[1] != 1:
         raise ValueError(f"expected targets in one column, got {dataset.y_train.shape[1]} outputs; use two classes.")
+    predictions = _by_ridge(dataset, runs, lambda fit, k: (fit.predict(k), fit.loo_predict(k)[:, :, 0]))
     rows = []
     for run in runs:
-        fit, k_test_train = _fit(dataset, run.protocol.ridge)
-        kernel = torch.cat([fit.predict(k_test_train), fit.loo_predict(k_test_train)[:, run.rows, 0]], 1).T
+        whole, without = predictions[run.protocol.ridge]
+        kernel = torch.cat([whole, without[:, run.rows]], 1).T
         network, y = run.predictions[:, :, 0].to(kernel), dataset.y_test[:, 0]
         off, largest = (network - kernel).abs(), float(torch.maximum(network.abs(), kernel.abs()).max())
         losses = [(prediction - y).square() / 2 for prediction in (network, kernel)]
@@ -178,12 +179,13 @@ def influence_scores(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFra
         relative_error); the same over all test points pooled (pooled_pearson, ...); and over test points one by one
         the Pearson correlation that 95 % exceed (pearson_low) and its median (pearson_median).
     """
+    closed_form = _closed_form(dataset, runs)
     rows = []
     for run in runs:
         truth = run.influence(dataset.y_test).to(dataset.y_test)
         others = [other for other in runs if other is not run and _differ_in_seed(other, run)]
         predictors = {
-            "closed form": [_closed_form(dataset, run)],
+            "closed form": [closed_form[run.protocol.ridge][:, run.rows]],
             "another start": [other.influence(dataset.y_test).to(truth) for other in others],
         }
         for predictor, estimates in predictors.items():
@@ -211,9 +213,10 @@ def influence_pairs(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFram
         a row for each run and removed point: n, width, init_scale, symmetric, seed, test_point, removed (a row of
         the training set), predicted, actual.
     """
+    closed_form = _closed_form(dataset, runs)
     rows = []
     for run in runs:
-        predicted = _closed_form(dataset, run)[run.test_point].tolist()
+        predicted = closed_form[run.protocol.ridge][run.test_point, run.rows].tolist()
         actual = run.influence(dataset.y_test)[run.test_point].tolist()
         for removed, p, a in zip(run.rows.tolist(), predicted, actual, strict=True):
             key = {"n": len(dataset.x_train)} | _start(run) | {"test_point": run.test_point}
@@ -231,7 +234,7 @@ def recorded_pairs(dataset: Dataset) -> pd.DataFrame:
     return _over_sizes(dataset, influence_pairs)
 
 
-def _over_sizes(dataset: Dataset, function) -> pd.DataFrame:
+def _over_sizes(dataset: Dataset, function: Callable) -> pd.DataFrame:
     tables, kept = [], kept_runs.load_runs(dataset)
     if not kept:
         command = f"python -m ntkif retrain --dataset {dataset.name} ..."
@@ -254,13 +257,16 @@ def _differ_in_seed(one: Retraining, other: Retraining) -> bool:
     return same and one.protocol != other.protocol and one.rows.tolist() == other.rows.tolist()
 
 
-def _fit(dataset: Dataset, ridge: float) -> tuple[RidgeFit, torch.Tensor]:
-    return ridge_fit(ntk(dataset.x_train), dataset.y_train, ridge), ntk(dataset.x_test, dataset.x_train)
+def _by_ridge(dataset: Dataset, runs: Sequence[Retraining], function: Callable) -> dict[float, object]:
+    """What a function of the fit and the test kernel returns for each ridge of the runs: one fit serves them all."""
+    k_train_train, k_test_train = ntk(dataset.x_train), ntk(dataset.x_test, dataset.x_train)
+    ridges = {run.protocol.ridge for run in runs}
+    return {ridge: function(ridge_fit(k_train_train, dataset.y_train, ridge), k_test_train) for ridge in ridges}
 
 
-def _closed_form(dataset: Dataset, run: Retraining) -> torch.Tensor:
-    fit, k_test_train = _fit(dataset, run.protocol.ridge)
-    return loo_influence(fit, k_test_train, dataset.y_test)[:, run.rows]
+def _closed_form(dataset: Dataset, runs: Sequence[Retraining]) -> dict[float, torch.Tensor]:
+    """(k, n) influence of the kernel predictor for each ridge of the runs."""
+    return _by_ridge(dataset, runs, lambda fit, k_test_train: loo_influence(fit, k_test_train, dataset.y_test))
 
 
 def _row_pearson(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

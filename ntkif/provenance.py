@@ -8,12 +8,15 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-__all__ = ["code_digest", "commit", "device_name", "digest_of", "source_digest"]
+from ntkif.files import write_atomically
+
+__all__ = ["code_digest", "commit", "device_name", "digest_of", "now", "read_story", "source_digest", "write_story"]
 
 # What these modules do, pixels and tables answer for with digests of their own.
 _NO_NUMBERS = {"ntkif.archives", "ntkif.checks", "ntkif.files", "ntkif.provenance"}
@@ -91,6 +94,32 @@ def digest_of(provenance: dict) -> str:
     """SHA-256 of a provenance, but for its own entry `digest`."""
     told = {key: value for key, value in provenance.items() if key != "digest"}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def write_story(file: Path, story: dict) -> None:
+    """Write the `.json` beside a result, with the digest of all that it tells.
+
+    Args:
+        file: the result.
+        story: how it was made; its entry `table` is the SHA-256 of the result.
+    """
+    text = json.dumps(story | {"digest": digest_of(story)}, indent=1) + "\n"
+    write_atomically(file.with_suffix(".json"), lambda stream: stream.write(text.encode()))
+
+
+def read_story(file: Path, content: bytes) -> dict | None:
+    """What the `.json` beside a result tells, or None where one of the two was changed or is not the other's."""
+    try:
+        story = json.loads(file.with_suffix(".json").read_text())
+        whole = story["table"] == hashlib.sha256(content).hexdigest() and story["digest"] == digest_of(story)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return story if whole else None
+
+
+def now() -> str:
+    """The time, in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def commit() -> str:

@@ -7,7 +7,6 @@ table and of the code that produced it, so that neither can change unnoticed.
 import base64
 import hashlib
 import io
-import json
 import platform
 import time
 import zlib
@@ -22,7 +21,7 @@ import torch
 from ntkif import experiments, finite_width, paper
 from ntkif.data import Dataset
 from ntkif.files import write_atomically
-from ntkif.provenance import commit, device_name, digest_of, source_digest
+from ntkif.provenance import commit, device_name, now, read_story, source_digest, write_story
 
 __all__ = [
     "EXPERIMENTS",
@@ -97,12 +96,12 @@ def record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> Record:
     """
     function, settings = settings_of(experiment, dataset.name)
     source, made_by = source_digest(function), commit()  # before the run: the code may be edited meanwhile
-    started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.perf_counter()
+    started, clock = now(), time.perf_counter()
     table = function(dataset, **settings)
     seconds = time.perf_counter() - clock
     if "row" in table:  # of an image: keep its pixels, so that the record can be drawn without the data set
         table["pixels"] = [_pack_image(image) for image in dataset.images_train[table["row"]]]
-    text = table.to_csv(index=False, float_format="%.10g")
+    content = table.to_csv(index=False, float_format="%.10g").encode()
     provenance = {
         "experiment": experiment,
         "dataset": dataset.name,
@@ -117,14 +116,13 @@ def record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> Record:
         "pixel_source": dataset.source,
         "commit": made_by,
         "source": source,
-        "table": hashlib.sha256(text.encode()).hexdigest(),
+        "table": hashlib.sha256(content).hexdigest(),
         "started": started,
         "seconds": round(seconds, 1),
     }
-    provenance["digest"] = digest_of(provenance)
-    file, story = Path(folder) / experiment / f"{dataset.name}.csv", json.dumps(provenance, indent=1) + "\n"
-    write_atomically(file, lambda stream: stream.write(text.encode()))
-    write_atomically(file.with_suffix(".json"), lambda stream: stream.write(story.encode()))
+    file = Path(folder) / experiment / f"{dataset.name}.csv"
+    write_atomically(file, lambda stream: stream.write(content))
+    write_story(file, provenance)
     return load_record(experiment, dataset.name, folder)
 
 
@@ -147,16 +145,11 @@ def load_record(experiment: str, dataset: str, folder: Path = FOLDER) -> Record:
     file, command = Path(folder) / experiment / f"{dataset}.csv", f"python -m ntkif record {experiment} {dataset}"
     if not file.exists() or not file.with_suffix(".json").exists():
         raise FileNotFoundError(f"{file} is not recorded yet; run `{command}`.")
-    text = file.read_text()
-    try:
-        provenance = json.loads(file.with_suffix(".json").read_text())
-        whole = provenance["table"] == hashlib.sha256(text.encode()).hexdigest()
-        whole = whole and provenance["digest"] == digest_of(provenance)
-    except (ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
+    content = file.read_bytes()
+    provenance = read_story(file, content)
+    if provenance is None:
         raise ValueError(f"{file} and the .json beside it do not belong together or were changed; run `{command}`.")
-    return Record(pd.read_csv(io.StringIO(text), dtype={"label": str, "run": str}), provenance)
+    return Record(pd.read_csv(io.BytesIO(content), dtype={"label": str, "run": str}), provenance)
 
 
 def unpack_images(table: pd.DataFrame) -> np.ndarray:

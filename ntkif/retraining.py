@@ -110,7 +110,7 @@ class Retraining:
 
 
 def chosen_points(dataset: Dataset, ridge: float, count: int) -> tuple[int, list[int]]:
-    """The paper's choice: a test point and the training points with the largest |influence| on it in closed form.
+    """A test point (the paper names none) and the training points with the largest |influence| on it in closed form.
 
     Args:
         dataset: training and test images.

@@ -9,7 +9,6 @@ import io
 import json
 import platform
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +18,7 @@ import torch
 
 from ntkif.data import Dataset
 from ntkif.files import write_atomically
-from ntkif.provenance import commit, device_name, digest_of
+from ntkif.provenance import commit, device_name, digest_of, now, read_story, write_story
 from ntkif.retraining import Protocol, Retraining, retrain, retraining_digest
 
 __all__ = ["FOLDER", "is_fresh", "keep_run", "load_run", "load_runs", "verify_run"]
@@ -49,7 +48,7 @@ def keep_run(
     Raises:
         TypeError, ValueError, MemoryError: as `train`; or the folder holds a run of that name with other settings.
     """
-    story, started, made_by = _story(dataset, protocol, points), _now(), commit()
+    story, started, made_by = _story(dataset, protocol, points), now(), commit()
     file = Path(folder) / f"{dataset.name.split()[0]}-{len(dataset.x_train)}" / f"{protocol}.npz"
     # Parts of another machine's run are not mixed with this one's.
     machine = {"device": device_name(dataset.x_train.device), "torch": torch.__version__}
@@ -68,9 +67,8 @@ def keep_run(
         "seconds": round(run.seconds, 1),
         "table": hashlib.sha256(buffer.getvalue()).hexdigest(),
     }
-    text = json.dumps(story | {"digest": digest_of(story)}, indent=1) + "\n"
     write_atomically(file, lambda stream: stream.write(buffer.getvalue()))
-    write_atomically(file.with_suffix(".json"), lambda stream: stream.write(text.encode()))
+    write_story(file, story)
     shutil.rmtree(parts, ignore_errors=True)
     return load_run(file)
 
@@ -90,8 +88,9 @@ def load_run(file: Path) -> Retraining:
     """
     if not (file.exists() and file.with_suffix(".json").exists()):
         raise FileNotFoundError(f"{file} or the .json beside it is missing; call `python -m ntkif retrain ...` again.")
-    content, story = file.read_bytes(), json.loads(file.with_suffix(".json").read_text())
-    if story["table"] != hashlib.sha256(content).hexdigest() or story["digest"] != digest_of(story):
+    content = file.read_bytes()
+    story = read_story(file, content)
+    if story is None:
         raise ValueError(f"{file} and the .json beside it do not belong together or were changed; record them again.")
     with np.load(io.BytesIO(content), allow_pickle=False) as saved:
         arrays = {name: saved[name] for name in _ARRAYS}
@@ -151,10 +150,8 @@ def verify_run(file: Path, dataset: Dataset) -> Retraining:
             f"{file}: today's code predicts otherwise, by up to {difference:.1e} ({again.epochs[0]} epochs where the "
             f"run took {run.epochs[0]}); delete the run and record it again."
         )
-    told = {"source": retraining_digest(), "commit": commit(), "date": _now(), "largest_difference": difference}
-    story = {key: value for key, value in story.items() if key != "digest"} | {"reproduced": told}
-    text = json.dumps(story | {"digest": digest_of(story)}, indent=1) + "\n"
-    write_atomically(file.with_suffix(".json"), lambda stream: stream.write(text.encode()))
+    told = {"source": retraining_digest(), "commit": commit(), "date": now(), "largest_difference": difference}
+    write_story(file, story | {"reproduced": told})
     return load_run(file)
 
 
@@ -171,10 +168,6 @@ def _story(dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[int
         "pixel_source": dataset.source,
         "source": retraining_digest(),
     }
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _load_same(file: Path, story: dict) -> Retraining:

@@ -169,7 +169,7 @@ def test_the_bound_of_theorem_2_holds_for_every_pair_and_could_fail(trained):
     assert theorem_2_errors(loud, [run])["violations"].iloc[0] > 0
     network, truth = run.influence(DATA.y_test), theorem_2_errors(DATA, [run])
     assert truth["size"].iloc[0] == pytest.approx(float(network.square().mean().sqrt()))
-    fit, k_test_train = finite_width._fit(DATA, 1.0)
+    fit, k_test_train = ridge_fit(ntk(DATA.x_train), DATA.y_train, 1.0), ntk(DATA.x_test, DATA.x_train)
     off = (run.predictions[0] - fit.predict(k_test_train)).square().mean().sqrt()
     assert truth["prediction_error"].iloc[0] == pytest.approx(float(off))
 
