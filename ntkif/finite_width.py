@@ -12,9 +12,10 @@ from ntkif.data import Dataset
 from ntkif.influence import loo_influence
 from ntkif.kernel import ntk
 from ntkif.metrics import agreement, power_law
-from ntkif.network import random_network, tangent_kernel, train
+from ntkif.network import random_network, train
 from ntkif.regression import ridge_fit
 from ntkif.retraining import Retraining
+from ntkif.tangent import tangent_kernel
 
 __all__ = [
     "fitted_rates",

@@ -11,7 +11,7 @@ import torch
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_fits, check_matrix, check_ridge, check_unit_rows
 
-__all__ = ["Network", "Training", "random_network", "safe_learning_rate", "tangent_kernel", "train"]
+__all__ = ["Network", "Training", "random_network", "safe_learning_rate", "train"]
 
 _LOOK_EVERY = 10  # epochs between looks at loss and gradient; on CUDA each look waits for the device
 _LOSS_NOISE = 0.01  # share by which the loss may grow between two looks: weights on kinks make it flicker
@@ -108,25 +108,6 @@ def random_network(
     if symmetric:
         weights[drawn:], signs = weights[:drawn], torch.cat([signs, -signs])
     return Network(weights, signs)
-
-
-@torch.no_grad()
-def tangent_kernel(network: Network, x: torch.Tensor, z: torch.Tensor | None = None) -> torch.Tensor:
-    """The tangent kernel of a network with one output at its present weights (Lemma 2), (n, k).
-
-        K(x, z) = x.z * (1/m) sum_r 1[w_r.x > 0] 1[w_r.z > 0]
-
-    Args:
-        network: with one output.
-        x: (n, d) points.
-        z: (k, d) points; `x` itself where absent.
-
-    Returns:
-        (n, k) products of the gradients of the output with respect to the first layer.
-    """
-    z = x if z is None else z
-    both_open = network.gates(x).to(x.dtype).T @ network.gates(z).to(x.dtype)
-    return (x @ z.T).mul_(both_open).div_(len(network.weights))
 
 
 @torch.no_grad()

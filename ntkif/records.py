@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif import experiments, finite_width, paper
+from ntkif import experiments, finite_width, ihvp_errors, paper
 from ntkif.data import Dataset
 from ntkif.files import write_atomically
 from ntkif.provenance import commit, device_name, now, read_story, source_digest, write_story
@@ -45,9 +45,24 @@ class Experiment:
     settings: dict[str, dict]
 
 
+_RIDGES = [2.0**e for e in range(-4, 5)]  # of Figure 2
 EXPERIMENTS = {
-    "proposition-2": Experiment(
-        experiments.decomposition, {name: {"ridges": [2.0**e for e in range(-4, 5)]} for name in paper.RIDGE}
+    "proposition-2": Experiment(experiments.decomposition, {name: {"ridges": _RIDGES} for name in paper.RIDGE}),
+    "figure-2": Experiment(ihvp_errors.errors_by_ridge, {name: {"ridges": _RIDGES} for name in paper.RIDGE}),
+    "figure-3": Experiment(
+        ihvp_errors.density_correlations,
+        {
+            name: {
+                "ridges": [2.0**-4, 0.5, 4.0, 2.0**4],
+                "factors": [0.25, 0.5, 1.0, 2.0, 4.0],
+                "components": [2, 5, 10, 20, 50, 100],
+            }
+            for name in paper.RIDGE
+        },
+    ),
+    "figure-3-deciles": Experiment(
+        ihvp_errors.density_deciles,
+        {name: {"ridges": [2.0**-4, 0.5, 4.0, 2.0**4], "factors": [1.0], "components": [10]} for name in paper.RIDGE},
     ),
     "figure-4-images": Experiment(
         experiments.extreme_images, {name: {"ridge": ridge, "count": 10} for name, ridge in paper.RIDGE.items()}

@@ -7,7 +7,8 @@ from ntkif import network as module
 from ntkif import ntk, ridge_fit
 from ntkif.data import load
 from ntkif.metrics import agreement
-from ntkif.network import Network, random_network, safe_learning_rate, tangent_kernel, train
+from ntkif.network import Network, random_network, safe_learning_rate, train
+from ntkif.tangent import tangent_kernel
 
 
 def points(n, d=30, lit=20, outputs=1, seed=0):

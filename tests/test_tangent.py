@@ -1,0 +1,53 @@
+"""The tangent features of a network against its plain Jacobian."""
+
+import pytest
+import torch
+from problem import make_problem
+
+from ntkif.network import random_network
+from ntkif.tangent import pull_back, push_forward, tangent_kernel
+
+
+def jacobian(network, x):
+    """(n, c, m, d) by automatic differentiation."""
+
+    def outputs(weights):
+        return torch.relu(x @ weights.T) @ network.signs / len(weights) ** 0.5
+
+    return torch.autograd.functional.jacobian(outputs, network.weights)
+
+
+@pytest.fixture(params=[1, 3], ids=["one-output", "three-outputs"])
+def network(request):
+    return random_network(6, width=30, init_scale=0.7, seed=1, outputs=request.param)
+
+
+def test_the_kernel_is_a_product_of_jacobians(network):
+    p = make_problem(n=8, k=5)
+    one, other = (jacobian(network, x).flatten(2) for x in (p.x_test, p.x_train))
+    product = torch.einsum("iap,jbp->ijab", one, other)
+    found = tangent_kernel(network, p.x_test, p.x_train)
+    assert found.shape == ((5, 8) if network.signs.shape[1] == 1 else (5, 8, 3, 3))
+    assert torch.allclose(found.reshape(product.shape), product, rtol=0, atol=1e-14)
+    assert torch.equal(tangent_kernel(network, p.x_train), tangent_kernel(network, p.x_train, p.x_train))
+
+
+def test_products_with_the_jacobian(network):
+    p, generator = make_problem(n=8), torch.Generator().manual_seed(5)
+    j = jacobian(network, p.x_train)
+    v = torch.randn(2, 30, 6, generator=generator, dtype=torch.float64)
+    u = torch.randn(2, *j.shape[:2], generator=generator, dtype=torch.float64)
+    assert torch.allclose(push_forward(network, p.x_train, v), torch.einsum("iamd,bmd->bia", j, v), atol=1e-13)
+    assert torch.allclose(pull_back(network, p.x_train, u), torch.einsum("iamd,bia->bmd", j, u), atol=1e-13)
+    assert torch.equal(push_forward(network, p.x_train, v[0]), push_forward(network, p.x_train, v)[0])
+
+
+def test_wrong_input(network, monkeypatch):
+    p = make_problem(n=8)
+    with pytest.raises(ValueError, match=r"z: expected a matrix of shape \('any', 6\), got shape \(8, 3\)"):
+        tangent_kernel(network, p.x_train, p.x_train[:, :3])
+    with pytest.raises(TypeError, match=r"x: expected torch\.float64 on cpu as the other matrices, got torch\.float32"):
+        tangent_kernel(network, p.x_train.float())
+    monkeypatch.setattr("ntkif.checks.available_bytes", lambda device: 100)
+    with pytest.raises(MemoryError, match="the tangent kernel of shape"):
+        tangent_kernel(network, p.x_train)
