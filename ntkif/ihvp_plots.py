@@ -112,10 +112,10 @@ def cluster_errors(table: pd.DataFrame) -> Figure:
     """Figure 12: error of IHVP and its bound against the size of the cluster; beside it the leverage.
 
     Args:
-        table: of `ihvp_errors.errors_by_cluster`, at one ridge.
+        table: of `ihvp_density.errors_by_cluster`, at one ridge.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.8))
-    sizes = table.groupby("count").mean()
+    sizes = table.groupby("count").mean(numeric_only=True)
     left.loglog(table["count"], table["error"], "o", color=COLORS["measured"], label="error, one cluster")
     left.loglog(table["count"], table["bound"], "x", color=COLORS["theory"], label="Theorem 4's bound")
     left.set(xlabel="training points in the cluster $n_k$", ylabel="mean |error| of IHVP")
@@ -153,7 +153,7 @@ def rho_by_bandwidth(tables: dict[str, pd.DataFrame], components: bool = True) -
     """Rank correlation of density and error rate against the bandwidth, and against the principal components kept.
 
     Args:
-        tables: title of a row of panels -> table of `ihvp_errors.density_correlations`.
+        tables: title of a row of panels -> table of `ihvp_density.density_correlations`.
         components: whether to draw the panels of the principal components.
     """
     kinds = {"sphere": "bandwidth / nearest distance", "pca": "principal components"}
@@ -179,7 +179,7 @@ def decile_bands(tables: dict[str, pd.DataFrame]) -> Figure:
     """Median error rate by tenths of the density, with the middle 80 %, a line for each ridge.
 
     Args:
-        tables: title of a panel -> rows of `ihvp_errors.density_deciles` for one density; an even number of them.
+        tables: title of a panel -> rows of `ihvp_density.density_deciles` for one density; an even number of them.
     """
     figure, axes = _panels(len(tables), width=4.2, height=3.2)
     for ax, (title, table) in zip(axes, tables.items(), strict=True):

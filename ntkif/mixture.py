@@ -4,13 +4,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_ridge
 from ntkif.regression import RidgeFit
 
-__all__ = ["Mixture", "cluster_ceiling", "cluster_spread", "own_concentration", "sample_mixture", "smallest_ridge"]
+__all__ = [
+    "Mixture",
+    "cluster_ceiling",
+    "cluster_spread",
+    "largest_eigenvalue",
+    "own_concentration",
+    "sample_mixture",
+    "smallest_ridge",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +30,7 @@ class Mixture:
         x_train, x_test: (n, d) and (k, d) points, rows of norm one.
         y_train, y_test: (n, 1) and (k, 1) targets, +1 or -1.
         cluster_train, cluster_test: (n,) and (k,) number of each point's cluster, from 0.
+        centres: (clusters, d) middles of the clusters, of norm one; their means are nearer to 0 by less than r^2.
         counts: training points of each cluster.
         radius: r of Definition 1.
     """
@@ -31,6 +41,7 @@ class Mixture:
     y_test: torch.Tensor
     cluster_train: torch.Tensor
     cluster_test: torch.Tensor
+    centres: torch.Tensor
     counts: tuple[int, ...]
     radius: float
 
@@ -69,7 +80,7 @@ def sample_mixture(
     cluster_test = torch.multinomial(share, wanted, replacement=True, generator=generator).sort().values
     x_train, x_test = (_around(centres[cluster], radius, generator) for cluster in (cluster_train, cluster_test))
     y_train, y_test = ((1.0 - 2 * (c >= len(counts) // 2).double())[:, None] for c in (cluster_train, cluster_test))
-    return Mixture(x_train, y_train, x_test, y_test, cluster_train, cluster_test, counts, radius)
+    return Mixture(x_train, y_train, x_test, y_test, cluster_train, cluster_test, centres, counts, radius)
 
 
 def cluster_spread(radius: float, *, as_printed: bool = False) -> float:
@@ -98,6 +109,14 @@ def smallest_ridge(radius: float, largest_eigenvalue: float) -> float:
     if spread >= 1:
         raise ValueError(f"radius: expected √2 ε_r below 1, got {spread:.3g} at r = {radius}; use tighter clusters.")
     return largest_eigenvalue * spread / (1 - spread)
+
+
+def largest_eigenvalue(kernel: torch.Tensor) -> float:
+    """λ_max of a kernel matrix, by SciPy's Lanczos iteration, always from the same start."""
+    from scipy.sparse.linalg import eigsh
+
+    start = np.ones(len(kernel))
+    return float(eigsh(kernel.cpu().numpy(), k=1, v0=start, return_eigenvectors=False)[0])
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif import experiments, finite_width, ihvp_errors, paper
+from ntkif import experiments, finite_width, ihvp_density, ihvp_errors, paper
 from ntkif.data import Dataset
 from ntkif.files import write_atomically
 from ntkif.provenance import commit, device_name, now, read_story, source_digest, write_story
@@ -50,7 +50,7 @@ EXPERIMENTS = {
     "proposition-2": Experiment(experiments.decomposition, {name: {"ridges": _RIDGES} for name in paper.RIDGE}),
     "figure-2": Experiment(ihvp_errors.errors_by_ridge, {name: {"ridges": _RIDGES} for name in paper.RIDGE}),
     "figure-3": Experiment(
-        ihvp_errors.density_correlations,
+        ihvp_density.density_correlations,
         {
             name: {
                 "ridges": [2.0**-4, 0.5, 4.0, 2.0**4],
@@ -61,7 +61,7 @@ EXPERIMENTS = {
         },
     ),
     "figure-3-deciles": Experiment(
-        ihvp_errors.density_deciles,
+        ihvp_density.density_deciles,
         {name: {"ridges": [2.0**-4, 0.5, 4.0, 2.0**4], "factors": [1.0], "components": [10]} for name in paper.RIDGE},
     ),
     "figure-4-images": Experiment(

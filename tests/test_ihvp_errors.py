@@ -10,7 +10,8 @@ from ntkif import ihvp_influence, influence_terms, ntk, ridge_fit
 from ntkif.data import load
 from ntkif.density import median_distance, nearest_distance, pca_density, sphere_density
 from ntkif.ihvp import network_ihvp
-from ntkif.ihvp_errors import density_correlations, density_deciles, errors_by_point, errors_by_ridge, point_densities
+from ntkif.ihvp_density import density_correlations, density_deciles, point_densities
+from ntkif.ihvp_errors import errors_by_point, errors_by_ridge
 from ntkif.ihvp_network import proposition_1_errors, solver_errors
 from ntkif.network import random_network, train
 

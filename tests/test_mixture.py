@@ -6,8 +6,15 @@ import pytest
 import torch
 
 from ntkif import ntk, ridge_fit
-from ntkif.ihvp_errors import errors_by_cluster
-from ntkif.mixture import cluster_ceiling, cluster_spread, own_concentration, sample_mixture, smallest_ridge
+from ntkif.ihvp_density import errors_by_cluster
+from ntkif.mixture import (
+    cluster_ceiling,
+    cluster_spread,
+    largest_eigenvalue,
+    own_concentration,
+    sample_mixture,
+    smallest_ridge,
+)
 
 COUNTS, RADIUS = (5, 10, 20, 40), 0.001
 
@@ -33,8 +40,10 @@ def test_the_mixture_is_as_defined(points):
 
 @pytest.mark.parametrize("radius", [0.001, 0.5, 1.0])
 def test_points_are_within_the_radius_of_their_mean_and_fill_it(radius):
-    """(A2), with the mean of a large sample for the expectation, which lies on the ray through the centre."""
-    x = sample_mixture([4000], radius=radius, seed=0, d=5).x_train[:4000]
+    """(A2), from the centre, and from the mean of a large sample for the expectation."""
+    drawn = sample_mixture([4000], radius=radius, seed=0, d=5)
+    x = drawn.x_train[:4000]
+    assert 0.99 * radius < float((x - drawn.centres[0]).norm(dim=1).max()) <= radius
     distance = (x - x.mean(0)).norm(dim=1)
     assert 0.85 * radius < float(distance.max()) < radius * 1.02
     assert float(distance.min()) < 0.4 * radius
@@ -75,7 +84,9 @@ def test_own_concentration_by_definition(points):
 
 
 def test_theorem_4_holds_in_every_cluster_where_its_condition_does(points):
-    least = smallest_ridge(RADIUS, float(torch.linalg.eigvalsh(ntk(points.x_train))[-1]))
+    largest = float(torch.linalg.eigvalsh(ntk(points.x_train))[-1])
+    assert largest_eigenvalue(ntk(points.x_train)) == pytest.approx(largest, rel=1e-12)
+    least = smallest_ridge(RADIUS, largest)
     table = errors_by_cluster(points, [1.001 * least, 10 * least, 1e-4 * least])
     assert table["smallest_ridge"].unique() == pytest.approx([least], rel=1e-6)
     allowed = table[table["ridge"] > least]
