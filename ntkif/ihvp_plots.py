@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import NullFormatter, NullLocator
 
 from ntkif.plots import COLORS
 
@@ -131,6 +131,7 @@ def cluster_errors(table: pd.DataFrame) -> Figure:
     for ax in (left, right):
         ax.set_xticks(sizes.index, [str(count) for count in sizes.index])
         ax.xaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_minor_formatter(NullFormatter())
         ax.legend(frameon=False, fontsize=8)
     return figure
 
@@ -218,7 +219,8 @@ def solver_curves(tables: dict[str, pd.DataFrame], x: str, scores: dict[str, str
 def _panels(count: int, width: float, height: float) -> tuple[Figure, Sequence[Axes]]:
     columns = min(count, 2)
     rows = -(-count // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
+    size = (6.4, 3.9) if count == 1 else (width * columns, height * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     return figure, axes.flat
 
 
