@@ -36,7 +36,7 @@ def test_rates_and_leverages_over_ridges():
         ("IHVP: ratio of sums", "ratio_of_sums"),
         ("IHVP: median of ratios", "median_of_ratios"),
         ("rescaled IHVP: ratio of sums", "rescaled"),
-        ("ceiling, $1/(1+2λ)$", "ceiling"),
+        ("ceiling of the leverage, $1/(1+2λ)$", "ceiling"),
     ):
         assert np.allclose(drawn[label], table[["ridge", column]]), label
     figure = ihvp_plots.leverage_over_ridges({"a": table})
