@@ -170,7 +170,7 @@ def rho_by_bandwidth(tables: dict[str, pd.DataFrame], components: bool = True) -
             ax.set_xticks(places, [f"{place:g}" for place in places])
             ax.xaxis.set_minor_locator(NullLocator())
             ax.axhline(0, color=COLORS["theory"], lw=0.8)
-            ax.set(title=title, xlabel=xlabel, ylim=(-1.02, 0.42))
+            ax.set(title=f"{title}: {kind}", xlabel=xlabel, ylim=(-1.02, 0.42))
         row[0].set_ylabel("Spearman's ρ")
     _shared_legend(figure, axes[0, 0], columns=4)
     return figure
@@ -226,4 +226,4 @@ def _panels(count: int, width: float, height: float) -> tuple[Figure, Sequence[A
 
 def _shared_legend(figure: Figure, ax: Axes, columns: int) -> None:
     handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, fontsize=8, loc="outside upper center", ncols=columns)
+    figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside upper center", ncols=columns)

@@ -89,7 +89,7 @@ def cluster_spread(radius: float, *, as_printed: bool = False) -> float:
         |J(x) - J(x')|^2 = 1 - x.x' (π - arccos x.x') / π <= 2 r^2 + arccos(1 - 2 r^2) / π
 
     Args:
-        radius: r.
+        radius: r, at most 1.
         as_printed: as in the paper, which leaves out the last π: larger, so still a bound.
 
     Returns:
@@ -145,8 +145,8 @@ def cluster_ceiling(count: int, radius: float, ridge: float) -> float:
 
         A_i <= 1 / (n_k + 2 λ) + ε_r^2 / λ
 
-    It is `bounds.neighbour_ceiling` with the cluster as the neighbours: their kernel is at least (1 - ε_r^2) / 2 with
-    the point, and at most 1/2 among each other.
+    It follows from `bounds.neighbour_ceiling` with the cluster as the neighbours, whose kernel is at least
+    (1 - ε_r^2) / 2 with the point and at most 1/2 among each other; for ε_r > 1 it is trivial, as A_i <= 1 / (2 λ).
 
     Args:
         count: training points n_k of the cluster.

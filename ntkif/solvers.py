@@ -131,12 +131,12 @@ def network_ihvp_lissa(
     seed: int = 0,
     tolerance: float = 0.01,
 ) -> Estimate:
-    """IHVP of a finite network by LiSSA, the stochastic Neumann series of Koh and Liang.
+    """IHVP of a finite network by LiSSA (Agarwal et al.), the stochastic Neumann series that Koh and Liang used.
 
         s <- s + (v - (H_b + damping I) s) / scale,    H_b = (n / |b|) J_b J_b^T + ridge I
 
-    from s = v / scale, with another random batch b of training points at each step. Koh and Liang's own `damping` is
-    this one divided by `scale`.
+    from s = v / scale, with another random batch b of training points at each step. The `damping` of Koh and Liang's
+    code is this one divided by `scale`.
 
     Args:
         network: trained, with c outputs.
@@ -146,7 +146,8 @@ def network_ihvp_lissa(
         y_test: (k, c) targets.
         ridge: penalty λ of the training objective.
         depth: steps. An eigenvalue w of the Hessian needs some scale / w of them.
-        scale: must exceed half of the largest eigenvalue of the Hessian of every batch, or the steps overshoot.
+        scale: in full batches it must exceed half of the largest eigenvalue of H + damping I. Above half of that of
+            every H_b + damping I no step overshoots; somewhat below, a recursion in batches need not diverge yet.
         damping: added to the Hessian.
         batch_size: training points a step, drawn without replacement; all of them where absent, and then nothing is
             random.
