@@ -68,7 +68,8 @@ def nearest_distance(x: torch.Tensor, *, block_size: int = 512) -> float:
 def pca_density(x: torch.Tensor, components: int) -> torch.Tensor:
     """Logarithm of the density at each point after a principal component analysis, by SciPy's `gaussian_kde`.
 
-    Its bandwidth is Scott's rule, n^(-1 / (components + 4)), times the covariance, so all components count alike.
+    Its bandwidth is Scott's rule, n^(-1 / (components + 4)) times the standard deviation of each component, so all
+    components count alike.
 
     Args:
         x: (n, d) points.
