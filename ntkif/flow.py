@@ -1,0 +1,148 @@
+"""Kernel regression trained by gradient flow, at any time of training, from one eigendecomposition (Eq. 3 and 20)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from ntkif.checks import check_fits, check_matrix, check_ridge, check_symmetric
+
+__all__ = ["KernelFlow", "flow_without", "kernel_flow", "paper_time"]
+
+
+@dataclass(frozen=True, eq=False)
+class KernelFlow:
+    """A kernel predictor along its training by gradient flow, from the start f = 0.
+
+        d dual/dt = Y - (K + λI) dual,   dual(t) = (K + λI)^-1 (I - exp(-t (K + λI))) Y
+
+    This is the flow (3) of the loss (2), a *sum* over points, in the limit of infinite width; its end is the ridge
+    fit of Eq. 6. Without a ridge it is Eq. 20, whose time is `paper_time`.
+
+    Attributes:
+        ridge: penalty λ.
+        y_train: (n, c) targets.
+        eigenvalues: (n,) of K, rising.
+        eigenvectors: (n, n), a column each.
+    """
+
+    ridge: float
+    y_train: torch.Tensor
+    eigenvalues: torch.Tensor
+    eigenvectors: torch.Tensor
+
+    def dual(self, time: float) -> torch.Tensor:
+        """(n, c) coefficients at a time from 0 (zero) to infinity (the ridge fit).
+
+        Raises:
+            ValueError: a negative time, or an infinite one where K + λI is singular.
+        """
+        rate = self.eigenvalues + self.ridge
+        check_time(time, rate)
+        learnt = 1 / rate if math.isinf(time) else torch.where(rate > 0, -torch.expm1(-rate * time) / rate, time)
+        return self.eigenvectors @ (learnt[:, None] * (self.eigenvectors.T @ self.y_train))
+
+    def predict(self, k_test_train: torch.Tensor, time: float) -> torch.Tensor:
+        """(k, c) predictions K_te dual(t) (Eq. 20) from the (k, n) test kernel; `time` as for `dual`."""
+        check_matrix("k_test_train", k_test_train, columns=len(self.y_train), like=self.y_train)
+        return k_test_train @ self.dual(time)
+
+    def predict_train(self, time: float) -> torch.Tensor:
+        """(n, c) predictions K dual(t) at the training points; `time` as for `dual`."""
+        along = self.eigenvectors.T @ self.dual(time)
+        return self.eigenvectors @ (self.eigenvalues[:, None] * along)
+
+
+@torch.no_grad()
+def kernel_flow(k_train_train: torch.Tensor, y_train: torch.Tensor, ridge: float = 0.0) -> KernelFlow:
+    """Gradient flow on a kernel: one eigendecomposition serves every time, every ridge and every removal.
+
+    Args:
+        k_train_train: (n, n) kernel matrix of the training points, float64; not changed.
+        y_train: (n, c) targets.
+        ridge: penalty λ >= 0 of Eq. 2. For others of the same kernel, `dataclasses.replace(flow, ridge=...)`.
+
+    Returns:
+        the flow. Peak memory beside `k_train_train` is about four more (n, n) matrices.
+
+    Raises:
+        TypeError: not float64.
+        ValueError: wrong shapes, NaN, a kernel that is not symmetric or has a negative eigenvalue beyond rounding,
+            a negative ridge.
+        MemoryError: the decomposition would not fit in memory.
+
+    >>> float(kernel_flow(torch.eye(2).double(), torch.ones(2, 1).double()).predict(torch.eye(2).double(), 1.0)[0])
+    0.632...
+    """
+    n = len(k_train_train)
+    check_matrix("k_train_train", k_train_train, rows=n, columns=n)
+    if k_train_train.dtype != torch.float64:
+        raise TypeError(f"k_train_train: expected float64, got {k_train_train.dtype}; load the data in float64.")
+    check_symmetric("k_train_train", k_train_train)
+    check_matrix("y_train", y_train, rows=n, like=k_train_train)
+    check_ridge(ridge)
+    check_fits("the eigendecomposition", 4, n, n, like=k_train_train, advice="use fewer training points.")
+    eigenvalues, eigenvectors = torch.linalg.eigh(k_train_train)
+    if eigenvalues[0] < -1e-12 * n**0.5 * eigenvalues[-1]:
+        raise ValueError(
+            f"k_train_train: expected a kernel matrix, which has no negative eigenvalue, got one with "
+            f"{float(eigenvalues[0]):.2e} (largest {float(eigenvalues[-1]):.2e}); check the kernel function."
+        )
+    return KernelFlow(ridge, y_train, eigenvalues.clamp_(min=0), eigenvectors)
+
+
+@torch.no_grad()
+def flow_without(
+    k_train_train: torch.Tensor,
+    k_test_train: torch.Tensor,
+    y_train: torch.Tensor,
+    ridge: float,
+    time: float,
+    group: list[int],
+) -> torch.Tensor:
+    """Brute force: drop the rows in `group`, decompose the kernel of the others anew and predict at `time`.
+
+    Args:
+        k_train_train: (n, n) kernel matrix of the training points.
+        k_test_train: (k, n) kernel between test and training points.
+        y_train: (n, c) targets.
+        ridge: penalty λ.
+        time: of training, from 0 to infinity.
+        group: rows of the training points to remove.
+
+    Returns:
+        (k, c) predictions of the flow on the other points.
+
+    Raises:
+        TypeError, ValueError, MemoryError: as `kernel_flow`.
+    """
+    kept = torch.ones(len(y_train), dtype=torch.bool, device=y_train.device)
+    kept[group] = False
+    flow = kernel_flow(k_train_train[kept][:, kept], y_train[kept], ridge)
+    return flow.predict(k_test_train[:, kept], time)
+
+
+def paper_time(time: float, n: int) -> float:
+    """The paper's t of Eq. 20 for a time of Eq. 3: n t / 2.
+
+    Eq. 20 is the flow of the loss Σ (f - y)^2 / n, Eq. 3 that of Σ (f - y)^2 / 2 (Eq. 2), which is n / 2 as fast.
+
+    Args:
+        time: of the flow of Eq. 3, as everywhere in the package.
+        n: number of training points.
+
+    >>> paper_time(2.0, n=5000)
+    5000.0
+    """
+    return n * time / 2
+
+
+def check_time(time: float, rate: torch.Tensor) -> None:
+    """Require a time at least zero, and finite where some rate is zero to rounding."""
+    if not time >= 0:
+        raise ValueError(f"time: expected zero or a positive number, or math.inf for the end of training, got {time}.")
+    if math.isinf(time) and not rate[0] > 1e-15 * len(rate) * rate[-1]:
+        raise ValueError(
+            "time: expected a finite number, since K + ridge I is singular to rounding and training has no end; "
+            "name a time, or a positive ridge."
+        )
