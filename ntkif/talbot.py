@@ -16,8 +16,8 @@ def talbot(count: int) -> tuple[torch.Tensor, torch.Tensor]:
         f(t) = 1/(2πi) ∫ e^{st} F(s) ds ≈ Re Σ_q weights_q F(nodes_q / t) / t
 
     on the contour z(θ) = N (0.5017 θ cot(0.6407 θ) - 0.6122 + 0.2645 i θ), -π < θ < π, whose error falls nearly as
-    3.89^-N (Weideman, SIAM J. Numer. Anal. 44, 2006; constants of Trefethen, Weideman and Schmelzer, BIT 46, 2006). Nodes
-    come in conjugate pairs, of which one is kept. The weights grow as 1.19^N, and rounding with them.
+    3.89^-N (Weideman, SIAM J. Numer. Anal. 44, 2006; constants of Trefethen, Weideman and Schmelzer, BIT 46, 2006).
+    Nodes come in conjugate pairs, of which one is kept. The weights grow as 1.19^N, and rounding with them.
 
     Args:
         count: number N of nodes, even; half as many are returned.
