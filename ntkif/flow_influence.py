@@ -30,6 +30,7 @@ class TimedInfluence:
         time: of the flow.
         prediction: (k, c) of the model with all points, at that time.
         influence: (k, n) test loss without a training point minus the test loss with it; positive means helpful.
+        loo_prediction: (n, c) at each training point, of the model that has not seen it, as `loo_predict_train`.
         nodes: of the contour (one of each conjugate pair counts).
         error: estimate of the relative error of the changes, see `loo_change_at`.
     """
@@ -37,6 +38,7 @@ class TimedInfluence:
     time: float
     prediction: torch.Tensor
     influence: torch.Tensor
+    loo_prediction: torch.Tensor
     nodes: int
     error: float
 
@@ -81,7 +83,7 @@ def influence_along(
         times: of the flow, each from 0 to infinity; infinity is Eq. 9.
         tolerance: relative error allowed in the changes of the predictor, see `loo_change_at`.
         block_size: training points handled at once. Working memory beside the result and the test kernel in the
-            basis of eigenvectors, (k, n), is about block_size * (5 n + 2 k c) numbers.
+            basis of eigenvectors, (k, n), is about block_size * (3 n + 2 k) numbers.
 
     Yields:
         influence at each time; a progress bar shows how far it is.
@@ -98,15 +100,17 @@ def influence_along(
     projected = k_test_train @ flow.eigenvectors
     for time in tqdm(times, desc="times of training", disable=None if len(times) > 1 else True):
         removals = _removals(flow, time, tolerance, block_size)
-        prediction = flow.predict(k_test_train, time)
+        prediction, loo_prediction = flow.predict(k_test_train, time), flow.predict_train(time)
         influence = torch.empty_like(k_test_train)
         for rows in row_blocks(len(flow.y_train), block_size):
             influence[:, rows] = 0
             for output in range(y_test.shape[1]):
-                change = projected @ removals.dual_change(rows, output).T
+                dual_change = removals.dual_change(rows, output)
+                loo_prediction[rows, output] += _own_change(flow, rows, dual_change)
+                change = projected @ dual_change.T
                 residual = prediction[:, output, None] - y_test[:, output, None]
                 influence[:, rows] += (change / 2).add_(residual).mul_(change)
-        yield TimedInfluence(time, prediction, influence, removals.nodes, removals.error)
+        yield TimedInfluence(time, prediction, influence, loo_prediction, removals.nodes, removals.error)
 
 
 @torch.no_grad()
@@ -168,10 +172,14 @@ def loo_predict_train(
     """
     removals, prediction = _removals(flow, time, tolerance, block_size), flow.predict_train(time)
     for rows in row_blocks(len(prediction), block_size):
-        kernel_rows = flow.eigenvectors[rows] * flow.eigenvalues
         for output in range(prediction.shape[1]):
-            prediction[rows, output] += (kernel_rows * removals.dual_change(rows, output)).sum(1)
+            prediction[rows, output] += _own_change(flow, rows, removals.dual_change(rows, output))
     return prediction
+
+
+def _own_change(flow: KernelFlow, rows: slice, dual_change: torch.Tensor) -> torch.Tensor:
+    """(b,) change of the prediction at each of b training points by its own removal."""
+    return (flow.eigenvectors[rows] * dual_change) @ flow.eigenvalues
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif import experiments, finite_width, ihvp_density, ihvp_errors, paper
+from ntkif import (
+    complexity_experiments,
+    experiments,
+    finite_width,
+    ihvp_density,
+    ihvp_errors,
+    label_noise,
+    paper,
+    training_dynamics,
+)
 from ntkif.data import Dataset
 from ntkif.files import write_atomically
 from ntkif.provenance import commit, device_name, now, read_story, source_digest, write_story
@@ -32,6 +41,7 @@ __all__ = [
     "record",
     "settings_of",
     "unpack_images",
+    "unpack_test_images",
 ]
 
 FOLDER = Path(__file__).parents[1] / "records"
@@ -46,6 +56,8 @@ class Experiment:
 
 
 _RIDGES = [2.0**e for e in range(-4, 5)]  # of Figure 2
+_FEW_RIDGES = [2.0**-4, 0.25, 1.0, 4.0, 10.0, 16.0]  # the same range, with those of Figure 8
+_TIMES = [float(f"{10 ** (e / 2):.2g}") for e in range(-10, 5)]  # two for each factor of ten, 1e-5 to 100
 EXPERIMENTS = {
     "proposition-2": Experiment(experiments.decomposition, {name: {"ridges": _RIDGES} for name in paper.RIDGE}),
     "figure-2": Experiment(ihvp_errors.errors_by_ridge, {name: {"ridges": _RIDGES} for name in paper.RIDGE}),
@@ -70,6 +82,32 @@ EXPERIMENTS = {
     "figure-4-likeness": Experiment(
         experiments.image_likeness,
         {name: {"ridge": ridge, "count": 40, "draws": 1000, "seed": 0} for name, ridge in paper.RIDGE.items()},
+    ),
+    "figure-5": Experiment(
+        complexity_experiments.complexity_by_group,
+        {name: {"ridges": _FEW_RIDGES, "groups": 10, "draws": 1000, "seed": 0} for name in paper.RIDGE},
+    ),
+    "figure-5-points": Experiment(
+        complexity_experiments.complexity_by_point, {name: {"ridges": _FEW_RIDGES} for name in paper.RIDGE}
+    ),
+    "figure-6-images": Experiment(
+        training_dynamics.images_along,
+        {
+            name: {
+                "ridge": 0.0,
+                "times": [1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0],
+                "test_rows": [0, 1, 2, 3, 4],
+                "kinds": ["influential"],
+            }
+            for name in paper.RIDGE
+        },
+    ),
+    "figure-6-turnover": Experiment(
+        training_dynamics.turnover, {name: {"ridge": 0.0, "times": _TIMES, "top": 10} for name in paper.RIDGE}
+    ),
+    "figure-7": Experiment(
+        label_noise.noise_along,
+        {name: {"share": 0.4, "seed": 0, "ridge": 0.0, "times": _TIMES, "tops": [1, 10, 40]} for name in paper.RIDGE},
     ),
     "figure-1": Experiment(finite_width.recorded_pairs, {name: {} for name in paper.RIDGE}),
     "table-1": Experiment(finite_width.recorded_scores, {name: {} for name in paper.RIDGE}),
@@ -116,6 +154,9 @@ def record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> Record:
     seconds = time.perf_counter() - clock
     if "row" in table:  # of an image: keep its pixels, so that the record can be drawn without the data set
         table["pixels"] = [_pack_image(image) for image in dataset.images_train[table["row"]]]
+    if "test_row" in table:  # once for each test image
+        packed = [_pack_image(image) for image in dataset.images_test[table["test_row"]]]
+        table["test_pixels"] = np.where(table["test_row"].duplicated(), "", packed)
     content = table.to_csv(index=False, float_format="%.10g").encode()
     provenance = {
         "experiment": experiment,
@@ -168,8 +209,13 @@ def load_record(experiment: str, dataset: str, folder: Path = FOLDER) -> Record:
 
 
 def unpack_images(table: pd.DataFrame) -> np.ndarray:
-    """(count, height, width) or (count, height, width, 3) pixels of the images in a recorded table."""
+    """(count, height, width) or (count, height, width, 3) pixels of the training images in a recorded table."""
     return np.stack([_unpack_image(text) for text in table["pixels"]])
+
+
+def unpack_test_images(table: pd.DataFrame) -> np.ndarray:
+    """Pixels of the test images in a recorded table, each once, in the order in which they come."""
+    return np.stack([_unpack_image(text) for text in table.drop_duplicates("test_row")["test_pixels"]])
 
 
 def settings_of(experiment: str, dataset: str) -> tuple[Callable, dict]:

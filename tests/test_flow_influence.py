@@ -46,7 +46,9 @@ def test_every_removal_at_every_time_is_that_of_refitting(problem, ridge, time):
 def test_predictions_of_the_point_left_out(problem, ridge, time):
     p, every = problem, torch.arange(len(problem.y_train))
     truth = without_each(p, p.k_train_train, ridge, time)[every, every]
-    assert relative(loo_predict_train(flow_of(p, ridge), time), truth) < 1e-11
+    flow = flow_of(p, ridge)
+    assert relative(loo_predict_train(flow, time), truth) < 1e-11
+    assert relative(influence_at(flow, p.k_test_train, p.y_test, time).loo_prediction, truth) < 1e-11
 
 
 @pytest.mark.parametrize("time", [1e4, math.inf])

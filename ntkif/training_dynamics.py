@@ -1,0 +1,104 @@
+"""Experiments on which training images matter at which time of training (Eq. 20, Figure 6)."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+
+from ntkif.data import Dataset
+from ntkif.flow import kernel_flow
+from ntkif.flow_influence import influence_along
+from ntkif.kernel import ntk
+from ntkif.metrics import misfit
+
+__all__ = ["images_along", "signed_scores", "turnover"]
+
+
+def images_along(
+    dataset: Dataset, ridge: float, times: Sequence[float], test_rows: Sequence[int], kinds: Sequence[str]
+) -> pd.DataFrame:
+    """Figure 6: the training image that matters most for each of some test images, at several times of training.
+
+    Args:
+        dataset: training and test images.
+        ridge: penalty λ.
+        times: of the flow (3).
+        test_rows: the test images.
+        kinds: of images: influential (largest |influence|), helpful, harmful.
+
+    Returns:
+        a row for each time, kind and test image: test_row; prediction, of the model with all points, times the
+        target, or that for the right one of several classes; correct, whether it names the class; time; kind; row in
+        the training set; label (a class name); influence.
+    """
+    k_test_train = ntk(dataset.x_test[test_rows], dataset.x_train)
+    y_test, flow = dataset.y_test[test_rows], kernel_flow(ntk(dataset.x_train), dataset.y_train, ridge)
+    rows = []
+    for timed in influence_along(flow, k_test_train, y_test, times):
+        own_class = (timed.prediction * y_test).sum(1)
+        wrong = misfit(timed.prediction, y_test)
+        scores = signed_scores(timed.influence)
+        for kind in kinds:
+            for place, row in enumerate(scores[kind].argmax(1).tolist()):
+                rows.append(
+                    {
+                        "test_row": test_rows[place],
+                        "prediction": float(own_class[place]),
+                        "correct": not wrong[place],
+                        "time": timed.time,
+                        "kind": kind,
+                        "row": row,
+                        "label": dataset.classes[dataset.labels_train[row]],
+                        "influence": float(timed.influence[place, row]),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def turnover(dataset: Dataset, ridge: float, times: Sequence[float], top: int) -> pd.DataFrame:
+    """How far the most influential training images of all test images stay the same in training.
+
+    Args:
+        dataset: training and test images.
+        ridge: penalty λ.
+        times: of the flow (3), rising; the last is called the end.
+        top: size of the sets that are compared.
+
+    Returns:
+        a row for each kind (influential: largest |influence|; helpful; harmful) and time: kind, time; test_error, the
+        share of test images classified wrongly; same_before and same_end, the share of test images whose first image
+        is that of the time before and of the end; overlap_before and overlap_end, the mean share of their `top` images
+        that is also among those of the time before and of the end (at the first time nothing is before); and steady,
+        the share of test images whose first image is the same at all times.
+    """
+    k_test_train = ntk(dataset.x_test, dataset.x_train)
+    flow = kernel_flow(ntk(dataset.x_train), dataset.y_train, ridge)
+    errors, best = [], {}
+    for timed in influence_along(flow, k_test_train, dataset.y_test, times):
+        errors.append(float(misfit(timed.prediction, dataset.y_test).double().mean()))
+        for kind, score in signed_scores(timed.influence).items():
+            best.setdefault(kind, []).append(score.topk(top, dim=1).indices)
+    rows = []
+    for kind, along in best.items():
+        steady = _share(torch.stack([now[:, 0] == along[0][:, 0] for now in along]).all(0))
+        for place, now in enumerate(along):
+            row = {"kind": kind, "time": times[place], "test_error": errors[place], "steady": steady}
+            for name, other in (("before", along[place - 1] if place else None), ("end", along[-1])):
+                row[f"same_{name}"] = float("nan") if other is None else _share(now[:, 0] == other[:, 0])
+                row[f"overlap_{name}"] = float("nan") if other is None else _overlap(now, other)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def signed_scores(influence: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Kind -> score whose largest values it names: influential |I|, helpful I, harmful -I."""
+    return {"influential": influence.abs(), "helpful": influence, "harmful": -influence}
+
+
+def _share(condition: torch.Tensor) -> float:
+    return float(condition.double().mean())
+
+
+def _overlap(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Mean share of the entries of each row of `one` that are in the same row of `other`."""
+    return _share((one[:, :, None] == other[:, None, :]).any(2))
