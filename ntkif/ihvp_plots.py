@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from ntkif.plots import COLORS
+from ntkif.plots import COLORS, panels, shared_legend
 
 __all__ = [
     "cluster_errors",
@@ -37,7 +37,7 @@ def errors_over_ridges(tables: dict[str, pd.DataFrame]) -> Figure:
     Args:
         tables: title of a panel -> table of `ihvp_errors.errors_by_ridge`; an even number of them, or one.
     """
-    figure, axes = _panels(len(tables), width=4.2, height=3.4)
+    figure, axes = panels(len(tables), width=4.2, height=3.4)
     for ax, (title, table) in zip(axes, tables.items(), strict=True):
         for column, (label, color, style) in _RATES.items():
             ax.plot(table["ridge"], table[column], style, color=color, ms=4, label=label)
@@ -49,7 +49,7 @@ def errors_over_ridges(tables: dict[str, pd.DataFrame]) -> Figure:
         ax.set(title=title, xlabel="ridge λ", ylabel="error rate")
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
-    _shared_legend(figure, axes[0], columns=2)
+    shared_legend(figure, axes[0], columns=2)
     return figure
 
 
@@ -59,7 +59,7 @@ def leverage_over_ridges(tables: dict[str, pd.DataFrame]) -> Figure:
     Args:
         tables: title of a panel -> table of `ihvp_errors.errors_by_ridge`; an even number of them, or one.
     """
-    figure, axes = _panels(len(tables), width=4.2, height=3.4)
+    figure, axes = panels(len(tables), width=4.2, height=3.4)
     for ax, (title, table) in zip(axes, tables.items(), strict=True):
         ridge, ends = table["ridge"], (table["least_leverage"], table["largest_leverage"])
         ax.fill_between(ridge, *ends, color=COLORS["measured"], alpha=0.2, label="least to largest leverage")
@@ -70,7 +70,7 @@ def leverage_over_ridges(tables: dict[str, pd.DataFrame]) -> Figure:
         ax.set(title=title, xlabel="ridge λ", ylabel="leverage")
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
-    _shared_legend(figure, axes[0], columns=3)
+    shared_legend(figure, axes[0], columns=3)
     return figure
 
 
@@ -143,7 +143,7 @@ def density_scatter(densities: dict[str, Sequence[float]], error_rate: Sequence[
         densities: label of the axis -> (n,) log densities.
         error_rate: (n,) error rates.
     """
-    figure, axes = _panels(len(densities), width=4.2, height=3.2)
+    figure, axes = panels(len(densities), width=4.2, height=3.2)
     for ax, (label, density) in zip(axes, densities.items(), strict=True):
         ax.scatter(density, error_rate, s=6, color=COLORS["measured"])
         ax.set(xlabel=f"log density, {label}", ylabel="error rate of IHVP")
@@ -172,7 +172,7 @@ def rho_by_bandwidth(tables: dict[str, pd.DataFrame], components: bool = True) -
             ax.axhline(0, color=COLORS["theory"], lw=0.8)
             ax.set(title=f"{title}: {kind}", xlabel=xlabel, ylim=(-1.02, 0.42))
         row[0].set_ylabel("Spearman's ρ")
-    _shared_legend(figure, axes[0, 0], columns=4)
+    shared_legend(figure, axes[0, 0], columns=4)
     return figure
 
 
@@ -182,14 +182,14 @@ def decile_bands(tables: dict[str, pd.DataFrame]) -> Figure:
     Args:
         tables: title of a panel -> rows of `ihvp_density.density_deciles` for one density; an even number of them.
     """
-    figure, axes = _panels(len(tables), width=4.2, height=3.2)
+    figure, axes = panels(len(tables), width=4.2, height=3.2)
     for ax, (title, table) in zip(axes, tables.items(), strict=True):
         for color, (ridge, line) in zip(_RIDGE_COLORS, table.groupby("ridge"), strict=False):
             ax.fill_between(line["decile"], line["low"], line["high"], color=color, alpha=0.2, lw=0)
             ax.semilogy(line["decile"], line["median"], "o-", ms=4, color=color, label=f"λ = {ridge:g}")
         ax.set(title=title, xlabel="tenth of the training images by density", ylabel="error rate of IHVP")
         ax.set_xticks(range(1, 11))
-    _shared_legend(figure, axes[0], columns=4)
+    shared_legend(figure, axes[0], columns=4)
     return figure
 
 
@@ -201,7 +201,7 @@ def solver_curves(tables: dict[str, pd.DataFrame], x: str, scores: dict[str, str
         x: column with the number of steps.
         scores: column -> label of its axis.
     """
-    figure, axes = _panels(len(scores), width=4.2, height=3.1)
+    figure, axes = panels(len(scores), width=4.2, height=3.1)
     for ax, (column, ylabel) in zip(axes, scores.items(), strict=True):
         for number, (label, table) in enumerate(tables.items()):
             kept = table[~table["diverged"]]
@@ -212,18 +212,5 @@ def solver_curves(tables: dict[str, pd.DataFrame], x: str, scores: dict[str, str
             ax.set_yscale("log")
         if column in ("slope", "pearson", "spearman"):
             ax.axhline(1, color=COLORS["theory"], lw=0.8)
-    _shared_legend(figure, axes[0], columns=3)
+    shared_legend(figure, axes[0], columns=3)
     return figure
-
-
-def _panels(count: int, width: float, height: float) -> tuple[Figure, Sequence[Axes]]:
-    columns = min(count, 2)
-    rows = -(-count // columns)
-    size = (6.4, 3.9) if count == 1 else (width * columns, height * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
-    return figure, axes.flat
-
-
-def _shared_legend(figure: Figure, ax: Axes, columns: int) -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside upper center", ncols=columns)

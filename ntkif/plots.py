@@ -1,5 +1,7 @@
 """Figures of the book: each draws a table that an experiment returned, or pixels, with no more than a summary of it."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -16,8 +18,11 @@ __all__ = [
     "image_rows",
     "kernel_values",
     "likeness",
+    "panels",
     "ratio_by_residual",
     "ratio_by_ridge",
+    "shared_legend",
+    "show_image",
     "use_style",
     "width_rate",
 ]
@@ -33,6 +38,9 @@ COLORS = {
     "uninfluential": "#F0E442",
     "same class": "#0072B2",
     "other class": "#E69F00",
+    "clean": "#56B4E9",
+    "flipped": "#D55E00",
+    "accuracy": "#222222",
 }
 
 
@@ -110,7 +118,7 @@ def digits(images: np.ndarray, titles: list[str], row_labels: list[str]) -> Figu
     size = (1.05 * columns, 1.3 * len(row_labels))
     figure, axes = plt.subplots(len(row_labels), columns, figsize=size, squeeze=False)
     for image, title, ax in zip(images, titles, axes.flat, strict=True):
-        _show(ax, image)
+        show_image(ax, image)
         ax.set_title(title, fontsize=9, pad=3)
     for label, ax in zip(row_labels, axes[:, 0], strict=True):
         ax.set_ylabel(label, fontsize=9)
@@ -131,7 +139,7 @@ def image_rows(images: np.ndarray, table: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(len(kinds), columns, figsize=(0.72 * columns, len(kinds)), squeeze=False)
     for image, point in zip(images, table.itertuples(), strict=True):
         ax = axes[kinds.index(point.kind), point.rank - 1]
-        _show(ax, image)
+        show_image(ax, image)
         signed = point.kind in ("helpful", "harmful")
         ranked_by = f"{1e4 * point.influence:+.2g}" if signed else f"{1e4 * point.size:.2g}"
         ax.set_title(f"{point.label}: {ranked_by}", fontsize=6, pad=2)
@@ -212,7 +220,23 @@ def density_of_pairs(x: torch.Tensor, y: torch.Tensor, xlabel: str, ylabel: str)
     return axes
 
 
-def _show(ax: Axes, image: np.ndarray) -> None:
+def panels(count: int, width: float, height: float) -> tuple[Figure, Sequence[Axes]]:
+    """A figure with two panels a row, each of the size given in inches; a single one has the usual size."""
+    columns = min(count, 2)
+    rows = -(-count // columns)
+    size = (6.4, 3.9) if count == 1 else (width * columns, height * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    return figure, axes.flat
+
+
+def shared_legend(figure: Figure, ax: Axes, columns: int) -> None:
+    """One legend above all panels, of what is drawn in one of them."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside upper center", ncols=columns)
+
+
+def show_image(ax: Axes, image: np.ndarray) -> None:
+    """Grey or colour pixels, without axes."""
     ax.imshow(image, cmap=None if image.ndim == 3 else "gray_r", interpolation="nearest")
     ax.set(xticks=[], yticks=[])
     sns.despine(ax=ax, left=True, bottom=True)
