@@ -12,7 +12,7 @@ from ntkif.influence import loo_influence
 from ntkif.kernel import ntk
 from ntkif.regression import RidgeFit, ridge_fit
 
-__all__ = ["complexity_by_group", "complexity_by_point"]
+__all__ = ["complexity_by_group", "complexity_by_point", "ends_lead", "leads"]
 
 
 def complexity_by_group(dataset: Dataset, ridges: Sequence[float], groups: int, draws: int, seed: int) -> pd.DataFrame:
@@ -99,6 +99,36 @@ def complexity_by_point(dataset: Dataset, ridges: Sequence[float]) -> pd.DataFra
             }
         )
     return pd.DataFrame(rows)
+
+
+def leads(table: pd.DataFrame, ridge: float, groups: Sequence[int], level: float = 0.975) -> bool:
+    """Whether each of some groups is among the two that add most, and adds more than a share of random groups.
+
+    Args:
+        table: of `complexity_by_group`.
+        ridge: one of its ridges.
+        groups: numbers of groups.
+        level: share of random groups that have to add less.
+    """
+    rows = table[(table["ridge"] == ridge) & table["group"].isin(groups)]
+    return bool((rows["place"] <= 2).all() and (rows["rank"] >= level).all())
+
+
+def ends_lead(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The claim of Figures 5 and 11: whether the most harmful and the most helpful group add most (`leads`).
+
+    Args:
+        tables: name of a data set -> table of `complexity_by_group`.
+
+    Returns:
+        a row for each ridge, a column for each data set.
+    """
+    return pd.DataFrame(
+        {
+            name: {ridge: leads(table, ridge, [0, table["group"].max()]) for ridge in table["ridge"].unique()}
+            for name, table in tables.items()
+        }
+    )
 
 
 def _over_ridges(

@@ -1,12 +1,13 @@
 """Experiments on complexity: each column from its definition, at small size."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
 
 from ntkif import loo_influence, ntk, ridge_fit
-from ntkif.complexity_experiments import complexity_by_group, complexity_by_point
+from ntkif.complexity_experiments import complexity_by_group, complexity_by_point, ends_lead, leads
 from ntkif.data import load
 
 DATA = load("mnist-sample").head(60, 25)
@@ -72,3 +73,17 @@ def test_ten_classes_run():
     table = complexity_by_group(data, [1.0], groups=6, draws=12, seed=0)
     kernel, y = ntk(data.x_train), data.y_train
     assert table["norm"][0] ** 2 == pytest.approx(float((y * torch.linalg.solve(kernel, y)).sum()), rel=1e-9)
+
+
+def test_what_leading_means():
+    """Both ends among the first two, and each above the share of random groups."""
+    table = pd.DataFrame(
+        {
+            "ridge": [1.0] * 3 + [2.0] * 3 + [4.0] * 3,
+            "group": [0, 1, 2] * 3,
+            "place": [2, 3, 1, 1, 2, 3, 1, 3, 2],
+            "rank": [0.98, 0.5, 1.0, 1.0, 0.99, 0.98, 1.0, 0.1, 0.97],
+        }
+    )
+    assert ends_lead({"a": table})["a"].to_dict() == {1.0: True, 2.0: False, 4.0: False}
+    assert leads(table, 2.0, [0]) and leads(table, 4.0, [0]) and not leads(table, 4.0, [2])
