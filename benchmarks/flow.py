@@ -13,34 +13,17 @@ Both sides run in turn, several times; the median is quoted, with the smallest a
 """
 
 import argparse
-import statistics
-import time
+from dataclasses import replace
+from functools import partial
 
 import torch
+from common import problem, seconds, summary
 
 from ntkif import ntk
 from ntkif.flow import flow_without, kernel_flow
 from ntkif.flow_influence import influence_at
 
 TIME = 1.0
-
-
-def problem(n, k, d, outputs):
-    """Random non-negative unit rows: the time does not depend on what the pixels show."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.nn.functional.normalize(torch.rand(n + k, d, generator=generator, dtype=torch.float64) ** 4)
-    y = torch.randn(n + k, outputs, generator=generator, dtype=torch.float64).sign()
-    return x[:n], y[:n], x[n:], y[n:]
-
-
-def seconds(call):
-    start = time.perf_counter()
-    result = call()
-    return time.perf_counter() - start, result
-
-
-def summary(values, digits=2):
-    return f"{statistics.median(values):.{digits}f} (from {min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def main():
@@ -54,15 +37,13 @@ def main():
     kernel, kernel_test = ntk(x_train), ntk(x_test, x_train)
     print(f"n={size.n}, k={size.k}, float64, {torch.get_num_threads()} threads, torch {torch.__version__}")
     decompositions, ones, tens, refits = [], [], [], []
+    y_one, test_one = y_ten[:, :1], y_test[:, :1]
     for run in range(size.runs):
-        took, flow = seconds(lambda: kernel_flow(kernel, y_ten[:, :1]))
+        took, flow = seconds(partial(kernel_flow, kernel, y_one))
         decompositions.append(took)
-        ones.append(seconds(lambda: influence_at(flow, kernel_test, y_test[:, :1], TIME))[0])  # noqa: B023
-        ten = type(flow)(flow.ridge, y_ten, flow.eigenvalues, flow.eigenvectors)
-        tens.append(seconds(lambda: influence_at(ten, kernel_test, y_test, TIME))[0])  # noqa: B023
-        group = [run]
-        refit = seconds(lambda: flow_without(kernel, kernel_test, y_ten[:, :1], 0.0, TIME, group))[0]  # noqa: B023
-        refits.append(refit)
+        ones.append(seconds(partial(influence_at, flow, kernel_test, test_one, TIME))[0])
+        tens.append(seconds(partial(influence_at, replace(flow, y_train=y_ten), kernel_test, y_test, TIME))[0])
+        refits.append(seconds(partial(flow_without, kernel, kernel_test, y_one, 0.0, TIME, [run]))[0])
     print(f"  eigendecomposition, once         {summary(decompositions)} s")
     print(f"1. one time, one output            {summary(ones)} s; at most 25 wanted")
     print(f"   one time, ten outputs           {summary(tens)} s; at most 25 wanted")

@@ -18,28 +18,14 @@ import argparse
 import multiprocessing
 import resource
 import statistics
-import time
 
 import torch
+from common import problem, seconds, summary
 from scipy.linalg import cho_factor, cho_solve, lapack
 
 from ntkif import ntk, ntk_influence
 
 RIDGE = 4.0
-
-
-def problem(n, k, d):
-    """Random non-negative unit rows: the time does not depend on what the pixels show."""
-    generator = torch.Generator().manual_seed(0)
-    x = torch.nn.functional.normalize(torch.rand(n + k, d, generator=generator, dtype=torch.float64) ** 4)
-    y = 2.0 * torch.randint(2, (n + k, 1), generator=generator).double() - 1
-    return x[:n], y[:n], x[n:], y[n:]
-
-
-def seconds(call):
-    start = time.perf_counter()
-    result = call()
-    return time.perf_counter() - start, result
 
 
 def bare_calls(x_train, x_test):
@@ -90,10 +76,6 @@ def peak_memory(n, k, d, out):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     ntk_influence(*data, RIDGE)
     out.put(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / (8 * n**2))
-
-
-def summary(ratios):
-    return f"{statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def main():

@@ -16,10 +16,10 @@ The parts run in turn, several times; the median of the ratios is quoted, with t
 """
 
 import argparse
-import statistics
 import time
 
 import torch
+from common import summary
 
 from ntkif.network import random_network, train
 
@@ -92,7 +92,7 @@ def main():
         print(f"  {epoch * 1e3:.1f} ms an epoch, {operations / epoch / 1e12:.3f} of {best / 1e12:.3f} TFLOP/s")
     print(f"n = {n}, d = {d}, width {width}, {chosen.precision} on {chosen.device}")
     for name, values in (("share of the ceiling", ratios), ("autograd and SGD take", slower)):
-        print(f"{name}: {statistics.median(values):.2f} (from {min(values):.2f} to {max(values):.2f})")
+        print(f"{name}: {summary(values)}")
 
 
 if __name__ == "__main__":

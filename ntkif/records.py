@@ -155,8 +155,9 @@ def record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> Record:
     if "row" in table:  # of an image: keep its pixels, so that the record can be drawn without the data set
         table["pixels"] = [_pack_image(image) for image in dataset.images_train[table["row"]]]
     if "test_row" in table:  # once for each test image
-        packed = [_pack_image(image) for image in dataset.images_test[table["test_row"]]]
-        table["test_pixels"] = np.where(table["test_row"].duplicated(), "", packed)
+        first = table["test_row"].drop_duplicates()
+        packed = [_pack_image(image) for image in dataset.images_test[first]]
+        table["test_pixels"] = pd.Series(packed, index=first.index).reindex(table.index, fill_value="")
     content = table.to_csv(index=False, float_format="%.10g").encode()
     provenance = {
         "experiment": experiment,

@@ -1,26 +1,17 @@
 """Figures about IHVP draw what their table holds."""
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 
-matplotlib.use("Agg")
-
-from ntkif import ihvp_plots, plots
+from ntkif import ihvp_plots
 from ntkif.data import load
 from ntkif.ihvp_density import density_correlations, density_deciles, errors_by_cluster
 from ntkif.ihvp_errors import errors_by_point, errors_by_ridge
 from ntkif.mixture import sample_mixture
 
 DATA = load("mnist-sample").head(40, 20)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    plots.use_style()
-    yield
-    matplotlib.pyplot.close("all")
+pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def lines(ax):

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from ntkif.data import load
+from ntkif.flow import flow_without
+from ntkif.kernel import ntk
 from ntkif.metrics import agreement
 from ntkif.network import random_network, train
 from ntkif.network_dynamics import network_influence_along, train_until
@@ -31,9 +33,6 @@ def test_times_are_steps(times):
 def test_the_table_by_hand():
     table = network_influence_along(DATA, [0.2, 1.0], [3, 8], width=64, **SETTINGS)
     start = random_network(784, width=64, init_scale=1.0, seed=0, symmetric=True)
-    from ntkif.flow import flow_without
-    from ntkif.kernel import ntk
-
     kernel, test = ntk(DATA.x_train), ntk(DATA.x_test, DATA.x_train)
     predicted, actual = [], []
     for group in ([], [3], [8]):

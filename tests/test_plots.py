@@ -1,25 +1,16 @@
 """Figures draw what their table holds."""
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-
-matplotlib.use("Agg")
 
 from ntkif import plots
 from ntkif.data import load
 from ntkif.experiments import extreme_images, homogeneity, kernel_convergence
 
 DATA = load("mnist-sample").head(40, 20)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    plots.use_style()
-    yield
-    matplotlib.pyplot.close("all")
+pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def test_width_rate():

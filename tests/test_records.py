@@ -12,7 +12,7 @@ import pytest
 from ntkif import data, experiments, provenance, records
 from ntkif.data import load
 from ntkif.provenance import source_digest
-from ntkif.records import EXPERIMENTS, load_record, record, unpack_images
+from ntkif.records import EXPERIMENTS, load_record, record, unpack_images, unpack_test_images
 
 DATA = replace(load("mnist-sample").head(40, 20), name="mnist")
 RECORDED = sorted(path for path in records.FOLDER.glob("*/*.csv"))
@@ -52,6 +52,17 @@ def test_a_record_is_read_as_it_was_written(small, tmp_path):
     assert (unpack_images(read.table) == DATA.images_train[table["row"]]).all()
     assert read.provenance["pixels"] == DATA.digest and read.provenance["settings"] == {"ridge": 1.0, "count": 3}
     assert str(read).startswith("mnist recorded 20") and "40 + 20 images" in str(read)
+
+
+def test_test_images_are_kept_once(monkeypatch, tmp_path):
+    settings = {"mnist": {"ridge": 0.0, "times": [0.1, 1.0], "test_rows": [4, 2], "kinds": ["helpful"]}}
+    monkeypatch.setitem(EXPERIMENTS, "figure-6-images", replace(EXPERIMENTS["figure-6-images"], settings=settings))
+    table = record("figure-6-images", DATA, tmp_path).table
+    assert (
+        table["test_row"].tolist() == [4, 2, 4, 2]
+        and table["test_pixels"].notna().tolist() == [True, True] + [False] * 2
+    )
+    assert (unpack_test_images(table) == DATA.images_test[[4, 2]]).all()
 
 
 def test_colour_pixels_survive():

@@ -1,12 +1,9 @@
 """Figures about complexity and training dynamics draw what their table holds."""
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
-
-matplotlib.use("Agg")
 
 from ntkif import plots, understanding_plots
 from ntkif.complexity_experiments import complexity_by_group
@@ -14,13 +11,7 @@ from ntkif.data import load
 from ntkif.training_dynamics import images_along
 
 DATA = load("mnist-sample").head(40, 20)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    plots.use_style()
-    yield
-    matplotlib.pyplot.close("all")
+pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def test_complexity():
