@@ -1,8 +1,8 @@
-"""Threads and progress bars as the notebooks' tests have them, figures without a window, and shared fixtures."""
+"""Threads and progress bars as the notebooks' tests have them, and shared fixtures."""
 
 import os
 
-os.environ |= {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "MPLBACKEND": "Agg"}
+os.environ |= {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
 
 import pytest
 from problem import Problem, make_problem
@@ -15,11 +15,13 @@ def problem(request) -> Problem:
 
 @pytest.fixture
 def book_style():
-    """The style of the book's figures, and no figure left open."""
+    """The style of the book's figures, drawn without a window, and none left open."""
+    import matplotlib
     from matplotlib import pyplot
 
     from ntkif import plots
 
+    matplotlib.use("Agg")  # not by MPLBACKEND, which the kernels of the notebooks would inherit
     plots.use_style()
     yield
     pyplot.close("all")
