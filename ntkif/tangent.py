@@ -1,42 +1,61 @@
 """The tangent features of a finite network: its Jacobian at its present weights, as products and as a kernel.
 
-The Jacobian J has a column for each point and output, the gradient of that output with respect to the first layer. It
+The Jacobian J of the two-layer network has a column for each point and output, the gradient of that output with respect to the first layer. It
 is never formed: with m neurons, d inputs, n points and c outputs it would hold m d n c numbers.
 """
 
 import torch
 
 from ntkif.checks import check_fits, check_matrix
+from ntkif.jacobians import module_kernel
 from ntkif.network import Network
 
 __all__ = ["pull_back", "push_forward", "tangent_kernel"]
 
 
 @torch.no_grad()
-def tangent_kernel(network: Network, x: torch.Tensor, z: torch.Tensor | None = None) -> torch.Tensor:
+def tangent_kernel(
+    network: Network | torch.nn.Module,
+    x: torch.Tensor,
+    z: torch.Tensor | None = None,
+    *,
+    traced: bool = False,
+    **blocks,
+) -> torch.Tensor:
     """The tangent kernel of a network at its present weights (Lemma 2): products of gradients.
 
-        K(x, z)_ab = x.z * (1/m) sum_r signs_ra signs_rb 1[w_r.x > 0] 1[w_r.z > 0]
+        K(x, z)_ab = ∂f_a(x)/∂θ · ∂f_b(z)/∂θ,      traced: K(x, z) = 1/c Σ_a K(x, z)_aa
+
+    of the two-layer network, in closed form, a product of inputs and one of gates:
+
+        K(x, z)_ab = x.z * (1/m) Σ_r signs_ra signs_rb 1[w_r.x > 0] 1[w_r.z > 0]
 
     Args:
-        network: with c outputs.
+        network: with c outputs; a `Network`, or any torch module (see `module_kernel`).
         x: (n, d) points.
         z: (k, d) points; `x` itself where absent.
+        traced: whether to return the cheaper kernel that couples no outputs (see `module_kernel`).
+        **blocks: of a torch module, see `module_kernel`.
 
     Returns:
-        (n, k) where the network has one output, else (n, k, c, c) with the two outputs last.
+        (n, k) where traced or where the network has one output, else (n, k, c, c) with the two outputs last.
 
     Raises:
         TypeError, ValueError: a wrong number of columns, dtype or device, or NaN.
         MemoryError: the result would not fit in memory.
     """
+    if isinstance(network, torch.nn.Module):
+        return module_kernel(network, x, z, traced=traced, **blocks)
+    if blocks:
+        raise TypeError(f"tangent_kernel: {', '.join(blocks)} are for torch modules; the closed form needs no blocks.")
     z, (m, c) = x if z is None else z, network.signs.shape
     for name, points in (("x", x), ("z", z)):
         check_matrix(name, points, columns=network.weights.shape[1], like=network.weights)
-    check_fits("the tangent kernel", len(x), len(z), c, c, like=x, advice="use fewer points or float32.")
+    size = (len(x), len(z)) if traced else (len(x), len(z), c, c)
+    check_fits("the tangent kernel", *size, like=x, advice="use fewer points, float32, or the traced kernel.")
     gates_x, gates_z = (network.gates(points).to(x.dtype) for points in (x, z))
     cosine = (x @ z.T).div_(m)
-    if c == 1:
+    if traced or c == 1:  # the square of a sign is one
         return cosine.mul_(gates_x.T @ gates_z)
     kernel = x.new_empty(len(x), len(z), c, c)
     for a in range(c):

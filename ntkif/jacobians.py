@@ -1,0 +1,177 @@
+"""The tangent kernel of any torch module: products of its Jacobian, which is made in blocks and never kept whole."""
+
+from collections.abc import Iterator
+
+import torch
+from torch.func import functional_call, jacrev, vmap
+
+from ntkif.blocks import mirror_upper_, row_blocks
+from ntkif.checks import check_fits
+
+__all__ = ["check_module", "jacobian", "module_kernel", "trained_parameters"]
+
+_WORKING_NUMBERS = 2**26  # of the Jacobian at once, by default: half a gigabyte in float64
+
+
+@torch.no_grad()
+def module_kernel(
+    module: torch.nn.Module,
+    x: torch.Tensor,
+    z: torch.Tensor | None = None,
+    *,
+    traced: bool = False,
+    point_block: int | None = None,
+    parameter_block: int | None = None,
+    output_block: int | None = None,
+) -> torch.Tensor:
+    """The tangent kernel of a torch module at its present parameters θ.
+
+        K(x, z)_ab = ∂f_a(x)/∂θ · ∂f_b(z)/∂θ,      traced: K(x, z) = 1/c Σ_a K(x, z)_aa
+
+    The traced kernel takes c times fewer operations and couples no outputs. It is exact where the full kernel is the
+    same for every output and zero between two of them, as in the limit of infinite width; else an approximation.
+
+    Args:
+        module: maps (n, ...) points to (n, c) outputs, each point by itself, in evaluation mode. The parameters that
+            ask for gradients are θ; the others count as fixed.
+        x: (n, ...) points, dtype and device as the parameters.
+        z: (k, ...) points; `x` itself where absent.
+        traced: whether to return the cheaper kernel.
+        point_block: points differentiated at once.
+        parameter_block: parameters at once, whole rows of a tensor; the Jacobian of all n + k points by these is kept,
+            (n + k) c parameter_block numbers. Each block takes one more pass backward.
+        output_block: outputs differentiated at once; all where absent.
+            Blocks change nothing but time and memory. Where absent they are such that half a gigabyte (in float64)
+            holds the Jacobian that is kept, and another what one pass backward makes.
+
+    Returns:
+        (n, k) where traced or where the module has one output, else (n, k, c, c) with the two outputs last.
+
+    Raises:
+        TypeError, ValueError: a module in training mode, without trained parameters, of several dtypes, or whose
+            outputs are no (n, c) matrix; points of another dtype or device, or with NaN; a block below one.
+        MemoryError: the result would not fit in memory.
+    """
+    symmetric, z = z is None, x if z is None else z
+    c = check_module(module, x)
+    if not symmetric:
+        check_module(module, z, "z")
+    n, k, single = len(x), len(z), traced or c == 1
+    size = (n, k) if single else (n, k, c, c)
+    check_fits("the tangent kernel", *size, like=x, advice="use fewer points, float32, or the traced kernel.")
+    blocks = {"point_block": point_block, "output_block": output_block}
+    kernel = x.new_zeros(n, k) if single else x.new_zeros(n * c, k * c)
+    for piece in _pieces(module, parameter_block or max(1, _WORKING_NUMBERS // ((n if symmetric else n + k) * c))):
+        j_x = jacobian(module, x, piece, **blocks)
+        j_z = j_x if symmetric else jacobian(module, z, piece, **blocks)
+        if single:
+            for a in range(c):
+                kernel.addmm_(j_x[:, a], j_z[:, a].T, alpha=1 / c)
+        else:
+            kernel.addmm_(j_x.flatten(0, 1), j_z.flatten(0, 1).T)
+    if symmetric:
+        mirror_upper_(kernel)  # a product of matrices is symmetric but for rounding
+    return kernel if single else kernel.reshape(n, c, k, c).transpose(1, 2).contiguous()
+
+
+@torch.no_grad()
+def jacobian(
+    module: torch.nn.Module,
+    x: torch.Tensor,
+    piece: dict[str, slice] | None = None,
+    *,
+    point_block: int | None = None,
+    output_block: int | None = None,
+) -> torch.Tensor:
+    """(n, c, p) derivatives of every output at every point by p parameters.
+
+    Args:
+        module: maps (n, ...) points to (n, c) outputs, see `module_kernel`.
+        x: (n, ...) points.
+        piece: rows of each parameter, by its name; all trained parameters where absent.
+        point_block: points differentiated at once.
+        output_block: outputs differentiated at once.
+    """
+    trained = {name: _rows_of(value) for name, value in trained_parameters(module).items()}
+    piece = {name: slice(0, len(rows)) for name, rows in trained.items()} if piece is None else piece
+    fixed = dict((*module.named_parameters(), *module.named_buffers()))
+
+    def output(moving: dict[str, torch.Tensor], point: torch.Tensor) -> torch.Tensor:
+        replaced = {}
+        for name, rows in piece.items():
+            whole = torch.cat([trained[name][: rows.start], moving[name], trained[name][rows.stop :]])
+            replaced[name] = whole.reshape(fixed[name].shape)
+        return functional_call(module, fixed | replaced, (point[None],))[0]
+
+    c = module(x[:1]).shape[1]
+    if point_block is None:
+        # A pass backward makes the gradient of whole tensors, of which the rows are then taken.
+        point_block = max(1, _WORKING_NUMBERS // (c * sum(trained[name].numel() for name in piece)))
+    moving = {name: trained[name][rows] for name, rows in piece.items()}
+    each = vmap(jacrev(output, chunk_size=output_block), in_dims=(None, 0))
+    out = x.new_empty(len(x), c, sum(value.numel() for value in moving.values()))
+    for points in row_blocks(len(x), point_block):
+        torch.cat([part.flatten(2) for part in each(moving, x[points]).values()], 2, out=out[points])
+    return out
+
+
+def trained_parameters(module: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The parameters that ask for gradients, by name; shared ones once."""
+    return {name: value for name, value in module.named_parameters() if value.requires_grad}
+
+
+def check_module(module: torch.nn.Module, x: torch.Tensor, name: str = "x") -> int:
+    """Require a module of which `module_kernel` can be taken at the points `x`; returns its number of outputs."""
+    if module.training:
+        raise ValueError(
+            "module: expected one in evaluation mode, where each point is predicted by itself and without chance; "
+            "call module.eval() first."
+        )
+    parameters = trained_parameters(module).values()
+    if not parameters:
+        raise ValueError("module: expected at least one parameter with requires_grad=True, got none.")
+    kinds = {(value.dtype, value.device) for value in parameters}
+    if len(kinds) > 1 or next(iter(kinds))[0] not in (torch.float32, torch.float64):
+        raise TypeError(f"module: expected parameters of one dtype, float32 or float64, on one device, got {kinds}.")
+    came = (x.dtype, x.device) if isinstance(x, torch.Tensor) else type(x).__name__
+    if came not in kinds:
+        raise TypeError(f"{name}: expected a torch tensor like the parameters, {next(iter(kinds))}, got {came}.")
+    if x.ndim < 2 or x.numel() == 0 or not torch.isfinite(x).all():
+        raise ValueError(f"{name}: expected finite points, one a row, got shape {tuple(x.shape)} or NaN or infinity.")
+    with torch.no_grad():
+        outputs = module(x[:1])
+    if outputs.ndim != 2 or len(outputs) != 1:
+        raise ValueError(
+            f"module: expected (n, c) outputs of n points, got shape {tuple(outputs.shape)} of one; "
+            f"let it return a column for a single output."
+        )
+    return outputs.shape[1]
+
+
+def _pieces(module: torch.nn.Module, size: int) -> Iterator[dict[str, slice]]:
+    """The trained parameters in pieces of at most `size` numbers, or of one row of a tensor where it has more."""
+    piece, room = {}, size
+    if size < 1:
+        raise ValueError(f"parameter_block: expected at least one parameter at once, got {size}.")
+    for name, value in trained_parameters(module).items():
+        rows, start = _rows_of(value), 0
+        while start < len(rows):
+            taken = min(len(rows) - start, room // rows.shape[1])
+            if taken == 0 and piece:
+                yield piece
+                piece, room = {}, size
+                continue
+            taken = max(taken, 1)
+            piece[name] = slice(start, start + taken)
+            start, room = start + taken, room - taken * rows.shape[1]
+            if start < len(rows):  # a tensor may not stand twice in a piece
+                yield piece
+                piece, room = {}, size
+    if piece:
+        yield piece
+
+
+def _rows_of(parameter: torch.Tensor) -> torch.Tensor:
+    """A parameter as a matrix."""
+    value = parameter.detach()
+    return value.reshape(len(value), -1) if value.ndim else value.reshape(1, 1)
