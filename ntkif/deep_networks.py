@@ -5,6 +5,7 @@ Every weight starts from N(0, 1), and each layer scales its sum by √(2 / fan-i
 
 import copy
 import math
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -52,7 +53,7 @@ class Mlp(nn.Module):
                 f"got inputs={inputs}, width={width}, hidden_layers={hidden_layers}, outputs={outputs}."
             )
         sizes = [inputs, *[width] * hidden_layers, outputs]
-        self.layers = _drawn([(b, a) for a, b in zip(sizes, sizes[1:], strict=False)], seed, dtype)
+        self.layers = _drawn([(b, a) for a, b in pairwise(sizes)], seed, dtype)
         self.eval()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -92,7 +93,7 @@ class ConvNet(nn.Module):
             raise ValueError(f"activation: expected one of {', '.join(_ACTIVATIONS)}, got {activation!r}.")
         self.activation = activation
         self.image_shape = (height, width, colours)
-        # A row has norm one; so scaled, a pixel has mean square one.
+        # A row has norm one; so scaled, the colours of a pixel have squares that sum to one, on the mean.
         self.pixel = math.sqrt(height * width)
         after = [((side - 5) // 2 + 1 - 3) // 2 + 1 for side in (height, width)]
         if min(after) < 1:
@@ -175,8 +176,8 @@ def train_module(
         max_iter=iterations,
         history_size=20,
         line_search_fn="strong_wolfe",
-        tolerance_grad=1e-9,
-        tolerance_change=1e-12,
+        tolerance_grad=1e-10,
+        tolerance_change=0.0,
     )
 
     def objective() -> torch.Tensor:

@@ -150,25 +150,21 @@ def check_module(module: torch.nn.Module, x: torch.Tensor, name: str = "x") -> i
 
 def _pieces(module: torch.nn.Module, size: int) -> Iterator[dict[str, slice]]:
     """The trained parameters in pieces of at most `size` numbers, or of one row of a tensor where it has more."""
-    piece, room = {}, size
     if size < 1:
         raise ValueError(f"parameter_block: expected at least one parameter at once, got {size}.")
+    piece, room = {}, size
     for name, value in trained_parameters(module).items():
         rows, start = _rows_of(value), 0
         while start < len(rows):
-            taken = min(len(rows) - start, room // rows.shape[1])
-            if taken == 0 and piece:
+            stop = min(len(rows), start + max(room // rows.shape[1], 0 if piece else 1))
+            if stop > start:
+                piece[name] = slice(start, stop)
+                room -= (stop - start) * rows.shape[1]
+            if stop < len(rows):  # full; the rest goes into the next
                 yield piece
                 piece, room = {}, size
-                continue
-            taken = max(taken, 1)
-            piece[name] = slice(start, start + taken)
-            start, room = start + taken, room - taken * rows.shape[1]
-            if start < len(rows):  # a tensor may not stand twice in a piece
-                yield piece
-                piece, room = {}, size
-    if piece:
-        yield piece
+            start = stop
+    yield piece
 
 
 def _rows_of(parameter: torch.Tensor) -> torch.Tensor:

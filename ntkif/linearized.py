@@ -14,7 +14,8 @@ The IHVP is the same without (I - A_i)^-1. With c outputs K is an (n c, n c) mat
 point is removed with its c rows.
 
 For another loss let g_i be its gradient and S_i = L_i L_iᵀ its curvature at the outputs of point i. To second order in
-the parameters the same holds with L_iᵀ K_ij L_j in place of K_ij, K_te L_i in place of K_te, and L_i⁺ g_i in place of r_i.
+the parameters the same holds with L_iᵀ K_ij L_j in place of K_ij, K_te L_i in place of K_te, and L_i⁺ g_i in place of
+r_i.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ import torch
 
 from ntkif.checks import check_fits, check_matrix, check_ridge
 from ntkif.influence import group_influence, ihvp_influence, loo_influence
-from ntkif.regression import RidgeFit, ridge_fit
+from ntkif.regression import RidgeFit, _check_group, ridge_fit
 
 __all__ = ["LinearizedFit", "linearized_fit"]
 
@@ -87,10 +88,7 @@ class LinearizedFit:
         Raises:
             ValueError: the network was trained on another loss; take the loss of its predictions plus `loo_change`.
         """
-        if self.root is not None:
-            raise ValueError(
-                "expected half squared errors, but the fit has the curvature of another loss; use loo_change."
-            )
+        self._check_squares()
         if not self.coupled:
             return loo_influence(self.fit, *self._moved(k_test_train, test_residual))
         change = self.loo_change(k_test_train)
@@ -99,24 +97,33 @@ class LinearizedFit:
     def group_influence(
         self, k_test_train: torch.Tensor, test_residual: torch.Tensor, groups: Sequence[torch.Tensor]
     ) -> torch.Tensor:
-        """(k, g) influence of whole sets of training points; arguments as `loo_influence` and `ntkif.group_influence`."""
-        if self.root is not None:
-            raise ValueError(
-                "expected half squared errors, but the fit has the curvature of another loss; use loo_change."
-            )
-        n, c = self.residual.shape
+        """(k, g) influence of whole sets of training points.
+
+        Args:
+            k_test_train: (k, n) or (k, n, c, c) kernel between test and training points.
+            test_residual: (k, c) predictions of the network minus targets.
+            groups: g sets, each a list of distinct training rows.
+        """
+        self._check_squares()
         if self.coupled:
+            n, c = self.residual.shape
             own = torch.arange(n * c).reshape(n, c)
-            groups = [own[torch.as_tensor(group)].flatten() for group in groups]
+            groups = [own[_check_group(group, n)].flatten() for group in groups]
         by_row = group_influence(self.fit, *self._moved(k_test_train, test_residual), groups)
         return by_row.reshape(len(test_residual), -1, len(groups)).sum(1)
 
     def ihvp_influence(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> torch.Tensor:
         """(k, n) the classic estimate (Eq. 12) at the network's own Hessian; arguments as `loo_influence`."""
         by_row = ihvp_influence(self.fit, *self._moved(k_test_train, test_residual))
-        return by_row.reshape(len(test_residual), -1, len(self.residual), by_row.shape[1] // len(self.residual)).sum(
-            (1, 3)
-        )
+        each = self.residual.shape[1] if self.coupled else 1
+        return by_row.reshape(len(test_residual), each, -1, each).sum((1, 3))
+
+    def _check_squares(self) -> None:
+        if self.root is not None:
+            raise ValueError(
+                "expected a network trained on half squared errors, but the fit has the curvature of another loss; "
+                "take that loss of the predictions plus `loo_change`, as network_influence does."
+            )
 
     def _own_blocks(self) -> torch.Tensor:
         """(n, c, c) blocks of (K + λI)^-1 on its diagonal."""
@@ -124,7 +131,7 @@ class LinearizedFit:
         return self.fit.inverse.reshape(n, c, n, c).diagonal(dim1=0, dim2=2).movedim(-1, 0)
 
     def _moved(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Kernel and targets, a row for each output where they couple, with which the fit's residual is the network's."""
+        """Kernel, and targets so moved that the fit's residual is the network's; rows of outputs where they couple."""
         check_matrix("test_residual", test_residual, len(k_test_train), self.residual.shape[1], like=self.residual)
         flat = self._flat(k_test_train)
         prediction = self.fit.predict(flat)
@@ -134,8 +141,8 @@ class LinearizedFit:
         wanted = 4 if self.coupled else 2
         if k_test_train.ndim != wanted:
             raise ValueError(
-                f"k_test_train: expected {wanted} dimensions as the training kernel, got shape {tuple(k_test_train.shape)}; "
-                f"make both with tangent_kernel(..., traced=...) alike."
+                f"k_test_train: expected {wanted} dimensions as the training kernel, "
+                f"got shape {tuple(k_test_train.shape)}; make both with tangent_kernel(..., traced=...) alike."
             )
         if self.root is not None:
             k_test_train = torch.einsum("tnab,nbe->tnae", k_test_train, self.root)
@@ -170,9 +177,12 @@ def linearized_fit(
     """
     check_matrix("residual", residual, rows=len(k_train_train))
     n, c = residual.shape
-    if k_train_train.shape not in ((n, n), (n, n, c, c)) or (curvature is not None and k_train_train.ndim == 2):
-        wanted = f"{(n, n, c, c)}" + (f" or {(n, n)}" if curvature is None else ", as a curvature couples the outputs")
-        raise ValueError(f"k_train_train: expected shape {wanted}, got {tuple(k_train_train.shape)}.")
+    allowed = [(n, n)] * (curvature is None) + [(n, n, c, c)] * (c > 1)
+    if k_train_train.shape not in allowed:
+        raise ValueError(
+            f"k_train_train: expected shape {' or '.join(map(str, allowed)) or 'of several outputs'} "
+            f"for residuals of shape {(n, c)}, got {tuple(k_train_train.shape)}."
+        )
     check_ridge(ridge)
     if not damping >= 0:
         raise ValueError(f"damping: expected zero or a positive number, got {damping}.")
@@ -187,10 +197,10 @@ def linearized_fit(
 
 
 def _whiten(curvature: torch.Tensor, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Factors L_i with S_i = L_i L_iᵀ, and L_i⁺ g_i; the gradient of a convex loss lies in the range of its curvature."""
-    check_fits_shape = (len(gradient), gradient.shape[1], gradient.shape[1])
-    if curvature.shape != check_fits_shape:
-        raise ValueError(f"curvature: expected shape {check_fits_shape}, got {tuple(curvature.shape)}.")
+    """Factors L_i with S_i = L_i L_iᵀ, and L_i⁺ g_i. The gradient must lie in the range of S_i, as a softmax's does."""
+    wanted = (*gradient.shape, gradient.shape[1])
+    if curvature.shape != wanted:
+        raise ValueError(f"curvature: expected shape {wanted}, got {tuple(curvature.shape)}.")
     values, vectors = torch.linalg.eigh(curvature)
     kept = values > torch.finfo(values.dtype).eps * values.amax(1, keepdim=True)
     scale = torch.where(kept, values, 0).sqrt()

@@ -1,7 +1,8 @@
 """The tangent features of a finite network: its Jacobian at its present weights, as products and as a kernel.
 
-The Jacobian J of the two-layer network has a column for each point and output, the gradient of that output with respect to the first layer. It
-is never formed: with m neurons, d inputs, n points and c outputs it would hold m d n c numbers.
+The Jacobian J of the two-layer network has a column for each point and output, the gradient of that output with
+respect to the first layer. It is never formed: with m neurons, d inputs, n points and c outputs it would hold m d n c
+numbers.
 """
 
 import torch
