@@ -20,11 +20,13 @@ import torch
 
 from ntkif import (
     complexity_experiments,
+    deep_experiments,
     experiments,
     finite_width,
     ihvp_density,
     ihvp_errors,
     label_noise,
+    own_kernel_experiments,
     paper,
     training_dynamics,
 )
@@ -108,6 +110,46 @@ EXPERIMENTS = {
     "figure-7": Experiment(
         label_noise.noise_along,
         {name: {"share": 0.4, "seed": 0, "ridge": 0.0, "times": _TIMES, "tops": [1, 10, 40]} for name in paper.RIDGE},
+    ),
+    "own-kernel": Experiment(
+        own_kernel_experiments.two_layer_scores,
+        {
+            name: {
+                "n_train": 200,
+                "n_test": 200,
+                "ridge": 1.0,
+                "widths": [256, 1024],
+                "starts": [[1.0, True], [0.01, False]],
+                "seeds": [0, 1, 2],
+                "removals": 12,
+            }
+            for name in paper.RIDGE
+        },
+    ),
+    "deeper-networks": Experiment(
+        deep_experiments.deep_scores,
+        {
+            name: {
+                "n_train": 200,
+                "n_test": 200,
+                "ridge": 1.0,
+                "networks": networks,
+                "seeds": [0, 1, 2],
+                "removals": 6,
+                "iterations": 100,
+            }
+            for names, networks in {
+                ("mnist", "cifar"): [
+                    "MLP, width 128",
+                    "antisymmetric MLP, width 128",
+                    "antisymmetric conv, ReLU",
+                    "antisymmetric conv, GELU",
+                ],
+                # With ten outputs the own kernel costs a hundred times as much, so the networks are smaller.
+                ("mini-mnist", "mini-cifar"): ["antisymmetric MLP, width 64", "antisymmetric conv, GELU"],
+            }.items()
+            for name in names
+        },
     ),
     "figure-1": Experiment(finite_width.recorded_pairs, {name: {} for name in paper.RIDGE}),
     "table-1": Experiment(finite_width.recorded_scores, {name: {} for name in paper.RIDGE}),

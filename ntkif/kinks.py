@@ -1,0 +1,86 @@
+"""Weights that rest on kinks of the ReLU, and the tangent kernel of a network that stays there (beyond the paper).
+
+Gradient descent from small weights draws some neurons to where w_r·x_i = 0 for some training point i. The gradient
+there points at the kink from both sides, so the neuron stays, hopping to and fro. If another point is removed it still
+stays: of its movements only those at right angles to x_i are free, and the tangent kernel counts too many.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from ntkif.checks import check_matrix
+from ntkif.network import Network, train
+from ntkif.tangent import tangent_kernel
+
+__all__ = ["kernel_on_kinks", "resting_pairs"]
+
+
+def resting_pairs(
+    start: Network,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    ridge: float,
+    *,
+    learning_rate: float,
+    epochs: int,
+    looks: Sequence[int] = (1, 2, 3),
+) -> torch.Tensor:
+    """(m, n) pairs of neuron and training point that rest on a kink: their gate still switches after training.
+
+    Args:
+        start: network before training.
+        x: (n, d) training points.
+        y: (n, c) targets.
+        ridge: penalty λ.
+        learning_rate: step size.
+        epochs: steps that the training took.
+        looks: epochs after these at which the gates are looked at; each takes one training.
+
+    Returns:
+        true where a gate at one of the looks differs from that at the end of training.
+    """
+    gates = [
+        train(start, x, y, ridge, learning_rate=learning_rate, epochs=epochs + more).network.gates(x)
+        for more in (0, *looks)
+    ]
+    return torch.stack([later != gates[0] for later in gates[1:]]).any(0)
+
+
+@torch.no_grad()
+def kernel_on_kinks(
+    network: Network, resting: torch.Tensor, points: torch.Tensor, x: torch.Tensor, z: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The tangent kernel of a network whose neurons move along the kinks that they rest on, and not across.
+
+        K(x, z) = 1/m Σ_r 1[w_r·x > 0] 1[w_r·z > 0] x·P_r z
+
+    with P_r the projection at right angles to the training points on whose kink neuron r rests.
+
+    Args:
+        network: trained, of one output.
+        resting: (m, n) pairs of neuron and training point.
+        points: (n, d) training points.
+        x: (k, d) points.
+        z: (l, d) points; `x` itself where absent.
+
+    Returns:
+        (k, l) kernel.
+
+    Raises:
+        TypeError, ValueError: as `tangent_kernel`; several outputs; or pairs of another shape.
+    """
+    if network.signs.shape[1] != 1:
+        raise ValueError(f"network: expected one output, got {network.signs.shape[1]}.")
+    check_matrix("points", points, columns=network.weights.shape[1], like=network.weights)
+    if resting.shape != (len(network.weights), len(points)):
+        wanted = (len(network.weights), len(points))
+        raise ValueError(f"resting: expected pairs of shape {wanted}, got {tuple(resting.shape)}.")
+    symmetric, z = z is None, x if z is None else z
+    kernel = tangent_kernel(network, x, None if symmetric else z)
+    gates_x, gates_z = network.gates(x), network.gates(z)
+    for r in resting.any(1).nonzero()[:, 0].tolist():
+        across = torch.linalg.qr(points[resting[r]].T).Q
+        one, other = (gates[r, :, None] * (rows @ across) for gates, rows in ((gates_x, x), (gates_z, z)))
+        kernel.addmm_(one, other.T, alpha=-1 / len(network.weights))
+    return kernel
