@@ -1,0 +1,168 @@
+"""Figures that compare methods with real retraining; see `plots` for the style and the rest."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from ntkif.comparisons import KINKS, METHODS, Comparison
+from ntkif.finite_width import start_name
+from ntkif.plots import shared_legend
+
+__all__ = [
+    "METHOD_COLORS",
+    "damping",
+    "error_and_flips",
+    "errors_of_networks",
+    "predicted_and_actual",
+    "scores_by_width",
+]
+
+# One colour for each method, on every page that compares them (Okabe and Ito's palette).
+METHOD_COLORS = dict(zip((*METHODS, KINKS), ("#555555", "#D55E00", "#0072B2", "#009E73"), strict=True))
+_MARKS = dict(zip((*METHODS, KINKS), "s^o.", strict=True))
+
+
+def scores_by_width(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
+    """Scores of each method against width, a row of panels for each score and a column for each start.
+
+    Args:
+        scores: of `comparisons.method_scores` of two-layer networks. Points are means over seeds, bars go from the
+            least to the largest.
+        columns: score -> label of its axis; a relative error has a logarithmic axis.
+    """
+    starts = list(scores.groupby(["init_scale", "symmetric"], sort=False))
+    size = (3.9 * len(starts), 2.8 * len(columns) + 0.5)
+    figure, axes = plt.subplots(len(columns), len(starts), figsize=size, squeeze=False, sharey="row", sharex=True)
+    for row, (column, label) in zip(axes, columns.items(), strict=True):
+        for ax, (start, group) in zip(row, starts, strict=True):
+            for method, each in group.groupby("method", sort=False):
+                over = each.groupby("width")[column].agg(["mean", "min", "max"])
+                bars = [over["mean"] - over["min"], over["max"] - over["mean"]]
+                style = {"fmt": f"{_MARKS[method]}-", "ms": 5, "capsize": 2, "color": METHOD_COLORS[method]}
+                ax.errorbar(over.index, over["mean"], bars, label=method, **style)
+            if column == "slope":
+                ax.axhline(1, color="#BBBBBB", lw=0.8)
+            if column == "relative_error":
+                _log_axis(ax)
+            _widths(ax, sorted(group["width"].unique()))
+            if row is axes[0]:
+                ax.set_title(start_name(*start), fontsize=10)
+            if row is axes[-1]:
+                ax.set_xlabel("width $m$")
+        row[0].set_ylabel(label)
+    shared_legend(figure, axes[0, 0], 2)
+    return figure
+
+
+def error_and_flips(removals: pd.DataFrame) -> Axes:
+    """Relative error of each removal against the share of gates that flipped, a colour each start, a mark each width.
+
+    Args:
+        removals: of `comparisons.removal_errors` of two-layer networks.
+    """
+    _, ax = plt.subplots(figsize=(6.4, 4.2))
+    marks = dict(zip(sorted(removals["width"].unique()), "ov^sD", strict=False))
+    colors = dict(
+        zip(removals.groupby(["init_scale", "symmetric"], sort=False).groups, ("#0072B2", "#D55E00"), strict=True)
+    )
+    for (init_scale, symmetric, width), group in removals.groupby(["init_scale", "symmetric", "width"], sort=False):
+        color, name = colors[init_scale, symmetric], f"{start_name(init_scale, symmetric)}, $m$ = {width}"
+        ax.plot(group["flips"], group["relative_error"], marks[width], ms=5, color=color, alpha=0.6, label=name)
+    ax.set(xscale="log", xlabel="share of gates that flip without the image", ylabel="relative error for its removal")
+    _log_axis(ax)
+    ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def errors_of_networks(tables: dict[str, pd.DataFrame], columns: dict[str, str]) -> Figure:
+    """Scores of each method for several networks, a row of panels for each data set and a column for each score.
+
+    Args:
+        tables: data set -> of `comparisons.method_scores` of deeper networks. Points are networks, one a seed.
+        columns: score -> label of its axis.
+    """
+    heights = [table["network"].nunique() for table in tables.values()]
+    size = (3.9 * len(columns) + 1.2, 0.62 * sum(heights) + 0.75 * len(tables) + 0.4)
+    grid = {"height_ratios": heights}
+    figure, axes = plt.subplots(len(tables), len(columns), figsize=size, squeeze=False, sharex="col", gridspec_kw=grid)
+    for row, (dataset, table) in zip(axes, tables.items(), strict=True):
+        places = {name: -place for place, name in enumerate(table["network"].unique())}
+        for ax, (column, label) in zip(row, columns.items(), strict=True):
+            for shift, (method, group) in zip((0.2, 0, -0.2), table.groupby("method", sort=False), strict=True):
+                height = group["network"].map(places) + shift
+                ax.plot(group[column], height, _MARKS[method], ms=5, color=METHOD_COLORS[method], label=method)
+            if column == "slope":
+                ax.axvline(1, color="#BBBBBB", lw=0.8)
+            ax.set_yticks(list(places.values()), list(places) if ax is row[0] else [], fontsize=9)
+            ax.set_ylim(-len(places) + 0.5, 0.5)
+            if row is axes[-1]:
+                ax.set_xlabel(label)
+        row[0].set_title(dataset, loc="left", fontsize=10)
+    shared_legend(figure, axes[0, 0], 3)
+    return figure
+
+
+def predicted_and_actual(comparison: Comparison, titles: Sequence[str]) -> Figure:
+    """Predicted against actual influence of all removals on all test points, a panel for each method.
+
+    Args:
+        comparison: one network.
+        titles: of the panels.
+    """
+    figure, axes = plt.subplots(1, len(titles), figsize=(3.1 * len(titles), 3.3), squeeze=False)
+    truth = comparison.truth.flatten().numpy()
+    for ax, title, (method, predicted) in zip(axes.flat, titles, comparison.predicted.items(), strict=True):
+        values = predicted.flatten().numpy()
+        ends = np.array([min(truth.min(), values.min()), max(truth.max(), values.max())])
+        ends += 0.06 * (ends[1] - ends[0]) * np.array([-1, 1])
+        ax.plot(ends, ends, "--", color="#555555", lw=1)
+        ax.scatter(truth, values, s=6, color=METHOD_COLORS[method], alpha=0.5, lw=0)
+        ax.set(xlim=ends, ylim=ends, aspect="equal", title=title, xlabel="actual influence")
+        ax.title.set_fontsize(10)
+        ax.locator_params(nbins=4)
+    axes[0, 0].set_ylabel("predicted influence")
+    return figure
+
+
+def damping(table: pd.DataFrame) -> Figure:
+    """Relative error of the own kernel against its damping, with the two flows as lines, a panel for each time.
+
+    Args:
+        table: of `otherwise_experiments.early_stopped_scores`. Points are means over seeds, bars from least to largest.
+    """
+    times = sorted(table["time"].unique())
+    figure, axes = plt.subplots(1, len(times), figsize=(2.8 * len(times), 3.3), squeeze=False, sharey=True)
+    for ax, time in zip(axes.flat, times, strict=True):
+        now = table[table["time"] == time]
+        over = now[now["method"] == "damping"].groupby("factor")["relative_error"].agg(["mean", "min", "max"])
+        bars = [over["mean"] - over["min"], over["max"] - over["mean"]]
+        style = {"fmt": "o-", "ms": 5, "capsize": 2, "color": METHOD_COLORS[METHODS[2]]}
+        ax.errorbar(over.index, over["mean"], bars, label="own kernel, damped", **style)
+        for method, kind, color in (("own kernel, flow", "-", METHODS[2]), ("analytic kernel, flow", "--", METHODS[0])):
+            level = now.loc[now["method"] == method, "relative_error"].mean()
+            ax.axhline(level, ls=kind, color=METHOD_COLORS[color], label=method)
+        ax.set(xscale="log", title=f"t = {time:g}", xlabel="damping × t")
+        ax.title.set_fontsize(10)
+        _widths(ax, sorted(over.index))
+        _log_axis(ax)
+    axes[0, 0].set_ylabel("relative error")
+    shared_legend(figure, axes[0, 0], 3)
+    return figure
+
+
+def _log_axis(ax: Axes) -> None:
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
+def _widths(ax: Axes, positions: Sequence[float]) -> None:
+    ax.set_xscale("log")
+    ax.set_xticks(positions, [f"{position:g}" for position in positions], fontsize=9)
+    ax.xaxis.set_minor_locator(NullLocator())
