@@ -39,7 +39,7 @@ def scores_by_width(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
     size = (3.9 * len(starts), 2.8 * len(columns) + 0.5)
     figure, axes = plt.subplots(len(columns), len(starts), figsize=size, squeeze=False, sharey="row", sharex=True)
     for row, (column, label) in zip(axes, columns.items(), strict=True):
-        for ax, (start, group) in zip(row, starts, strict=True):
+        for ax, (_, group) in zip(row, starts, strict=True):
             for method, each in group.groupby("method", sort=False):
                 over = each.groupby("width")[column].agg(["mean", "min", "max"])
                 bars = [over["mean"] - over["min"], over["max"] - over["mean"]]
@@ -50,11 +50,10 @@ def scores_by_width(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
             if column == "relative_error":
                 _log_axis(ax)
             _widths(ax, sorted(group["width"].unique()))
-            if row is axes[0]:
-                ax.set_title(start_name(*start), fontsize=10)
-            if row is axes[-1]:
-                ax.set_xlabel("width $m$")
         row[0].set_ylabel(label)
+    for (start, _), top, bottom in zip(starts, axes[0], axes[-1], strict=True):
+        top.set_title(start_name(*start), fontsize=10)
+        bottom.set_xlabel("width $m$")
     shared_legend(figure, axes[0, 0], 2)
     return figure
 
@@ -73,8 +72,9 @@ def error_and_flips(removals: pd.DataFrame) -> Axes:
     for (init_scale, symmetric, width), group in removals.groupby(["init_scale", "symmetric", "width"], sort=False):
         color, name = colors[init_scale, symmetric], f"{start_name(init_scale, symmetric)}, $m$ = {width}"
         ax.plot(group["flips"], group["relative_error"], marks[width], ms=5, color=color, alpha=0.6, label=name)
-    ax.set(xscale="log", xlabel="share of gates that flip without the image", ylabel="relative error for its removal")
+    ax.set(xlabel="share of gates that flip without the image", ylabel="relative error for its removal")
     _log_axis(ax)
+    _log_axis(ax, "x")
     ax.legend(frameon=False, fontsize=9)
     return ax
 
@@ -92,7 +92,7 @@ def errors_of_networks(tables: dict[str, pd.DataFrame], columns: dict[str, str])
     figure, axes = plt.subplots(len(tables), len(columns), figsize=size, squeeze=False, sharex="col", gridspec_kw=grid)
     for row, (dataset, table) in zip(axes, tables.items(), strict=True):
         places = {name: -place for place, name in enumerate(table["network"].unique())}
-        for ax, (column, label) in zip(row, columns.items(), strict=True):
+        for ax, column in zip(row, columns, strict=True):
             for shift, (method, group) in zip((0.2, 0, -0.2), table.groupby("method", sort=False), strict=True):
                 height = group["network"].map(places) + shift
                 ax.plot(group[column], height, _MARKS[method], ms=5, color=METHOD_COLORS[method], label=method)
@@ -100,9 +100,9 @@ def errors_of_networks(tables: dict[str, pd.DataFrame], columns: dict[str, str])
                 ax.axvline(1, color="#BBBBBB", lw=0.8)
             ax.set_yticks(list(places.values()), list(places) if ax is row[0] else [], fontsize=9)
             ax.set_ylim(-len(places) + 0.5, 0.5)
-            if row is axes[-1]:
-                ax.set_xlabel(label)
         row[0].set_title(dataset, loc="left", fontsize=10)
+    for ax, label in zip(axes[-1], columns.values(), strict=True):
+        ax.set_xlabel(label)
     shared_legend(figure, axes[0, 0], 3)
     return figure
 
@@ -155,11 +155,12 @@ def damping(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _log_axis(ax: Axes) -> None:
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_locator(NullLocator())
+def _log_axis(ax: Axes, which: str = "y") -> None:
+    ax.set(**{f"{which}scale": "log"})
+    axis = {"x": ax.xaxis, "y": ax.yaxis}[which]
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def _widths(ax: Axes, positions: Sequence[float]) -> None:
