@@ -59,6 +59,7 @@ lab: $(INSTALLED)  ## JupyterLab on this environment
 bench: $(INSTALLED)  ## speed and memory at the paper's size, as ratios inside one run
 	$(BIN)/python benchmarks/influence.py
 	$(BIN)/python benchmarks/flow.py
+	$(BIN)/python benchmarks/own_kernel.py
 	$(BIN)/python benchmarks/training.py
 
 clean:  ## remove everything that make made
