@@ -2,9 +2,9 @@
 
 from ntkif.influence import group_influence, ihvp_influence, influence_terms, loo_influence, ntk_influence
 from ntkif.kernel import ntk, ntk_monte_carlo
-from ntkif.own_kernel import network_influence
 from ntkif.regression import RidgeFit, refit_without, ridge_fit
 from ntkif.tangent import tangent_kernel
+from ntkif.trained import network_influence
 
 __all__ = [
     "RidgeFit",

@@ -18,7 +18,7 @@ from ntkif.tangent import tangent_kernel
 
 __all__ = ["KINKS", "METHODS", "Comparison", "compare", "method_scores", "most_influential", "removal_errors"]
 
-#: What is compared: the kernel of the paper, the network's own kernel without and with the factor of Eq. 9.
+#: What is compared: the kernel of the paper, the network's own kernel in the classic estimate and in Eq. 9.
 METHODS = ("analytic kernel", "own kernel, IHVP", "own kernel, leave-one-out")
 #: The last with the weights that rest on kinks held there, see `kinks`; of two-layer networks with one output.
 KINKS = "own kernel, kinks held"

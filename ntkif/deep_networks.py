@@ -1,6 +1,6 @@
 """Deeper networks as torch modules, in the parametrisation whose kernel has a limit, for comparison with it.
 
-Every weight starts from N(0, 1), and each layer scales its sum by √(2 / fan-in); there are no biases.
+Every weight starts from N(0, 1), and each layer behind a ReLU scales its sum by √(2 / fan-in); there are no biases.
 """
 
 import copy
@@ -113,7 +113,7 @@ class ConvNet(nn.Module):
 
 
 class Antisymmetric(nn.Module):
-    """Half the difference, times √2, of a network and a copy of it: zero at the start, with the same tangent kernel.
+    """The difference, over √2, of a network and a copy of it: zero at the start, with the same tangent kernel.
 
         f(x) = (g(x; θ) - g(x; θ')) / √2,    θ' = θ at the start
 

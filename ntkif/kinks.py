@@ -55,11 +55,13 @@ def kernel_on_kinks(
 
         K(x, z) = 1/m Σ_r 1[w_r·x > 0] 1[w_r·z > 0] x·P_r z
 
-    with P_r the projection at right angles to the training points on whose kink neuron r rests.
+    with P_r the projection at right angles to the training points on whose kink neuron r rests. A neuron on a kink of
+    the very point that is removed would be free without it; this kernel holds it too. The points of one neuron must be
+    linearly independent.
 
     Args:
         network: trained, of one output.
-        resting: (m, n) pairs of neuron and training point.
+        resting: (m, n) pairs of neuron and training point, of dtype bool.
         points: (n, d) training points.
         x: (k, d) points.
         z: (l, d) points; `x` itself where absent.

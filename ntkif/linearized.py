@@ -10,8 +10,8 @@ Eq. 9 knows of kernel ridge fits holds for it, and without training point i a pr
 
     f^{-i}(x) - f(x) = α(x_i, x) (I - A_i)^-1 r_i,    α(x_i, x) = [K_te (K + λI)^-1]_i,    A_i = [K (K + λI)^-1]_ii
 
-The IHVP is the same without (I - A_i)^-1. With c outputs K is an (n c, n c) matrix, α and A_i are (c, c) blocks, and a
-point is removed with its c rows.
+In term I of the influence (Eq. 14) the IHVP lacks (I - A_i)^-1, and it has no term II. With c outputs K is an
+(n c, n c) matrix, α and A_i are (c, c) blocks, and a point is removed with its c rows.
 
 For another loss let g_i be its gradient and S_i = L_i L_iᵀ its curvature at the outputs of point i. To second order in
 the parameters the same holds with L_iᵀ K_ij L_j in place of K_ij, K_te L_i in place of K_te, and L_i⁺ g_i in place of
@@ -168,7 +168,7 @@ def linearized_fit(
         curvature: (n, c, c) second derivatives of another loss by the outputs; needs the coupled kernel.
 
     Returns:
-        the fit, whose residuals are `residual`.
+        the fit, whose residuals are `residual`, or with a curvature L_i⁺ g_i.
 
     Raises:
         TypeError, ValueError: wrong shapes, NaN, a kernel that is not symmetric, a ridge or damping below zero, or

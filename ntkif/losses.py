@@ -1,4 +1,8 @@
-"""Losses of one point as functions of its outputs, with gradient and curvature: half squares and cross-entropy."""
+"""Losses of one point as functions of its outputs, with gradient and curvature: half squares and cross-entropy.
+
+The curvature of the softmax loses its digits where a probability nears 1 to working precision; a network so sure of a
+wrong label is beyond what one Newton step describes.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

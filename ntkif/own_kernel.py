@@ -38,41 +38,7 @@ def network_influence(
     block_size: int = 256,
     **blocks,
 ) -> torch.Tensor:
-    """Leave-one-out influence of a trained network, from its own kernel and its own residuals.
-
-    Exact for the network linearised at its parameters, where these minimise the sum of half squared errors plus the
-    ridge (Eq. 2). What else is approximate where the network was trained otherwise:
-
-    - on another loss: its curvature is taken at the trained network, so the formula is one Newton step.
-    - without a ridge, or stopped early: the parameters minimise nothing, and `damping` stands for what stopped them
-      (gradient descent for a time t resembles a ridge of about 1/t). Measure it where it matters.
-
-    Args:
-        network: trained, with c outputs; a `Network`, or a torch module as for `module_kernel`.
-        x_train: (n, d) training points.
-        y_train: (n, c) targets.
-        x_test: (k, d) test points.
-        y_test: (k, c) targets.
-        ridge: penalty λ of the training.
-        start: the network before training, to which the penalty refers; the gradient of the objective is then
-            checked. None: no check, for a network that was trained otherwise.
-        damping: added to the ridge.
-        loss: that of the training and of the influence.
-        traced: whether to take the traced kernel, see `tangent_kernel`.
-        tolerance: largest `gradient_share` allowed. ReLU networks do not get to zero: on kinks the gradient jumps.
-        block_size: test points handled at once.
-        **blocks: for the kernel of a torch module, see `module_kernel`.
-
-    Returns:
-        (k, n) change of loss; positive means helpful.
-
-    Raises:
-        NotStationaryError: the gradient is larger than the tolerance allows; the error says by how much.
-        TypeError, ValueError, MemoryError, numpy.linalg.LinAlgError: as `tangent_kernel` and `linearized_fit`.
-
-    Warns:
-        UserWarning: the gradient is allowed, but above a hundredth of what it balances.
-    """
+    """`ntkif.network_influence` of input that was checked; arguments, result and errors are described there."""
     if start is not None:
         _check_stationary(gradient_share(network, start, x_train, y_train, ridge, loss=loss), tolerance)
     k_train_train, prediction = tangent_kernel(network, x_train, traced=traced, **blocks), predict(network, x_train)

@@ -11,8 +11,9 @@ from ntkif.ihvp import network_ihvp
 from ntkif.linearized import linearized_fit
 from ntkif.losses import CROSS_ENTROPY, SQUARES
 from ntkif.network import random_network, safe_learning_rate, train
-from ntkif.own_kernel import NotStationaryError, gradient_share, network_influence
+from ntkif.own_kernel import NotStationaryError, gradient_share
 from ntkif.tangent import tangent_kernel
+from ntkif.trained import network_influence
 
 RIDGE = 0.4
 
@@ -264,3 +265,28 @@ def test_wrong_input(fitted):
         linearized_fit(torch.eye(n, dtype=torch.float64), fit.residual, 0.0)
     with pytest.raises(ValueError, match="k_train_train: expected shape"):
         linearized_fit(torch.eye(n, dtype=torch.float64), fit.residual, RIDGE, curvature=torch.zeros(n, c, c))
+
+
+def test_wrong_input_of_a_network(fitted):
+    p, module, c = fitted.p, fitted.trained(), fitted.outputs
+    arrays = [p.x_train, p.y_train, p.x_test, p.y_test]
+    with pytest.raises(ValueError, match=r"y_train: expected a matrix of shape \(15, \d\), got shape \(15,\)"):
+        network_influence(module, p.x_train, p.y_train[:, 0], *arrays[2:], RIDGE, start=None)
+    with pytest.raises(ValueError, match=r"y_test: expected a matrix of shape \(5, \d\)"):
+        network_influence(module, *arrays[:3], p.y_test.T, RIDGE, start=None)
+    with pytest.raises(ValueError, match="damping: expected a positive number where the network was trained without a"):
+        network_influence(module, *arrays, 0.0, start=None)
+    with pytest.raises(ValueError, match="start: expected None where the network was trained without a ridge"):
+        network_influence(module, *arrays, 0.0, start=fitted.start, damping=1.0)
+    other = Mixed(c).double().eval()
+    other.trained = nn.Linear(21, 4)
+    with pytest.raises(ValueError, match=r"start: expected the network before training, with parameters {'trained.we"):
+        network_influence(module, *arrays, RIDGE, start=other)
+    with pytest.raises(ValueError, match="loss: expected half squares with the traced kernel or a single output"):
+        network_influence(module, *arrays, RIDGE, start=None, loss=CROSS_ENTROPY, traced=True)
+    module.features.train()
+    with pytest.raises(ValueError, match="network: expected one in evaluation mode, all parts of it"):
+        network_influence(module, *arrays, RIDGE, start=None)
+    network = random_network(6, width=8, init_scale=1.0, seed=0, outputs=c)
+    with pytest.raises(ValueError, match="x_test: expected a matrix of shape"):
+        network_influence(network, *arrays[:2], p.x_test[:, :3], p.y_test, RIDGE, start=None)

@@ -21,9 +21,10 @@ from ntkif.losses import CROSS_ENTROPY
 from ntkif.metrics import agreement
 from ntkif.network import random_network, safe_learning_rate, train
 from ntkif.otherwise_experiments import cross_entropy_scores, early_stopped_scores
-from ntkif.own_kernel import gradient_share, network_influence
+from ntkif.own_kernel import gradient_share
 from ntkif.own_kernel_experiments import two_layer_comparisons, two_layer_scores
 from ntkif.tangent import tangent_kernel
+from ntkif.trained import network_influence
 
 DATA = load("mnist-sample").head(30, 20)
 ARRAYS = DATA.x_train, DATA.y_train, DATA.x_test, DATA.y_test
