@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
 from ntkif.comparisons import KINKS, METHODS, Comparison
 from ntkif.finite_width import start_name
-from ntkif.plots import shared_legend
+from ntkif.plots import log_axis, log_ticks, shared_legend
 
 __all__ = [
     "METHOD_COLORS",
@@ -48,8 +47,8 @@ def scores_by_width(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
             if column == "slope":
                 ax.axhline(1, color="#BBBBBB", lw=0.8)
             if column == "relative_error":
-                _log_axis(ax)
-            _widths(ax, sorted(group["width"].unique()))
+                log_axis(ax, "y")
+            log_ticks(ax, sorted(group["width"].unique()))
         row[0].set_ylabel(label)
     for (start, _), top, bottom in zip(starts, axes[0], axes[-1], strict=True):
         top.set_title(start_name(*start), fontsize=10)
@@ -73,8 +72,8 @@ def error_and_flips(removals: pd.DataFrame) -> Axes:
         color, name = colors[init_scale, symmetric], f"{start_name(init_scale, symmetric)}, $m$ = {width}"
         ax.plot(group["flips"], group["relative_error"], marks[width], ms=5, color=color, alpha=0.6, label=name)
     ax.set(xlabel="share of gates that flip without the image", ylabel="relative error for its removal")
-    _log_axis(ax)
-    _log_axis(ax, "x")
+    log_axis(ax, "y")
+    log_axis(ax, "x")
     ax.legend(frameon=False, fontsize=9)
     return ax
 
@@ -148,22 +147,8 @@ def damping(table: pd.DataFrame) -> Figure:
             ax.axhline(level, ls=kind, color=METHOD_COLORS[color], label=method)
         ax.set(xscale="log", title=f"t = {time:g}", xlabel="damping × t")
         ax.title.set_fontsize(10)
-        _widths(ax, sorted(over.index))
-        _log_axis(ax)
+        log_ticks(ax, sorted(over.index))
+        log_axis(ax, "y")
     axes[0, 0].set_ylabel("relative error")
     shared_legend(figure, axes[0, 0], 3)
     return figure
-
-
-def _log_axis(ax: Axes, which: str = "y") -> None:
-    ax.set(**{f"{which}scale": "log"})
-    axis = {"x": ax.xaxis, "y": ax.yaxis}[which]
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_locator(NullLocator())
-
-
-def _widths(ax: Axes, positions: Sequence[float]) -> None:
-    ax.set_xscale("log")
-    ax.set_xticks(positions, [f"{position:g}" for position in positions], fontsize=9)
-    ax.xaxis.set_minor_locator(NullLocator())

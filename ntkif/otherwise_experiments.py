@@ -51,6 +51,7 @@ def early_stopped_scores(
     """
     x, y, x_test, y_test = dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test
     left_out = most_influential(dataset, ntk, 1 / times[len(times) // 2], removals)
+    analytic = kernel_flow(ntk(x), y, 0.0), ntk(x_test, x)
     rows = []
     for seed in seeds:
         shape = {"width": width, "init_scale": 1.0, "symmetric": True, "outputs": y.shape[1]}
@@ -66,18 +67,14 @@ def early_stopped_scores(
         for place, (time, network) in enumerate(zip(times, trained, strict=True)):
             residual, test_residual = predict(network, x) - y, predict(network, x_test) - y_test
             truth = torch.stack([loss[place] for loss in losses], 1) - test_residual.square().sum(1, keepdim=True) / 2
-            kernels = {
-                "own kernel, flow": (tangent_kernel(network, x), tangent_kernel(network, x_test, x)),
-                "analytic kernel, flow": (ntk(x), ntk(x_test, x)),
-            }
+            own, own_test = tangent_kernel(network, x), tangent_kernel(network, x_test, x)
+            flows = {"own kernel, flow": (kernel_flow(own, y, 0.0), own_test), "analytic kernel, flow": analytic}
             key = {"seed": seed, "time": time, "train_error": float(misfit(residual + y, y).double().mean())}
             for factor in factors:
-                k_train_train, k_test_train = kernels["own kernel, flow"]
-                fit = linearized_fit(k_train_train, residual, 0.0, damping=factor / time)
-                predicted = fit.loo_influence(k_test_train, test_residual)[:, left_out]
+                fit = linearized_fit(own, residual, 0.0, damping=factor / time)
+                predicted = fit.loo_influence(own_test, test_residual)[:, left_out]
                 rows.append(key | {"method": "damping", "factor": factor} | agreement(predicted, truth))
-            for method, (k_train_train, k_test_train) in kernels.items():
-                flow = kernel_flow(k_train_train, y, 0.0)
+            for method, (flow, k_test_train) in flows.items():
                 # Targets so moved that the residual is the network's.
                 targets = flow.predict(k_test_train, time) - test_residual
                 predicted = influence_at(flow, k_test_train, targets, time).influence[:, left_out]

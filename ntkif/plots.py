@@ -9,6 +9,7 @@ import seaborn as sns
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 __all__ = [
     "COLORS",
@@ -18,6 +19,8 @@ __all__ = [
     "image_rows",
     "kernel_values",
     "likeness",
+    "log_axis",
+    "log_ticks",
     "panels",
     "ratio_by_residual",
     "ratio_by_ridge",
@@ -233,6 +236,22 @@ def shared_legend(figure: Figure, ax: Axes, columns: int) -> None:
     """One legend above all panels, of what is drawn in one of them."""
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside upper center", ncols=columns)
+
+
+def log_axis(ax: Axes, which: str) -> None:
+    """A logarithmic axis, "x" or "y", with plain numbers at 1, 2 and 5 times powers of ten."""
+    ax.set(**{f"{which}scale": "log"})
+    axis = {"x": ax.xaxis, "y": ax.yaxis}[which]
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
+
+
+def log_ticks(ax: Axes, positions: Sequence[float]) -> None:
+    """A logarithmic x-axis with plain numbers at the positions drawn."""
+    ax.set_xscale("log")
+    ax.set_xticks(positions, [f"{position:g}" for position in positions], fontsize=9)
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def show_image(ax: Axes, image: np.ndarray) -> None:

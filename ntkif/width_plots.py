@@ -8,10 +8,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
 from ntkif.finite_width import start_name
-from ntkif.plots import COLORS
+from ntkif.plots import COLORS, log_axis, log_ticks
 
 __all__ = ["by_scale", "by_width", "predicted_and_actual", "regime_map", "scores_by_width"]
 
@@ -43,7 +42,8 @@ def by_width(table: pd.DataFrame, columns: dict[str, str], slope: float | None =
         if slope is not None:
             _guide(ax, slope)
         ax.set(xscale="log", yscale="log", xlabel="width $m$", ylabel=label)
-        _log_ticks(ax, sorted(table["width"].unique()))
+        log_ticks(ax, sorted(table["width"].unique()))
+        log_axis(ax, "y")
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside upper center", ncols=5)
     return figure
@@ -64,7 +64,8 @@ def by_scale(table: pd.DataFrame, column: str, ylabel: str) -> Axes:
         name, color = ("symmetric", _STARTS["κ = 1, symmetric"]) if symmetric else ("random", _STARTS["κ = 0.01"])
         ax.errorbar(over.index, over["mean"], bars, fmt="o-", ms=4, capsize=2, color=color, label=name)
     ax.set(xscale="log", yscale="log", xlabel="scale of the initial weights $\\kappa$", ylabel=ylabel)
-    _log_ticks(ax, sorted(table["init_scale"].unique()))
+    log_ticks(ax, sorted(table["init_scale"].unique()))
+    log_axis(ax, "y")
     ax.legend(frameon=False)
     return ax
 
@@ -111,7 +112,7 @@ def scores_by_width(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
             if "another start" in over:
                 ax.plot(over["another start"], "x", color=_STARTS[name], ms=8, label="another start")
         ax.set(xscale="log", xlabel="width $m$", ylabel=label)
-        _log_ticks(ax, sorted(scores["width"].unique()), y=False)
+        log_ticks(ax, sorted(scores["width"].unique()))
     axes[0, 0].legend(frameon=False, fontsize=8)
     return figure
 
@@ -139,13 +140,3 @@ def _guide(ax: Axes, slope: float) -> None:
     bottom = min(line.get_ydata().min() for line in ax.get_lines())
     x = np.array([ax.dataLim.x0, ax.dataLim.x1])
     ax.plot(x, 0.8 * bottom * (x / x[1]) ** slope, "--", color=COLORS["theory"], lw=1, label=f"∝ $m^{{{slope:g}}}$")
-
-
-def _log_ticks(ax: Axes, positions: Sequence[float], y: bool = True) -> None:
-    """Plain numbers at the positions drawn, and at 1, 2 and 5 times powers of ten on the other axis."""
-    ax.set_xticks(positions, [f"{position:g}" for position in positions], fontsize=9)
-    ax.xaxis.set_minor_locator(NullLocator())
-    if y:
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_locator(NullLocator())
