@@ -28,22 +28,29 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         print(job())
     except KeyboardInterrupt:
-        parser.exit(130, "interrupted; `retrain` goes on where it stopped when it is called again.\n")
+        parser.exit(130, "interrupted; `retrain` and `record --all` go on where they stopped when called again.\n")
     except (OSError, ValueError, MemoryError) as failure:
         parser.exit(1, f"{failure}\n")
 
 
 def _add_record(commands) -> None:
     one = commands.add_parser("record", help="run an experiment at the paper's size and store its table")
-    one.add_argument("experiment", metavar="EXPERIMENT", help="see ntkif/records.py; a wrong name lists them")
-    one.add_argument("dataset", choices=NAMES, metavar="DATASET", help=", ".join(NAMES))
+    one.add_argument(
+        "experiment", nargs="?", metavar="EXPERIMENT", help="see ntkif/records.py; a wrong name lists them"
+    )
+    one.add_argument("dataset", nargs="?", choices=NAMES, metavar="DATASET", help=", ".join(NAMES))
+    one.add_argument("--all", action="store_true", help="make every record that is missing or stale, and no other")
     one.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     one.set_defaults(prepare=_prepare_record)
 
 
 def _prepare_record(chosen: argparse.Namespace) -> Callable:
-    from ntkif.records import record, settings_of  # needs pandas, which a bare GPU machine may not have
+    from ntkif.records import record, record_all, settings_of  # needs pandas, which a bare GPU machine may not have
 
+    if chosen.all != (chosen.dataset is None) or chosen.all == (chosen.experiment is not None):
+        raise ValueError("record: name an EXPERIMENT and a DATASET, or --all and neither.")
+    if chosen.all:
+        return lambda: f"{len(record_all(lambda name: load(name, device=chosen.device)))} records made"
     settings_of(chosen.experiment, chosen.dataset)
     return lambda: record(chosen.experiment, load(chosen.dataset, device=chosen.device))
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif.complexity import influence_groups, interpolant, norm_increments, point_increments, rkhs_norm
+from ntkif.complexity import influence_groups, norm_increments, point_increments, rkhs_norm
 from ntkif.data import Dataset
+from ntkif.factorized import factorized
 from ntkif.influence import loo_influence
-from ntkif.kernel import ntk
-from ntkif.regression import RidgeFit, ridge_fit
+from ntkif.regression import RidgeFit
 
 __all__ = ["complexity_by_group", "complexity_by_point", "ends_lead", "leads"]
 
@@ -34,10 +34,9 @@ def complexity_by_group(dataset: Dataset, ridges: Sequence[float], groups: int, 
         that adds most; of random groups the mean (baseline) and the middle 95 % (low, high); and rank, the share of
         random groups that add less.
     """
-    kernel = ntk(dataset.x_train)
-    fit, rows = interpolant(kernel, dataset.y_train), []
-    random = np.sort(norm_increments(fit, _random_groups(len(kernel), groups, draws, seed)).cpu().numpy())
-    for ridge, _, influence in _over_ridges(dataset, kernel, ridges):
+    fit, rows = factorized(dataset).interpolant, []
+    random = norm_increments(fit, _random_groups(len(dataset.x_train), groups, draws, seed)).cpu().numpy()
+    for ridge, _, influence in _over_ridges(dataset, ridges):
         mean = influence.mean(0)
         members = influence_groups(mean, groups)
         complexity = norm_increments(fit, members).cpu().numpy()
@@ -78,10 +77,9 @@ def complexity_by_point(dataset: Dataset, ridges: Sequence[float]) -> pd.DataFra
     """
     from scipy.stats import spearmanr
 
-    kernel = ntk(dataset.x_train)
-    fit, rows = interpolant(kernel, dataset.y_train), []
+    fit, rows = factorized(dataset).interpolant, []
     increment, own_error = point_increments(fit).cpu().numpy(), _loo_error(fit)
-    for ridge, at_ridge, influence in _over_ridges(dataset, kernel, ridges):
+    for ridge, at_ridge, influence in _over_ridges(dataset, ridges):
         mean, size = influence.mean(0).cpu().numpy(), influence.abs().mean(0).cpu().numpy()
         pairs = {
             "own_error": (own_error, slice(None)),
@@ -131,13 +129,10 @@ def ends_lead(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     )
 
 
-def _over_ridges(
-    dataset: Dataset, kernel: torch.Tensor, ridges: Sequence[float]
-) -> Iterator[tuple[float, RidgeFit, torch.Tensor]]:
-    k_test_train = ntk(dataset.x_test, dataset.x_train)
+def _over_ridges(dataset: Dataset, ridges: Sequence[float]) -> Iterator[tuple[float, RidgeFit, torch.Tensor]]:
+    solved = factorized(dataset)
     for ridge in ridges:
-        fit = ridge_fit(kernel, dataset.y_train, ridge)
-        yield ridge, fit, loo_influence(fit, k_test_train, dataset.y_test)
+        yield ridge, solved.fit(ridge), loo_influence(solved.fit(ridge), solved.k_test_train, dataset.y_test)
 
 
 def _random_groups(n: int, groups: int, draws: int, seed: int) -> list[torch.Tensor]:

@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 
 from ntkif.data import Dataset
+from ntkif.factorized import factorized
 from ntkif.influence import influence_terms, loo_influence
 from ntkif.kernel import ntk, ntk_monte_carlo
 from ntkif.metrics import agreement, misfit
-from ntkif.regression import ridge_fit
 
 __all__ = [
     "decomposition",
@@ -67,10 +67,9 @@ def decomposition(dataset: Dataset, ridges: Sequence[float], top: int = 40) -> p
         the agreement of term I with the exact influence over all pairs (pearson, spearman, slope, relative_error);
         and rank_low: Spearman's rho over training images, for each test image, of which 5 % have a lower one.
     """
-    k_train_train, k_test_train = ntk(dataset.x_train), ntk(dataset.x_test, dataset.x_train)
-    rows = []
+    k_test_train, rows = factorized(dataset).k_test_train, []
     for ridge in ridges:
-        fit = ridge_fit(k_train_train, dataset.y_train, ridge)
+        fit = factorized(dataset).fit(ridge)
         term_one, term_two = influence_terms(fit, k_test_train, dataset.y_test)
         exact, ratio = term_one + term_two, term_two / term_one.abs()
         prediction = fit.predict(k_test_train)
@@ -112,8 +111,8 @@ def extreme_images(dataset: Dataset, ridge: float, count: int) -> pd.DataFrame:
         a row for each image: kind (helpful, harmful, uninfluential, influential), rank from 1, row in the training
         set, label (a class name), influence (mean over the test set), size (mean |influence|).
     """
-    fit = ridge_fit(ntk(dataset.x_train), dataset.y_train, ridge)
-    influence = loo_influence(fit, ntk(dataset.x_test, dataset.x_train), dataset.y_test)
+    solved = factorized(dataset)
+    influence = loo_influence(solved.fit(ridge), solved.k_test_train, dataset.y_test)
     mean, size = influence.mean(0), influence.abs().mean(0)
     order = {"helpful": mean, "harmful": -mean, "uninfluential": -size, "influential": size}
     rows = [

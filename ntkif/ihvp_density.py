@@ -49,11 +49,8 @@ def density_correlations(
         that over the median distance between two points (over_median); the rank correlation of the log density with
         the error rate (error_rho), with the median rate (median_rho) and with the leverage (leverage_rho).
     """
-    densities, nearest = (
-        point_densities(dataset.x_train, factors, components),
-        density.nearest_distance(dataset.x_train),
-    )
-    median = density.median_distance(dataset.x_train)
+    densities = point_densities(dataset.x_train, factors, components)
+    nearest, median = density.nearest_distance(dataset.x_train), density.median_distance(dataset.x_train)
     rows = []
     for ridge, errors in errors_over_ridges(dataset, ridges):
         rho = pd.concat([densities.set_axis(range(densities.shape[1]), axis=1), errors], axis=1).corr("spearman")

@@ -7,10 +7,9 @@ import torch
 
 from ntkif import bounds
 from ntkif.data import Dataset
+from ntkif.factorized import factorized
 from ntkif.influence import ihvp_influence, influence_terms
-from ntkif.kernel import ntk
 from ntkif.metrics import agreement
-from ntkif.regression import ridge_fit
 
 __all__ = ["errors_by_point", "errors_by_ridge", "errors_over_ridges", "rounding"]
 
@@ -46,12 +45,12 @@ def errors_by_ridge(dataset: Dataset, ridges: Sequence[float]) -> pd.DataFrame:
         exact influence (pearson, spearman, slope, relative_error) and the slope and relative error of the rescaled
         one (rescaled_slope, rescaled_relative_error).
     """
-    k_train_train, k_test_train = ntk(dataset.x_train), ntk(dataset.x_test, dataset.x_train)
-    spectrum = torch.linalg.eigvalsh(k_train_train)
+    solved = factorized(dataset)
+    k_test_train, spectrum = solved.k_test_train, solved.flow(0.0).eigenvalues
     smallest, largest = float(spectrum[0]), float(spectrum[-1])
     rows = []
     for ridge in ridges:
-        fit = ridge_fit(k_train_train, dataset.y_train, ridge)
+        fit = solved.fit(ridge)
         one, two = influence_terms(fit, k_test_train, dataset.y_test)
         exact, ihvp = one + two, ihvp_influence(fit, k_test_train, dataset.y_test)
         residual = fit.predict(k_test_train) - dataset.y_test
@@ -97,22 +96,22 @@ def errors_by_point(dataset: Dataset, ridge: float, neighbours: Sequence[int] = 
         a row for each training point: its error_rate (ratio of sums over the test points), median_rate (median of
         ratios), leverage, and neighbour_ceiling.
     """
-    k_train_train, k_test_train = ntk(dataset.x_train), ntk(dataset.x_test, dataset.x_train)
-    table = _point_errors(dataset, k_train_train, k_test_train, ridge)
+    table = _point_errors(dataset, ridge)
     if neighbours:
-        table["neighbour_ceiling"] = bounds.neighbour_ceiling(k_train_train, ridge, neighbours).cpu().numpy()
+        table["neighbour_ceiling"] = (
+            bounds.neighbour_ceiling(factorized(dataset).k_train_train, ridge, neighbours).cpu().numpy()
+        )
     return table
 
 
 def errors_over_ridges(dataset: Dataset, ridges: Sequence[float]) -> Iterator[tuple[float, pd.DataFrame]]:
-    """Each ridge with the table of `errors_by_point`; the kernels are computed once."""
-    k_train_train, k_test_train = ntk(dataset.x_train), ntk(dataset.x_test, dataset.x_train)
+    """Each ridge with the table of `errors_by_point`."""
     for ridge in ridges:
-        yield ridge, _point_errors(dataset, k_train_train, k_test_train, ridge)
+        yield ridge, _point_errors(dataset, ridge)
 
 
-def _point_errors(dataset, k_train_train, k_test_train, ridge: float) -> pd.DataFrame:
-    fit = ridge_fit(k_train_train, dataset.y_train, ridge)
+def _point_errors(dataset: Dataset, ridge: float) -> pd.DataFrame:
+    fit, k_test_train = factorized(dataset).fit(ridge), factorized(dataset).k_test_train
     exact = torch.add(*influence_terms(fit, k_test_train, dataset.y_test))
     rates = bounds.error_rates(ihvp_influence(fit, k_test_train, dataset.y_test), exact, dim=0)
     columns = {"error_rate": rates["ratio_of_sums"], "median_rate": rates["median_of_ratios"], "leverage": fit.leverage}

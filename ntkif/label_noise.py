@@ -8,9 +8,8 @@ import pandas as pd
 import torch
 
 from ntkif.data import Dataset
-from ntkif.flow import kernel_flow
+from ntkif.factorized import factorized
 from ntkif.flow_influence import influence_along
-from ntkif.kernel import ntk
 from ntkif.metrics import misfit
 from ntkif.training_dynamics import signed_scores
 
@@ -78,9 +77,9 @@ def noise_along(
     """
     noisy = flip_labels(dataset, share, seed)
     data, flipped = noisy.dataset, noisy.flipped
-    flow = kernel_flow(ntk(data.x_train), data.y_train, ridge)
+    k_test_train, flow = factorized(dataset).k_test_train, factorized(dataset).flow(ridge, data.y_train)
     rows = []
-    for timed in influence_along(flow, ntk(data.x_test, data.x_train), data.y_test, times):
+    for timed in influence_along(flow, k_test_train, data.y_test, times):
         fitted, loo = flow.predict_train(timed.time), timed.loo_prediction
         scores = detection_scores(fitted, loo, data.y_train, timed.influence)
         surprise = (loo - data.y_train).norm(dim=1)

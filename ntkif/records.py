@@ -7,6 +7,7 @@ table and of the code that produced it, so that neither can change unnoticed.
 import base64
 import hashlib
 import io
+import json
 import platform
 import time
 import zlib
@@ -18,18 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif import (
-    complexity_experiments,
-    deep_experiments,
-    experiments,
-    finite_width,
-    ihvp_density,
-    ihvp_errors,
-    label_noise,
-    own_kernel_experiments,
-    paper,
-    training_dynamics,
-)
+from ntkif.catalogue import EXPERIMENTS, Experiment, settings_of
 from ntkif.data import Dataset
 from ntkif.files import write_atomically
 from ntkif.provenance import commit, device_name, now, read_story, source_digest, write_story
@@ -41,119 +31,14 @@ __all__ = [
     "Record",
     "load_record",
     "record",
+    "record_all",
     "settings_of",
+    "stale_reason",
     "unpack_images",
     "unpack_test_images",
 ]
 
 FOLDER = Path(__file__).parents[1] / "records"
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """What can be recorded: a function of `experiments` and its settings, by data set."""
-
-    function: Callable[..., pd.DataFrame]
-    settings: dict[str, dict]
-
-
-_RIDGES = [2.0**e for e in range(-4, 5)]  # of Figure 2
-_FEW_RIDGES = [2.0**-4, 0.25, 1.0, 4.0, 10.0, 16.0]  # the same range, with those of Figure 8
-_TIMES = [float(f"{10 ** (e / 2):.2g}") for e in range(-10, 5)]  # two for each factor of ten, 1e-5 to 100
-EXPERIMENTS = {
-    "proposition-2": Experiment(experiments.decomposition, {name: {"ridges": _RIDGES} for name in paper.RIDGE}),
-    "figure-2": Experiment(ihvp_errors.errors_by_ridge, {name: {"ridges": _RIDGES} for name in paper.RIDGE}),
-    "figure-3": Experiment(
-        ihvp_density.density_correlations,
-        {
-            name: {
-                "ridges": [2.0**-4, 0.5, 4.0, 2.0**4],
-                "factors": [0.25, 0.5, 1.0, 2.0, 4.0],
-                "components": [2, 5, 10, 20, 50, 100],
-            }
-            for name in paper.RIDGE
-        },
-    ),
-    "figure-3-deciles": Experiment(
-        ihvp_density.density_deciles,
-        {name: {"ridges": [2.0**-4, 0.5, 4.0, 2.0**4], "factors": [1.0], "components": [10]} for name in paper.RIDGE},
-    ),
-    "figure-4-images": Experiment(
-        experiments.extreme_images, {name: {"ridge": ridge, "count": 10} for name, ridge in paper.RIDGE.items()}
-    ),
-    "figure-4-likeness": Experiment(
-        experiments.image_likeness,
-        {name: {"ridge": ridge, "count": 40, "draws": 1000, "seed": 0} for name, ridge in paper.RIDGE.items()},
-    ),
-    "figure-5": Experiment(
-        complexity_experiments.complexity_by_group,
-        {name: {"ridges": _FEW_RIDGES, "groups": 10, "draws": 1000, "seed": 0} for name in paper.RIDGE},
-    ),
-    "figure-5-points": Experiment(
-        complexity_experiments.complexity_by_point, {name: {"ridges": _FEW_RIDGES} for name in paper.RIDGE}
-    ),
-    "figure-6-images": Experiment(
-        training_dynamics.images_along,
-        {
-            name: {
-                "ridge": 0.0,
-                "times": [1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0],
-                "test_rows": [0, 1, 2, 3, 4],
-                "kinds": ["influential"],
-            }
-            for name in paper.RIDGE
-        },
-    ),
-    "figure-6-turnover": Experiment(
-        training_dynamics.turnover, {name: {"ridge": 0.0, "times": _TIMES, "top": 10} for name in paper.RIDGE}
-    ),
-    "figure-7": Experiment(
-        label_noise.noise_along,
-        {name: {"share": 0.4, "seed": 0, "ridge": 0.0, "times": _TIMES, "tops": [1, 10, 40]} for name in paper.RIDGE},
-    ),
-    "own-kernel": Experiment(
-        own_kernel_experiments.two_layer_scores,
-        {
-            name: {
-                "n_train": 200,
-                "n_test": 200,
-                "ridge": 1.0,
-                "widths": [256, 1024],
-                "starts": [[1.0, True], [0.01, False]],
-                "seeds": [0, 1, 2],
-                "removals": 12,
-            }
-            for name in paper.RIDGE
-        },
-    ),
-    "deeper-networks": Experiment(
-        deep_experiments.deep_scores,
-        {
-            name: {
-                "n_train": 200,
-                "n_test": 200,
-                "ridge": 1.0,
-                "networks": networks,
-                "seeds": [0, 1, 2],
-                "removals": 6,
-                "iterations": 100,
-            }
-            for names, networks in {
-                ("mnist", "cifar"): [
-                    "MLP, width 128",
-                    "antisymmetric MLP, width 128",
-                    "antisymmetric conv, ReLU",
-                    "antisymmetric conv, GELU",
-                ],
-                # With ten outputs the own kernel costs a hundred times as much, so the networks are smaller.
-                ("mini-mnist", "mini-cifar"): ["antisymmetric MLP, width 64", "antisymmetric conv, GELU"],
-            }.items()
-            for name in names
-        },
-    ),
-    "figure-1": Experiment(finite_width.recorded_pairs, {name: {} for name in paper.RIDGE}),
-    "table-1": Experiment(finite_width.recorded_scores, {name: {} for name in paper.RIDGE}),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,18 +146,51 @@ def unpack_test_images(table: pd.DataFrame) -> np.ndarray:
     return np.stack([_unpack_image(text) for text in table.drop_duplicates("test_row")["test_pixels"]])
 
 
-def settings_of(experiment: str, dataset: str) -> tuple[Callable, dict]:
-    """Function and settings of an experiment on a data set.
+def stale_reason(experiment: str, dataset: str, folder: Path = FOLDER) -> str | None:
+    """Why a record has to be made again, with the command that does; None where it is whole and fresh.
 
-    Raises:
-        ValueError: an unknown experiment, or one that has no settings for this data set.
+    Fresh means: made by the code as it is now, with the settings as they are now.
     """
-    if experiment not in EXPERIMENTS:
-        raise ValueError(f"unknown experiment {experiment!r}: expected one of {', '.join(EXPERIMENTS)}.")
-    known = EXPERIMENTS[experiment]
-    if dataset not in known.settings:
-        raise ValueError(f"{experiment} has no settings for {dataset!r}: expected one of {', '.join(known.settings)}.")
-    return known.function, known.settings[dataset]
+    function, settings = settings_of(experiment, dataset)
+    try:
+        found = load_record(experiment, dataset, folder).provenance
+    except (FileNotFoundError, ValueError) as failure:
+        return str(failure)
+    again = f"has changed since it was recorded; run `python -m ntkif record {experiment} {dataset}`."
+    if found["source"] != source_digest(function):
+        return f"the code of {experiment} {again}"
+    if found["settings"] != json.loads(json.dumps(settings)):
+        return f"what {experiment} asks for on {dataset} {again}"
+    return None
+
+
+def record_all(
+    load: Callable[[str], Dataset], folder: Path = FOLDER, say: Callable[[str], object] = print
+) -> list[Record]:
+    """Make every record that is missing or stale, one data set after the other, so that each is factorised once.
+
+    Each record is kept as soon as it is made: killed and called again, this goes on with the next.
+
+    Args:
+        load: gives the data set of a name; called only for those with something to do.
+        folder: where records are kept.
+        say: told of each record before and after it is made.
+
+    Returns:
+        the records that were made.
+    """
+    names = list(dict.fromkeys(name for known in EXPERIMENTS.values() for name in known.settings))
+    every = [(name, title) for name in names for title, known in EXPERIMENTS.items() if name in known.settings]
+    stale = [(name, title) for name, title in every if stale_reason(title, name, folder) is not None]
+    say(f"{len(every)} records, {len(every) - len(stale)} of them fresh, {len(stale)} to make")
+    made, dataset = [], None
+    for place, (name, title) in enumerate(stale, start=1):
+        if dataset is None or dataset.name != name:
+            dataset = load(name)  # the one before goes, and with it what was solved on it
+        say(f"[{place}/{len(stale)}] {title} on {name} ...")
+        made.append(record(title, dataset, folder))
+        say(f"[{place}/{len(stale)}] {title} on {name}: {made[-1].provenance['seconds']:.0f} s")
+    return made
 
 
 def _pack_image(image: np.ndarray) -> str:

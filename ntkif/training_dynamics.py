@@ -6,9 +6,8 @@ import pandas as pd
 import torch
 
 from ntkif.data import Dataset
-from ntkif.flow import kernel_flow
+from ntkif.factorized import factorized
 from ntkif.flow_influence import influence_along
-from ntkif.kernel import ntk
 from ntkif.metrics import misfit
 
 __all__ = ["images_along", "signed_scores", "turnover"]
@@ -31,10 +30,9 @@ def images_along(
         target, or that for the right one of several classes; correct, whether it names the class; time; kind; row in
         the training set; label (a class name); influence.
     """
-    k_test_train = ntk(dataset.x_test[test_rows], dataset.x_train)
-    y_test, flow = dataset.y_test[test_rows], kernel_flow(ntk(dataset.x_train), dataset.y_train, ridge)
+    k_test_train, y_test = factorized(dataset).k_test_train[test_rows], dataset.y_test[test_rows]
     rows = []
-    for timed in influence_along(flow, k_test_train, y_test, times):
+    for timed in influence_along(factorized(dataset).flow(ridge), k_test_train, y_test, times):
         own_class = (timed.prediction * y_test).sum(1)
         wrong = misfit(timed.prediction, y_test)
         scores = signed_scores(timed.influence)
@@ -71,11 +69,10 @@ def turnover(dataset: Dataset, ridge: float, times: Sequence[float], top: int) -
         that is also among those of the time before and of the end (at the first time nothing is before); and steady,
         the share of test images whose first image is the same at all times.
     """
-    k_test_train = ntk(dataset.x_test, dataset.x_train)
-    flow = kernel_flow(ntk(dataset.x_train), dataset.y_train, ridge)
+    solved = factorized(dataset)
     errors, best = [], {}
-    for timed in influence_along(flow, k_test_train, dataset.y_test, times):
-        errors.append(float(misfit(timed.prediction, dataset.y_test).double().mean()))
+    for timed in influence_along(solved.flow(ridge), solved.k_test_train, dataset.y_test, times):
+        errors.append(_share(misfit(timed.prediction, dataset.y_test)))
         for kind, score in signed_scores(timed.influence).items():
             best.setdefault(kind, []).append(score.topk(top, dim=1).indices)
     rows = []
