@@ -1,18 +1,27 @@
-"""The paper's own numbers, typed from it, to be used and shown beside ours."""
+"""What the paper says: its settings, numbers, claims and numbered items, from `paper.toml`, where they are typed."""
 
-__all__ = ["RIDGE", "TABLE_1"]
+import tomllib
+from pathlib import Path
 
-# The ridges of Figure 8, for the ten-class sets. The paper states none for two classes, which get the same here.
-RIDGE = {"mnist": 4.0, "cifar": 10.0, "mini-mnist": 4.0, "mini-cifar": 10.0}
+__all__ = ["CLAIMS", "ITEMS", "RIDGE", "SETTINGS", "TABLE_1"]
 
-# Table 1: data set, width, Pearson's R and Spearman's rho of the 40 most influential points.
-TABLE_1 = [
-    {"dataset": "mnist", "width": 10_000, "pearson": 0.9766, "spearman": 0.9341},
-    {"dataset": "mnist", "width": 20_000, "pearson": 0.9802, "spearman": 0.9531},
-    {"dataset": "mnist", "width": 40_000, "pearson": 0.9866, "spearman": 0.9565},
-    {"dataset": "mnist", "width": 80_000, "pearson": 0.9955, "spearman": 0.9728},
-    {"dataset": "cifar", "width": 10_000, "pearson": 0.9683, "spearman": 0.8583},
-    {"dataset": "cifar", "width": 20_000, "pearson": 0.9808, "spearman": 0.8672},
-    {"dataset": "cifar", "width": 40_000, "pearson": 0.9904, "spearman": 0.9146},
-    {"dataset": "cifar", "width": 80_000, "pearson": 0.9960, "spearman": 0.9606},
+_DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
+# Of the experiments, by name.
+SETTINGS: dict[str, float | list] = _DATA["settings"]
+
+# The ridges of Figure 8, by data set.
+RIDGE: dict[str, float] = _DATA["ridge"]
+
+# Table 1, a row for each data set and width: dataset, width, pearson, spearman.
+TABLE_1: list[dict] = [
+    {"dataset": table["dataset"], "width": width, "pearson": pearson, "spearman": spearman}
+    for table in _DATA["table_1"]
+    for width, pearson, spearman in zip(table["width"], table["pearson"], table["spearman"], strict=True)
 ]
+
+# Name of a claim -> item, claim (in a few words), and, but for ours, where; paper, its own number, where it has one.
+CLAIMS: dict[str, dict[str, str]] = _DATA["claim"]
+
+# Name, about, and the claims that judge it (claims) or, of a definition, that rest on it (by), in the paper's order.
+ITEMS: list[dict] = _DATA["item"]
