@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 
@@ -57,7 +58,7 @@ class Claim:
 class ClaimTable(pd.DataFrame):
     """Claims as a table to look at; its output in a notebook holds them for `read_claims` too."""
 
-    _metadata = ["claims"]
+    _metadata: ClassVar = ["claims"]
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         return {MIME: [asdict(claim) for claim in self.claims]}

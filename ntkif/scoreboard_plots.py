@@ -1,0 +1,34 @@
+"""The figure of the scoreboard."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ntkif.claims import VERDICTS
+from ntkif.scoreboard import DEFINITION, MARKS
+
+__all__ = ["VERDICT_COLORS", "verdict_tiles"]
+
+VERDICT_COLORS = dict(zip((*VERDICTS, DEFINITION), ("#009E73", "#E69F00", "#D55E00", "#BBBBBB"), strict=True))
+
+
+def verdict_tiles(verdicts: pd.Series, columns: int = 4) -> Figure:
+    """A tile for each item of the paper, in its order down the columns, with the colour and mark of its verdict.
+
+    Args:
+        verdicts: item -> verdict, of `scoreboard.verdicts`.
+        columns: of tiles.
+    """
+    rows = -(-len(verdicts) // columns)
+    figure, ax = plt.subplots(figsize=(2.4 * columns, 0.36 * rows + 0.5))
+    for place, (item, verdict) in enumerate(verdicts.items()):
+        x, y = divmod(place, rows)
+        ax.add_patch(Rectangle((x + 0.02, -y - 0.94), 0.09, 0.88, color=VERDICT_COLORS[verdict]))
+        ax.text(x + 0.065, -y - 0.5, MARKS[verdict], ha="center", va="center", color="white", fontsize=11)
+        ax.text(x + 0.14, -y - 0.5, item.replace(", ", ",\n") if len(item) > 24 else item, va="center", fontsize=9)
+    for place, (verdict, color) in enumerate(VERDICT_COLORS.items()):
+        ax.text(place, 0.45, f"{MARKS[verdict]} {verdict}", color=color, va="center", fontsize=11, weight="bold")
+    ax.set(xlim=(0, columns), ylim=(-rows, 0.9))
+    ax.axis("off")
+    return figure
