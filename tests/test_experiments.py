@@ -5,7 +5,6 @@ import torch
 from scipy.stats import spearmanr
 
 from ntkif import loo_influence, ntk, ridge_fit
-from ntkif.claims import VERDICTS, Claim, claim_table
 from ntkif.data import load
 from ntkif.experiments import decomposition, extreme_images, homogeneity, kernel_convergence
 from ntkif.metrics import misfit, power_law
@@ -102,10 +101,3 @@ def test_power_law_has_its_uncertainty():
     assert abs(exponent + 0.5) < 3 * uncertainty < 0.03
     with pytest.raises(ValueError, match="three pairs of positive numbers"):
         power_law([1, 2, 0], [1, 2, 3])
-
-
-def test_claims():
-    claims = [Claim.judge(f"Eq. {i}", "c", "m", "t", parts) for i, parts in enumerate([[True], [True, False], [False]])]
-    assert tuple(claim_table(claims)["verdict"]) == VERDICTS
-    with pytest.raises(ValueError, match="expected one of holds, holds in part, does not hold, got 'maybe'"):
-        Claim("Eq. 1", "c", "m", "t", "maybe")

@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ntkif import paper
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
+SUMMARIES = {"scoreboard", "corrections"}  # they read what the others found, and judge nothing
+JUDGING = [path for path in NOTEBOOKS if path.stem not in SUMMARIES]
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -63,7 +67,7 @@ def test_every_figure_is_named_captioned_and_described(path):
             assert re.search(r"Live|Recorded", figure["caption"]), "say whether live or recorded"
             assert len(alt) > 40 and alt != figure["caption"]
             assert "hide-input" in cell["metadata"]["tags"]
-    assert names, "a notebook without a figure"
+    assert names or path.stem == "corrections", "a notebook without a figure"
 
 
 @each_notebook
@@ -83,11 +87,15 @@ def test_metadata_holds_nothing_that_changes_from_run_to_run(path):
     assert all(set(cell["metadata"]) <= {"tags", "mystnb"} for cell in notebook["cells"])
 
 
-@each_notebook
-def test_a_notebook_ends_in_a_verdict_and_is_in_the_contents(path):
+@pytest.mark.parametrize("path", JUDGING, ids=lambda path: path.stem)
+def test_a_notebook_ends_in_a_verdict(path):
     text = path.read_text()
     assert "claim_table(" in text and "## Verdict" in text and "## Limits" in text
     assert re.search(r"assert .*verdict", text), "each verdict is asserted too"
+
+
+@each_notebook
+def test_a_notebook_is_in_the_contents(path):
     contents = (ROOT / "_toc.yml").read_text()
     assert f"notebooks/{path.stem}\n" in contents
     assert f"../notebooks/{path.name}" in (ROOT / "book" / "index.md").read_text()
@@ -127,3 +135,33 @@ def test_configuration_is_strict():
     assert config["execute"] == {"execute_notebooks": "off", "stderr_output": "warn"}
     build = re.search(r"jupyter-book build .*", (ROOT / "Makefile").read_text())[0]
     assert "-W -n --keep-going" in build and " | " not in build
+
+
+def decimals(text):
+    return {float(number) for number in re.findall(r"(?<![\w.])\d+\.\d+(?!\w)", text)}
+
+
+def untold(notebook):
+    """Numbers with a decimal point in the text of a notebook that no cell of it has, in source or output."""
+    shown = " ".join(json.dumps([cell["source"], cell["outputs"]], ensure_ascii=False) for cell in code_cells(notebook))
+    known = decimals(re.sub(r"\\[nt]", " ", shown)) | decimals(json.dumps([paper.SETTINGS, paper.TABLE_1]))
+    prose = " ".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    return {number for number in decimals(prose) if number not in known and round(number / 100, 6) not in known}
+
+
+@each_notebook
+def test_no_measurement_is_typed(path):
+    """Every decimal number of the prose stands in a cell or an output of its page, or among the paper's settings."""
+    assert untold(json.loads(path.read_text())) == set()
+
+
+def test_a_typed_measurement_is_found():
+    notebook = json.loads(NOTEBOOKS[0].read_text())
+    notebook["cells"].append({"cell_type": "markdown", "source": ["The error is 0.123456 here, for 97.531 % of them."]})
+    assert untold(notebook) == {0.123456, 97.531}
+
+
+def test_no_measurement_is_typed_on_a_page_of_prose():
+    for page in ROOT.glob("book/*.md"):
+        text = re.sub(r"`[^`]*`|```.*?```|\$\$.*?\$\$", "", page.read_text(), flags=re.DOTALL)
+        assert decimals(text) <= decimals(json.dumps(paper.SETTINGS)) | {3.11, 3.12, 3.13}, page.name

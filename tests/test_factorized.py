@@ -1,0 +1,81 @@
+"""One factorisation for each image set, and the closed forms against brute force."""
+
+import gc
+import weakref
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ntkif import exactness, ntk, ridge_fit
+from ntkif import factorized as module
+from ntkif.data import load
+from ntkif.factorized import factorized
+from ntkif.flow import kernel_flow
+from ntkif.ihvp_errors import errors_by_ridge
+from ntkif.label_noise import noise_along
+from ntkif.training_dynamics import turnover
+
+DATA = load("mnist-sample").head(60, 20)
+TEN = load("mini-mnist-sample").head(60, 20)
+
+
+@pytest.mark.parametrize("dataset", [DATA, TEN], ids=["binary", "ten-class"])
+def test_it_is_what_one_would_compute(dataset):
+    solved, kernel = factorized(dataset), ntk(dataset.x_train)
+    assert (solved.k_train_train == kernel).all()
+    assert (solved.k_test_train == ntk(dataset.x_test, dataset.x_train)).all()
+    assert (solved.fit(0.5).dual == ridge_fit(kernel, dataset.y_train, 0.5).dual).all()
+    assert (solved.interpolant.dual == ridge_fit(kernel, dataset.y_train, 0.0).dual).all()
+    assert torch.allclose(solved.flow(0.3).dual(2.0), kernel_flow(kernel, dataset.y_train, 0.3).dual(2.0))
+    other = -dataset.y_train
+    assert torch.allclose(solved.flow(0.3, other).dual(2.0), -solved.flow(0.3).dual(2.0))
+
+
+def test_experiments_share_it(monkeypatch):
+    calls = []
+
+    def counted(name):
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args: calls.append(name) or original(*args))
+
+    for name in ("ntk", "ridge_fit", "kernel_flow"):
+        counted(name)
+    dataset = load("mnist-sample").head(60, 20)
+    errors_by_ridge(dataset, [0.5, 2.0])
+    errors_by_ridge(dataset, [2.0, 0.5])
+    turnover(dataset, 0.0, [0.1], top=3)
+    noise_along(dataset, 0.4, 0, 0.0, [0.1], [1])
+    assert sorted(calls) == ["kernel_flow", "ntk", "ntk", "ridge_fit", "ridge_fit"]
+
+
+def test_sets_are_told_apart_and_forgotten():
+    one = load("mnist-sample").head(10, 5)
+    assert factorized(one) is factorized(one) is not factorized(replace(one))
+    seen = weakref.ref(factorized(one))
+    del one
+    gc.collect()
+    assert seen() is None
+
+
+@pytest.mark.parametrize("dataset", [DATA, TEN], ids=["binary", "ten-class"])
+def test_closed_forms_are_exact_and_a_wrong_one_is_seen(dataset, monkeypatch):
+    assert exactness.refit_deviations(dataset, [0.1, 1.0], 2, 0)["deviation"].max() < 1e-10
+    table = exactness.flow_deviations(dataset, [0.01, 1.0], 2, 0)
+    assert table["deviation"].max() < 1e-9 and table["row"].nunique() == 2
+    monkeypatch.setattr(exactness, "_choice", lambda *args: [3])
+    monkeypatch.setattr(
+        exactness, "refit_without", lambda k, kt, y, ridge, row: refit_of_another(k, kt, y, ridge, row + 1)
+    )
+    assert exactness.refit_deviations(dataset, [1.0], 1, 0)["deviation"].max() > 0.1
+
+
+def refit_of_another(kernel, k_test, y, ridge, row):
+    from ntkif.regression import refit_without
+
+    return refit_without(kernel, k_test, y, ridge, row)
+
+
+def test_kernel_errors_are_those_of_the_training_images():
+    table = exactness.kernel_errors(DATA, [64], [0, 1])
+    assert len(table) == 2 and (table["error"] / table["expected"]).between(0.5, 2).all()
