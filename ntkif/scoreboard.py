@@ -127,7 +127,7 @@ def to_markdown(board: pd.DataFrame, names: Sequence[str] | None = None) -> str:
 
 
 def evidence(judged: dict[str, Judged], *keys: str) -> pd.DataFrame:
-    """What the notebooks found about some claims: a row each, with live, recorded, tolerance, verdict and notebook.
+    """What the notebooks found about some claims: a row each, with live, recorded, tolerance, verdict and page.
 
     Args:
         judged: of `judged_claims`.
@@ -140,6 +140,7 @@ def evidence(judged: dict[str, Judged], *keys: str) -> pd.DataFrame:
             "recorded": judged[key].recorded,
             "tolerance": judged[key].claim.tolerance,
             "verdict": judged[key].claim.verdict,
+            "page": judged[key].notebook.removesuffix(".ipynb"),
         }
         for key in keys
     ]
