@@ -4,9 +4,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SITE := _build/html/index.html
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
-PACKAGE := $(wildcard ntkif/*.py)
+PACKAGE := $(wildcard ntkif/*.py ntkif/*.toml)
 RECORDS := $(wildcard records/*/*)
-SOURCES := $(NOTEBOOKS) _config.yml _toc.yml CHANGELOG.md $(sort $(shell find book -type f -not -name '*.pyc'))
+SOURCES := $(NOTEBOOKS) _config.yml _toc.yml CHANGELOG.md records/durations.csv $(sort $(shell find book -type f -not -name '*.pyc'))
 
 # The same on every machine: one thread for each of two workers, no progress bars in outputs, a fixed hash seed.
 export PYTHONHASHSEED := 0
@@ -64,6 +64,10 @@ bench: $(INSTALLED)  ## speed and memory at the paper's size, as ratios inside o
 
 clean:  ## remove everything that make made
 	rm -rf $(VENV) _build
+
+# These read what the others printed, so they come last.
+SUMMARIES := $(addprefix _build/executed/,scoreboard.ipynb corrections.ipynb)
+$(SUMMARIES): $(filter-out $(SUMMARIES),$(NOTEBOOKS:notebooks/%=_build/executed/%))
 
 # An environment that pip could not finish has no stamp, so the next call goes on with it.
 $(INSTALLED): requirements.txt constraints.txt pyproject.toml | $(BIN)/pip

@@ -43,6 +43,18 @@ def recorded(pattern: str) -> float:
     return sum(json.loads(file.read_text())["seconds"] for file in ROOT.glob(pattern))
 
 
+def of_records() -> list[list[str]]:
+    """What the records and runs of retraining say about themselves."""
+    rows = []
+    for name in ("mnist", "cifar", "mini-mnist", "mini-cifar"):
+        took = spoken(recorded(f"records/*/{name}.json"))
+        rows.append(["`python -m ntkif record --all`", f"its part of {name}", took, "2 threads"])
+    for file in sorted(ROOT.glob("records/retraining/*/*2500-scale-0.01*.json")):
+        took = spoken(json.loads(file.read_text())["seconds"])
+        rows.append(["`python -m ntkif retrain`", f"{file.parent.name}, width 2500", took, "2 threads"])
+    return [*rows, ["`python -m ntkif retrain --device cuda`", "mnist, width 80000", "not measured", "no GPU at hand"]]
+
+
 def main() -> None:
     """Time each command, add what the records say, write the table."""
     where, rows = machine(), []
@@ -50,16 +62,8 @@ def main() -> None:
         start = time.perf_counter()
         subprocess.run(command.split(), cwd=ROOT, check=True)
         rows.append([f"`{command}`", what, spoken(time.perf_counter() - start), where])
-    for name in ("mnist", "cifar", "mini-mnist", "mini-cifar"):
-        seconds = recorded(f"records/*/{name}.json")
-        rows.append(["`python -m ntkif record --all`", f"its part of {name}", spoken(seconds), "2 threads"])
-    for file in sorted(ROOT.glob("records/retraining/*/*2500-scale-0.01*.json")):
-        seconds = json.loads(file.read_text())["seconds"]
-        what = f"{file.parent.name}, width 2500"
-        rows.append(["`python -m ntkif retrain`", what, spoken(seconds), "2 threads"])
-    rows.append(["`python -m ntkif retrain --device cuda`", "mnist, width 80000", "not measured", "no GPU was at hand"])
-    with (ROOT / "records" / "durations.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([["command", "what", "took", "on"], *rows])
+        with (ROOT / "records" / "durations.csv").open("w", newline="") as stream:  # `make book` shows it already
+            csv.writer(stream).writerows([["command", "what", "took", "on"], *rows, *of_records()])
 
 
 if __name__ == "__main__":
