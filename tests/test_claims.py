@@ -149,7 +149,7 @@ RATES = {
     "figure-10-any": ("figure-3", lambda t: f"{t['error_rho'].min():.2f} to {t['error_rho'].max():.2f}"),
     "figure-4-helpful": ("figure-4-likeness", lambda t: f"{t.set_index('group').loc['helpful', 'rank']:.3f}"),
     "figure-7-dominate": ("figure-7", lambda t: f"{t['influential_1'].max():.2f}"),
-    "equation-9": ("equation-9", lambda t: "yes" if t["deviation"].max() < 1e-9 else "no"),
+    "equation-9": ("equation-9", lambda t: str(bool(t["deviation"].max() < 1e-9))),
     "equation-20-efficient": ("equation-20", lambda t: "yes" if t["deviation"].max() < 1e-9 else "no"),
 }
 
