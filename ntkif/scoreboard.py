@@ -47,7 +47,7 @@ class Judged:
     @property
     def recorded(self) -> str:
         """What was measured on each recorded data set."""
-        return ", ".join(f"{name} {text}" for name, text in self.claim.measured.items() if name in RIDGE)
+        return ", ".join(f"{name} {self.claim.measured[name]}" for name in RIDGE if name in self.claim.measured)
 
 
 def judged_claims(folder: Path = NOTEBOOKS) -> dict[str, Judged]:
