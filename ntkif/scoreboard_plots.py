@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 
 from ntkif.claims import VERDICTS
 from ntkif.scoreboard import DEFINITION, MARKS
@@ -27,8 +27,8 @@ def verdict_tiles(verdicts: pd.Series, columns: int = 4) -> Figure:
         ax.add_patch(Rectangle((x + 0.02, -y - 0.94), 0.09, 0.88, color=VERDICT_COLORS[verdict]))
         ax.text(x + 0.065, -y - 0.5, MARKS[verdict], ha="center", va="center", color="white", fontsize=11)
         ax.text(x + 0.14, -y - 0.5, item.replace(", ", ",\n") if len(item) > 24 else item, va="center", fontsize=9)
-    for place, (verdict, color) in enumerate(VERDICT_COLORS.items()):
-        ax.text(place, 0.45, f"{MARKS[verdict]} {verdict}", color=color, va="center", fontsize=11, weight="bold")
-    ax.set(xlim=(0, columns), ylim=(-rows, 0.9))
+    ax.set(xlim=(0, columns), ylim=(-rows, 0))
     ax.axis("off")
+    shown = [Patch(color=color, label=f"{MARKS[verdict]} {verdict}") for verdict, color in VERDICT_COLORS.items()]
+    figure.legend(handles=shown, loc="outside lower center", ncols=len(shown), frameon=False)
     return figure
