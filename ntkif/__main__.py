@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _add_record(commands) -> None:
     one = commands.add_parser("record", help="run an experiment at the paper's size and store its table")
     one.add_argument(
-        "experiment", nargs="?", metavar="EXPERIMENT", help="see ntkif/records.py; a wrong name lists them"
+        "experiment", nargs="?", metavar="EXPERIMENT", help="see ntkif/catalogue.py; a wrong name lists them"
     )
     one.add_argument("dataset", nargs="?", choices=NAMES, metavar="DATASET", help=", ".join(NAMES))
     one.add_argument("--all", action="store_true", help="make every record that is missing or stale, and no other")
@@ -45,9 +45,11 @@ def _add_record(commands) -> None:
 
 
 def _prepare_record(chosen: argparse.Namespace) -> Callable:
-    from ntkif.records import record, record_all, settings_of  # needs pandas, which a bare GPU machine may not have
+    from ntkif.catalogue import settings_of  # needs pandas, which a bare GPU machine may not have
+    from ntkif.records import record, record_all
 
-    if chosen.all != (chosen.dataset is None) or chosen.all == (chosen.experiment is not None):
+    named = (chosen.experiment is not None) + (chosen.dataset is not None)
+    if named != (0 if chosen.all else 2):
         raise ValueError("record: name an EXPERIMENT and a DATASET, or --all and neither.")
     if chosen.all:
         return lambda: f"{len(record_all(lambda name: load(name, device=chosen.device)))} records made"

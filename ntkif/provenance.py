@@ -1,6 +1,7 @@
 """How a result was made: the digest of its code, the commit, the machine. Nothing here needs more than torch."""
 
 import ast
+import functools
 import hashlib
 import inspect
 import json
@@ -22,11 +23,13 @@ __all__ = ["code_digest", "commit", "device_name", "digest_of", "now", "read_sto
 _NO_NUMBERS = {"ntkif.archives", "ntkif.checks", "ntkif.files", "ntkif.provenance"}
 
 
+@functools.cache
 def source_digest(function: Callable) -> str:
     """SHA-256 of the code behind an experiment, by its syntax: comments, docstrings and layout do not count.
 
     That is the function, what it reaches in its own module, and the whole of every other module of this package that
-    its module imports, directly or not, but for those that only check input and handle files.
+    its module imports, directly or not, but for those that only check input and handle files. Taken once in a run, so
+    that files edited meanwhile are not read for the code that is running.
     """
     name = inspect.getmodule(function).__name__
     parts = [_reached(function)]

@@ -19,20 +19,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif.catalogue import EXPERIMENTS, Experiment, settings_of
+from ntkif.catalogue import EXPERIMENTS, settings_of
 from ntkif.data import Dataset
 from ntkif.files import write_atomically
 from ntkif.provenance import commit, device_name, now, read_story, source_digest, write_story
 
 __all__ = [
-    "EXPERIMENTS",
     "FOLDER",
-    "Experiment",
     "Record",
     "load_record",
     "record",
     "record_all",
-    "settings_of",
     "stale_reason",
     "unpack_images",
     "unpack_test_images",

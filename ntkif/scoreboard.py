@@ -49,6 +49,17 @@ class Judged:
         """What was measured on each recorded data set."""
         return ", ".join(f"{name} {self.claim.measured[name]}" for name in RIDGE if name in self.claim.measured)
 
+    @property
+    def row(self) -> dict[str, str]:
+        """What a table of claims says of it: claim, live, recorded, tolerance, verdict."""
+        return {
+            "claim": self.claim.claim,
+            "live": self.live,
+            "recorded": self.recorded,
+            "tolerance": self.claim.tolerance,
+            "verdict": self.claim.verdict,
+        }
+
 
 def judged_claims(folder: Path = NOTEBOOKS) -> dict[str, Judged]:
     """Name of each claim of `paper.toml` -> how a notebook judged it.
@@ -85,13 +96,8 @@ def scoreboard(judged: dict[str, Judged]) -> pd.DataFrame:
     for item in ITEMS:
         head = {"item": item["name"], "about": item["about"]}
         for key in item.get("claims", []):
-            one = judged[key]
-            rows.append(
-                head
-                | {"claim": one.claim.claim, "paper": CLAIMS[key].get("paper", "")}
-                | {"live": one.live, "recorded": one.recorded, "tolerance": one.claim.tolerance}
-                | {"verdict": one.claim.verdict, "notebook": one.notebook}
-            )
+            paper = CLAIMS[key].get("paper", "")
+            rows.append(head | judged[key].row | {"paper": paper, "notebook": judged[key].notebook})
         if "by" in item:
             rest = ", ".join(dict.fromkeys(CLAIMS[key]["item"] for key in item["by"]))
             empty = dict.fromkeys(("paper", "live", "recorded", "tolerance"), "")
@@ -114,7 +120,7 @@ def to_markdown(board: pd.DataFrame, names: Sequence[str] | None = None) -> str:
         board: of `scoreboard`.
         names: items to show; all where absent.
     """
-    chosen = board if names is None else board[board["item"].isin(list(names))]
+    chosen = board if names is None else board[board["item"].isin(names)]
     lines = ["| item | claim | paper | live | recorded | tolerance | verdict |", "|" + "---|" * 7]
     before = None
     for row in chosen.itertuples():
@@ -133,15 +139,5 @@ def evidence(judged: dict[str, Judged], *keys: str) -> pd.DataFrame:
         judged: of `judged_claims`.
         keys: names of claims in `paper.toml`.
     """
-    rows = [
-        {
-            "claim": judged[key].claim.claim,
-            "live": judged[key].live,
-            "recorded": judged[key].recorded,
-            "tolerance": judged[key].claim.tolerance,
-            "verdict": judged[key].claim.verdict,
-            "page": judged[key].notebook.removesuffix(".ipynb"),
-        }
-        for key in keys
-    ]
+    rows = [judged[key].row | {"page": judged[key].notebook.removesuffix(".ipynb")} for key in keys]
     return pd.DataFrame(rows).set_index("claim")

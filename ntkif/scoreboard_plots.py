@@ -6,11 +6,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from ntkif.claims import VERDICTS
+from ntkif.plots import COLORS
 from ntkif.scoreboard import DEFINITION, MARKS
 
 __all__ = ["VERDICT_COLORS", "verdict_tiles"]
 
-VERDICT_COLORS = dict(zip((*VERDICTS, DEFINITION), ("#009E73", "#E69F00", "#D55E00", "#BBBBBB"), strict=True))
+_COLORS = (COLORS["helpful"], COLORS["other class"], COLORS["harmful"], "#BBBBBB")
+VERDICT_COLORS = dict(zip((*VERDICTS, DEFINITION), _COLORS, strict=True))
 
 
 def verdict_tiles(verdicts: pd.Series, columns: int = 4) -> Figure:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ntkif import exactness, ntk, ridge_fit
+from ntkif import exactness, ntk, refit_without, ridge_fit
 from ntkif import factorized as module
 from ntkif.data import load
 from ntkif.factorized import factorized
@@ -64,16 +64,8 @@ def test_closed_forms_are_exact_and_a_wrong_one_is_seen(dataset, monkeypatch):
     table = exactness.flow_deviations(dataset, [0.01, 1.0], 2, 0)
     assert table["deviation"].max() < 1e-9 and table["row"].nunique() == 2
     monkeypatch.setattr(exactness, "_choice", lambda *args: [3])
-    monkeypatch.setattr(
-        exactness, "refit_without", lambda k, kt, y, ridge, row: refit_of_another(k, kt, y, ridge, row + 1)
-    )
+    monkeypatch.setattr(exactness, "refit_without", lambda *problem: refit_without(*problem[:-1], problem[-1] + 1))
     assert exactness.refit_deviations(dataset, [1.0], 1, 0)["deviation"].max() > 0.1
-
-
-def refit_of_another(kernel, k_test, y, ridge, row):
-    from ntkif.regression import refit_without
-
-    return refit_without(kernel, k_test, y, ridge, row)
 
 
 def test_kernel_errors_are_those_of_the_training_images():
