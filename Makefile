@@ -6,6 +6,7 @@ SITE := _build/html/index.html
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 PACKAGE := $(wildcard ntkif/*.py ntkif/*.toml)
 RECORDS := $(wildcard records/*/*)
+PAGES := _build/pages/.made
 SOURCES := $(NOTEBOOKS) _config.yml _toc.yml CHANGELOG.md records/durations.csv $(sort $(shell find book -type f -not -name '*.pyc'))
 
 # The same on every machine: one thread for each of two workers, no progress bars in outputs, a fixed hash seed.
@@ -26,11 +27,17 @@ book: $(SITE)  ## build the site
 # A page whose warning failed the build would not warn again from the cache, so a failed build leaves none.
 # The old site goes first, so that no removed page stays; and the new one is as old as the start of its build, so that
 # a page edited meanwhile is newer.
-$(SITE): $(INSTALLED) $(SOURCES) _build/.sources
+$(SITE): $(INSTALLED) $(SOURCES) $(PAGES) _build/.sources
 	@rm -rf _build/html && touch _build/.started
 	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/html _build/.doctrees; exit 1; }
 	$(BIN)/pytest -q tests/site || { rm -rf _build/html; exit 1; }
 	@touch -r _build/.started $@
+
+# What the prose pages show and code computes.
+$(PAGES): $(PACKAGE) $(NOTEBOOKS) $(INSTALLED)
+	@rm -rf $(@D)
+	TQDM_DISABLE=1 $(BIN)/python -m ntkif pages $(@D)
+	@touch $@
 
 # The list of sources changes when one is removed, which no date would tell.
 _build/.sources: always

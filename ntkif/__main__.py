@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> None:
     _add_record(commands)
     _add_retrain(commands)
     _add_verify(commands)
+    _add_pages(commands)
     chosen = parser.parse_args(arguments)
     try:
         job = chosen.prepare(chosen)
@@ -120,6 +121,22 @@ def _verify(dataset) -> str:
             runs.verify_run(file, dataset)
             lines.append(f"{file.parent.name}/{file.stem}: fresh, or reproduced by today's code")
     return "\n".join(lines)
+
+
+def _add_pages(commands) -> None:
+    one = commands.add_parser("pages", help="compute what the prose pages of the book show: explorer, front page")
+    one.add_argument("folder", type=Path, metavar="FOLDER", help="where the files go")
+    one.set_defaults(prepare=_prepare_pages, device="cpu")
+
+
+def _prepare_pages(chosen: argparse.Namespace) -> Callable:
+    from ntkif.pages import write_pages  # needs matplotlib, which a bare GPU machine may not have
+
+    def job() -> str:
+        write_pages(chosen.folder)
+        return f"written to {chosen.folder}"
+
+    return job
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ntkif.comparisons import KINKS, METHODS, Comparison
 from ntkif.finite_width import start_name
-from ntkif.plots import log_axis, log_ticks, shared_legend
+from ntkif.plots import COLORS, log_axis, log_ticks, shared_legend
 
 __all__ = [
     "METHOD_COLORS",
@@ -21,8 +21,8 @@ __all__ = [
     "scores_by_width",
 ]
 
-# One colour for each method, on every page that compares them (Okabe and Ito's palette).
-METHOD_COLORS = dict(zip((*METHODS, KINKS), ("#555555", "#D55E00", "#0072B2", "#009E73"), strict=True))
+_NAMES = ("exact", "IHVP", "own kernel", "own kernel, kinks held")
+METHOD_COLORS = dict(zip((*METHODS, KINKS), (COLORS[name] for name in _NAMES), strict=True))
 _MARKS = dict(zip((*METHODS, KINKS), "s^o.", strict=True))
 
 
@@ -119,7 +119,7 @@ def predicted_and_actual(comparison: Comparison, titles: Sequence[str]) -> Figur
         values = predicted.flatten().numpy()
         ends = np.array([min(truth.min(), values.min()), max(truth.max(), values.max())])
         ends += 0.06 * (ends[1] - ends[0]) * np.array([-1, 1])
-        ax.plot(ends, ends, "--", color="#555555", lw=1)
+        ax.plot(ends, ends, "--", color=COLORS["theory"], lw=1)
         ax.scatter(truth, values, s=6, color=METHOD_COLORS[method], alpha=0.5, lw=0)
         ax.set(xlim=ends, ylim=ends, aspect="equal", title=title, xlabel="actual influence")
         ax.title.set_fontsize(10)

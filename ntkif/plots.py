@@ -1,5 +1,6 @@
 """Figures of the book: each draws a table that an experiment returned, or pixels, with no more than a summary of it."""
 
+import sys
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -44,12 +45,22 @@ COLORS = {
     "clean": "#56B4E9",
     "flipped": "#D55E00",
     "accuracy": "#222222",
+    # methods
+    "exact": "#0072B2",
+    "IHVP": "#D55E00",
+    "rescaled IHVP": "#E69F00",
+    "own kernel": "#009E73",
+    "own kernel, kinks held": "#56B4E9",
 }
 
 
 def use_style() -> None:
     """The look of every figure and table of the book; call it once, in a notebook's first cell."""
     sns.set_theme(context="notebook", style="ticks", palette=list(COLORS.values()))
+    if "ipykernel" in sys.modules:  # twice the pixels at the same size, for screens that have them
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("retina")
     plt.rcParams |= {
         "figure.constrained_layout.use": True,
         "figure.dpi": 110,
