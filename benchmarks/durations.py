@@ -1,7 +1,8 @@
-"""How long each command of the book takes on this machine: the table of the page "How to reproduce".
+"""How long each command and each notebook takes on this machine.
 
 Run it in a fresh clone: `python3 benchmarks/durations.py`. It installs, lints, tests and builds there, reads from the
-records how long they took, and writes `records/durations.csv`.
+records how long they took, and writes `records/durations.csv`, the table of the page "How to reproduce", and
+`records/page-durations.csv`, what stands under the title of each notebook.
 """
 
 import csv
@@ -10,7 +11,9 @@ import os
 import platform
 import subprocess
 import time
+from collections import defaultdict
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
@@ -43,6 +46,22 @@ def recorded(pattern: str) -> float:
     return sum(json.loads(file.read_text())["seconds"] for file in ROOT.glob(pattern))
 
 
+def of_pages(report: Path) -> dict[str, float]:
+    """Notebook -> seconds of all its cells, from pytest's report in the JUnit format."""
+    seconds = defaultdict(float)
+    for case in ElementTree.parse(report).iter("testcase"):
+        folder, _, name = case.get("classname").partition(".")
+        if folder == "notebooks" and name.endswith(".ipynb"):
+            seconds[name.removesuffix(".ipynb")] += float(case.get("time"))
+    return dict(sorted(seconds.items()))
+
+
+def write(name: str, rows: list[list[str]]) -> None:
+    """A table under `records/`, its header first."""
+    with (ROOT / "records" / name).open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+
+
 def of_records() -> list[list[str]]:
     """What the records and runs of retraining say about themselves."""
     rows = []
@@ -56,14 +75,18 @@ def of_records() -> list[list[str]]:
 
 
 def main() -> None:
-    """Time each command, add what the records say, write the table."""
+    """Time each command, add what the records say, write the tables."""
     where, rows = machine(), []
+    report = ROOT / "_build" / "tests.xml"
+    environment = os.environ | {"PYTEST_ADDOPTS": f"--junitxml={report}"}
     for command, what in COMMANDS:
         start = time.perf_counter()
-        subprocess.run(command.split(), cwd=ROOT, check=True)
+        subprocess.run(command.split(), cwd=ROOT, check=True, env=environment if command == "make test" else None)
         rows.append([f"`{command}`", what, spoken(time.perf_counter() - start), where])
-        with (ROOT / "records" / "durations.csv").open("w", newline="") as stream:  # `make book` shows it already
-            csv.writer(stream).writerows([["command", "what", "took", "on"], *rows, *of_records()])
+        if command == "make test":
+            pages = [[page, spoken(seconds), where] for page, seconds in of_pages(report).items()]
+            write("page-durations.csv", [["page", "took", "on"], *pages])
+        write("durations.csv", [["command", "what", "took", "on"], *rows, *of_records()])  # `make book` shows it already
 
 
 if __name__ == "__main__":

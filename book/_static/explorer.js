@@ -79,7 +79,7 @@
       make("th", { scope: "col", textContent: text })));
     const rows = Object.entries(state.scores).map(([method, found]) => make("tr", {},
       make("th", { scope: "row", textContent: method }),
-      ...Object.keys(names).map((name) => make("td", { textContent: found[name] }))));
+      ...Object.keys(names).map((name) => make("td", { textContent: found[name].toPrecision(3) }))));
     return [make("thead", {}, head), make("tbody", {}, ...rows)];
   }
 
