@@ -86,7 +86,9 @@ def main() -> None:
         if command == "make test":
             pages = [[page, spoken(seconds), where] for page, seconds in of_pages(report).items()]
             write("page-durations.csv", [["page", "took", "on"], *pages])
-        write("durations.csv", [["command", "what", "took", "on"], *rows, *of_records()])  # `make book` shows it already
+        write(
+            "durations.csv", [["command", "what", "took", "on"], *rows, *of_records()]
+        )  # `make book` shows it already
 
 
 if __name__ == "__main__":

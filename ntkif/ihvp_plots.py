@@ -23,10 +23,11 @@ __all__ = [
 ]
 
 _RIDGE_COLORS = ["#D55E00", "#E69F00", "#009E73", "#0072B2", "#56B4E9"]  # from weak to strong
+_SPACES = {"sphere": "on the sphere", "pca": "principal components"}
 _FLOOR = "floor of Theorem 3, $λ_{min}/(λ_{min}+λ)$"
 _RATES = {
     "ratio_of_sums": ("IHVP: ratio of sums", COLORS["IHVP"], "o-"),
-    "median_of_ratios": ("IHVP: median of ratios", COLORS["IHVP"], "s--"),
+    "median_of_ratios": ("IHVP: median of ratios", COLORS["IHVP"], "s-"),
     "rescaled": ("rescaled IHVP: ratio of sums", COLORS["rescaled IHVP"], "^-"),
 }
 
@@ -40,7 +41,8 @@ def errors_over_ridges(tables: dict[str, pd.DataFrame]) -> Figure:
     figure, axes = panels(len(tables), width=4.2, height=3.4)
     for ax, (title, table) in zip(axes, tables.items(), strict=True):
         for column, (label, color, style) in _RATES.items():
-            ax.plot(table["ridge"], table[column], style, color=color, ms=4, label=label)
+            hollow = {"mfc": "white"} if column == "median_of_ratios" else {}
+            ax.plot(table["ridge"], table[column], style, color=color, ms=4, label=label, **hollow)
         ax.plot(
             table["ridge"], table["ceiling"], ":", color=COLORS["theory"], label="ceiling of the leverage, $1/(1+2λ)$"
         )
@@ -170,7 +172,7 @@ def rho_by_bandwidth(tables: dict[str, pd.DataFrame], components: bool = True) -
             ax.set_xticks(places, [f"{place:g}" for place in places])
             ax.xaxis.set_minor_locator(NullLocator())
             ax.axhline(0, color=COLORS["theory"], lw=0.8)
-            ax.set(title=f"{title}: {kind}", xlabel=xlabel, ylim=(-1.02, 0.42))
+            ax.set(title=f"{title}: {_SPACES[kind]}", xlabel=xlabel, ylim=(-1.02, 0.42))
         row[0].set_ylabel("Spearman's ρ")
     shared_legend(figure, axes[0, 0], columns=4)
     return figure
@@ -193,13 +195,14 @@ def decile_bands(tables: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def solver_curves(tables: dict[str, pd.DataFrame], x: str, scores: dict[str, str]) -> Figure:
+def solver_curves(tables: dict[str, pd.DataFrame], x: str, scores: dict[str, str], *, xlabel: str = "steps") -> Figure:
     """Scores of a solver against its number of steps, a panel for each score.
 
     Args:
         tables: label of a line -> rows of `ihvp_network.solver_errors`; those that diverged have no point.
         x: column with the number of steps.
         scores: column -> label of its axis.
+        xlabel: what the solver calls its steps.
     """
     figure, axes = panels(len(scores), width=4.2, height=3.1)
     for ax, (column, ylabel) in zip(axes, scores.items(), strict=True):
@@ -207,7 +210,7 @@ def solver_curves(tables: dict[str, pd.DataFrame], x: str, scores: dict[str, str
             kept = table[~table["diverged"]]
             style, color = ("o-", "s--", "^:")[number % 3], _RIDGE_COLORS[number % 5]
             ax.semilogx(kept[x], kept[column], style, ms=4, color=color, label=label)
-        ax.set(xlabel="steps", ylabel=ylabel)
+        ax.set(xlabel=xlabel, ylabel=ylabel)
         if column in ("relative_error", "residual"):
             ax.set_yscale("log")
         if column in ("slope", "pearson", "spearman"):

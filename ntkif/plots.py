@@ -126,14 +126,16 @@ def digits(images: np.ndarray, titles: list[str], row_labels: list[str]) -> Figu
     Args:
         images: (count, height, width) grey or (count, height, width, 3) colour pixels, uint8.
         titles: count texts.
-        row_labels: a text at the left of each row; count is a multiple of their number.
+        row_labels: a text at the left of each row; the last row may be shorter.
     """
-    columns = len(images) // len(row_labels)
+    columns = -(-len(images) // len(row_labels))
     size = (1.05 * columns, 1.3 * len(row_labels))
     figure, axes = plt.subplots(len(row_labels), columns, figsize=size, squeeze=False)
-    for image, title, ax in zip(images, titles, axes.flat, strict=True):
+    for image, title, ax in zip(images, titles, axes.flat, strict=False):
         show_image(ax, image)
         ax.set_title(title, fontsize=9, pad=3)
+    for ax in axes.flat[len(images) :]:
+        ax.axis("off")
     for label, ax in zip(row_labels, axes[:, 0], strict=True):
         ax.set_ylabel(label, fontsize=9)
     return figure

@@ -129,7 +129,8 @@ def regime_map(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
     figure, axes = plt.subplots(1, len(columns), figsize=(3.2 * len(columns), 3.0), squeeze=False, sharey=True)
     for ax, (column, title) in zip(axes.flat, columns.items(), strict=True):
         grid = closed.assign(start=names).pivot_table(index="start", columns="width", values=column, sort=False)
-        sns.heatmap(grid, annot=True, fmt=".2f", cmap="cividis", cbar=False, ax=ax, annot_kws={"fontsize": 9})
+        colors = "cividis_r" if column.endswith("error") else "cividis"  # bright is better
+        sns.heatmap(grid, annot=True, fmt=".2f", cmap=colors, cbar=False, ax=ax, annot_kws={"fontsize": 9})
         ax.set(title=title, xlabel="width $m$", ylabel="")
         ax.title.set_fontsize(10)
     axes[0, 0].tick_params(axis="y", rotation=0)
