@@ -1,0 +1,15 @@
+"""The pages of the built site, for the tests in this folder."""
+
+from pathlib import Path
+
+import pytest
+
+SITE = Path(__file__).parents[2] / "_build" / "html"
+PAGES = sorted(page for page in SITE.rglob("*.html") if "_static" not in page.parts)
+if not PAGES:
+    pytest.skip("the site is not built: run `make book`", allow_module_level=True)
+
+
+def name(page: Path) -> str:
+    """A page as the tests call it."""
+    return str(page.relative_to(SITE))
