@@ -135,6 +135,7 @@
   form.elements.method.value = 0;
   form.addEventListener("input", draw);
   form.addEventListener("submit", (event) => event.preventDefault());
+  document.getElementById("explorer-absent").hidden = true;
   form.hidden = false;
   draw();
 })();

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-SITE = Path(__file__).parents[2] / "_build" / "html"
+SITE = Path(__file__).parents[1] / "_build" / "html"
 PAGES = sorted(page for page in SITE.rglob("*.html") if "_static" not in page.parts)
 if not PAGES:
     pytest.skip("the site is not built: run `make book`", allow_module_level=True)
