@@ -87,3 +87,12 @@ def test_formulas_need_no_network():
         remote = [link for link in read(page).links if urlsplit(link).netloc and link.endswith((".js", ".css"))]
         assert remote == [], page
     assert (SITE / "_static" / "tex-svg-full.js").stat().st_size > 1_000_000
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_page_is_light(page):
+    """A page with its figures and its data is below 1.5 MB; scripts and styles of the theme are shared by all pages."""
+    own = {page} | {
+        (page.parent / link).resolve() for link in read(page).links if "_images" in link or "/explorer/" in link
+    }
+    assert sum(file.stat().st_size for file in own) < 1_500_000
