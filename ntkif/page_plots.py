@@ -38,7 +38,7 @@ def estimate_and_truth(
         middle = np.clip(exact[rows].mean(), exact.min() + 0.18 * span, exact.max() - 0.18 * span)
         ax.text(
             middle,
-            (height + 0.08 * np.sign(height)) * span,
+            (height + 0.12 * np.sign(height)) * span,
             f"most {kind}",
             color=COLORS[kind],
             ha="center",
