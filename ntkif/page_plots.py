@@ -27,6 +27,7 @@ def estimate_and_truth(
     """
     exact, ihvp, rescaled = (1000 * influence[method] for method in METHODS)
     figure, (left, ax) = plt.subplots(1, 2, figsize=(8.6, 4.6), width_ratios=[1, 4.2])
+    figure.get_layout_engine().set(wspace=0.06)
     _framed(left, image)
     left.set_title(title, fontsize=11)
     ax.axline((0, 0), slope=1, color=COLORS["theory"], lw=1, ls="--", label="estimate = truth")
@@ -79,7 +80,7 @@ def ranking(dataset: Dataset, explored: dict, test: int, ridge: int, time: int) 
     exact_rank = 1 + len(methods)  # after the index and one influence for each method
     images = {image[exact_rank]: image for image in state["images"]}
     figure, axes = plt.subplots(4, top + 1, figsize=(8.6, 4.4), height_ratios=[1, 0.8] * 2)
-    for ax in axes[:, 0]:
+    for ax in axes[1:, 0]:
         ax.axis("off")
     row, label = explored["test"][test]
     _framed(axes[0, 0], dataset.images_test[row])
@@ -90,7 +91,7 @@ def ranking(dataset: Dataset, explored: dict, test: int, ridge: int, time: int) 
             picture, bars = axes[2 * half, place], axes[2 * half + 1, place]
             index, *values = images[sign * place][:exact_rank]
             _framed(picture, dataset.images_train[explored["train"][index][0]])
-            picture.set_title(f"{kind} {place}: a {explored['train'][index][1]}", fontsize=9, color=COLORS[kind])
+            picture.set_title(f"{kind} {place}: a {explored['train'][index][1]}", fontsize=9)
             bars.barh(methods, 1000 * np.array(values), color=[COLORS[method] for method in methods])
             bars.axvline(0, color=COLORS["theory"], lw=0.8)
             bars.set(xlim=(-1.05 * largest, 1.05 * largest), yticks=[])

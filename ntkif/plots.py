@@ -9,6 +9,7 @@ import pandas as pd
 import seaborn as sns
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -63,6 +64,7 @@ def use_style() -> None:
         set_matplotlib_formats("retina")
     plt.rcParams |= {
         "figure.constrained_layout.use": True,
+        "figure.constrained_layout.h_pad": 0.08,
         "figure.dpi": 110,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -152,15 +154,15 @@ def image_rows(images: np.ndarray, table: pd.DataFrame) -> Figure:
         table: of `experiments.extreme_images`.
     """
     kinds, columns = list(dict.fromkeys(table["kind"])), int(table["rank"].max())
-    figure, axes = plt.subplots(len(kinds), columns, figsize=(0.72 * columns, len(kinds)), squeeze=False)
+    figure, axes = plt.subplots(len(kinds), columns, figsize=(0.72 * columns, 1.05 * len(kinds)), squeeze=False)
     for image, point in zip(images, table.itertuples(), strict=True):
         ax = axes[kinds.index(point.kind), point.rank - 1]
         show_image(ax, image)
         signed = point.kind in ("helpful", "harmful")
         ranked_by = f"{1e4 * point.influence:+.2g}" if signed else f"{1e4 * point.size:.2g}"
-        ax.set_title(f"{point.label}: {ranked_by}", fontsize=6, pad=2)
+        ax.set_title(f"{point.label}: {ranked_by}".replace("-", "−"), fontsize=7.5, pad=2)
     for kind, ax in zip(kinds, axes[:, 0], strict=True):
-        ax.set_ylabel(kind, fontsize=8)
+        ax.set_ylabel(kind, fontsize=9)
     return figure
 
 
@@ -229,7 +231,8 @@ def density_of_pairs(x: torch.Tensor, y: torch.Tensor, xlabel: str, ylabel: str)
     """
     _, axes = plt.subplots()
     logs = [values.flatten().log10().numpy() for values in (x, y)]
-    hexagons = axes.hexbin(*logs, gridsize=60, bins="log", cmap="Blues", linewidths=0)
+    blues = sns.light_palette(COLORS["measured"], as_cmap=True)(np.linspace(0.15, 1, 256))  # one pair is not white
+    hexagons = axes.hexbin(*logs, gridsize=60, bins="log", cmap=ListedColormap(blues), linewidths=0)
     axes.axline((logs[0].mean(), logs[0].mean()), slope=1, color=COLORS["theory"], ls="--", lw=1)
     axes.set(xlabel=f"log$_{{10}}$ {xlabel}", ylabel=f"log$_{{10}}$ {ylabel}")
     plt.colorbar(hexagons, ax=axes, label="pairs")

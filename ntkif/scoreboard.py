@@ -121,13 +121,21 @@ def to_markdown(board: pd.DataFrame, names: Sequence[str] | None = None) -> str:
         names: items to show; all where absent.
     """
     chosen = board if names is None else board[board["item"].isin(names)]
-    lines = ["| item | claim | paper | live | recorded | tolerance | verdict |", "|" + "---|" * 7]
+    lines = ["| item | verdict | claim | paper | live | recorded | tolerance |", "|" + "---|" * 7]
     before = None
     for row in chosen.itertuples():
         item = f"[{row.item}]({row.notebook}): {row.about}" if row.item != before else ""
-        cells = (item, row.claim, row.paper, row.live, row.recorded, row.tolerance)
+        cells = (
+            item,
+            f"{MARKS[row.verdict]} {row.verdict}",
+            row.claim,
+            row.paper,
+            row.live,
+            row.recorded,
+            row.tolerance,
+        )
         escaped = " | ".join(cell.replace("|", "\\|") for cell in cells)
-        lines.append(f"| {escaped} | {MARKS[row.verdict]} {row.verdict} |")
+        lines.append(f"| {escaped} |")
         before = row.item
     return "\n".join(lines)
 

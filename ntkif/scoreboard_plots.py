@@ -27,7 +27,7 @@ def verdict_tiles(verdicts: pd.Series, columns: int = 4) -> Figure:
     for place, (item, verdict) in enumerate(verdicts.items()):
         x, y = divmod(place, rows)
         ax.add_patch(Rectangle((x + 0.02, -y - 0.94), 0.09, 0.88, color=VERDICT_COLORS[verdict]))
-        ax.text(x + 0.065, -y - 0.5, MARKS[verdict], ha="center", va="center", color="white", fontsize=11)
+        ax.text(x + 0.065, -y - 0.5, MARKS[verdict], ha="center", va="center", fontsize=11)
         ax.text(x + 0.14, -y - 0.5, item.replace(", ", ",\n") if len(item) > 24 else item, va="center", fontsize=9)
     ax.set(xlim=(0, columns), ylim=(-rows, 0))
     ax.axis("off")

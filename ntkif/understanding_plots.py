@@ -65,15 +65,15 @@ def images_in_time(test_images: np.ndarray, train_images: np.ndarray, table: pd.
     figure, axes = plt.subplots(len(tests), len(times) + 1, figsize=size, squeeze=False)
     for image, test, ax in zip(test_images, tests, axes[:, 0], strict=True):
         show_image(ax, image)
-        ax.set_title(f"test image {test}", fontsize=7, pad=3)
+        ax.set_title(f"test {test}", fontsize=9, pad=3)
     for image, point in zip(train_images, table.itertuples(), strict=True):
         ax = axes[tests.index(point.test_row), times.index(point.time) + 1]
         show_image(ax, image)
-        ax.set_title(point.label, fontsize=7, pad=3)
+        ax.set_title(point.label, fontsize=9, pad=3)
         for spine in ax.spines.values():
             spine.set(visible=True, lw=2.5, color=COLORS["helpful" if point.influence > 0 else "harmful"])
     for time, ax in zip(times, axes[-1, 1:], strict=True):
-        ax.set_xlabel(f"t = {time:g}", fontsize=8)
+        ax.set_xlabel(f"t = {time:g}", fontsize=9)
     return figure
 
 
@@ -95,5 +95,5 @@ def curves_in_time(
         if marked:
             ax.axvline(table.loc[table[marked].idxmax(), "time"], color=COLORS["theory"], ls=":", lw=1)
         ax.set(title=title, xlabel="time of training $t$", ylabel=ylabel)
-    shared_legend(figure, axes[0], columns=min(len(lines), 4))
+    shared_legend(figure, axes[0], columns=len(lines) if len(lines) <= 4 else 3)
     return figure

@@ -131,6 +131,8 @@ def regime_map(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
         grid = closed.assign(start=names).pivot_table(index="start", columns="width", values=column, sort=False)
         colors = "cividis_r" if column.endswith("error") else "cividis"  # bright is better
         sns.heatmap(grid, annot=True, fmt=".2f", cmap=colors, cbar=False, ax=ax, annot_kws={"fontsize": 9})
+        for text, cell in zip(ax.texts, ax.collections[0].get_facecolors(), strict=True):
+            text.set_color("black" if sns.utils.relative_luminance(cell) > 0.18 else "white")
         ax.set(title=title, xlabel="width $m$", ylabel="")
         ax.title.set_fontsize(10)
     axes[0, 0].tick_params(axis="y", rotation=0)

@@ -34,7 +34,7 @@ def test_images_in_time():
     table = images_along(DATA, 0.0, [0.1, 1.0, 10.0], [3, 8], ["influential"])
     figure = understanding_plots.images_in_time(DATA.images_test[[3, 8]], DATA.images_train[table["row"]], table)
     axes = np.array(figure.axes).reshape(2, 4)
-    assert [ax.get_title() for ax in axes[:, 0]] == ["test image 3", "test image 8"]
+    assert [ax.get_title() for ax in axes[:, 0]] == ["test 3", "test 8"]
     for ax, point in zip(axes[:, 1:].T.flat, table.itertuples(), strict=True):
         assert (ax.images[0].get_array() == DATA.images_train[point.row]).all() and ax.get_title() == point.label
         kind = "helpful" if point.influence > 0 else "harmful"

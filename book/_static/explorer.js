@@ -99,7 +99,10 @@
     }
     for (const choice of form.elements.method) choice.disabled = !ended && choice.value !== "0";
     if (!ended) form.elements.method.value = "0";
+    else if (memory.ended === false) form.elements.method.value = memory.method;
     const method = Number(form.elements.method.value);
+    if (ended) memory.method = method;
+    memory.ended = ended;
 
     const same = memory.test === test;
     const halves = [["helpful", 1], ["harmful", -1]].map(([kind, sign]) => [kind, sign, ranked(state, method, sign)]);
@@ -117,9 +120,9 @@
     const right = state.class === label ? "rightly" : "wrongly";
     form.querySelector("[data-part=reading]").textContent =
       `Test image ${row}, a ${data.classes[label]}, is ${right} read as ${data.classes[state.class]}, ` +
-      `with loss ${state.loss}, at ${ridgeText}, ${timeText}. ` + (same
-        ? `Of the images shown before, ${kept[0]} of ${data.top} helpful and ${kept[1]} of ${data.top} harmful ones stay.`
-        : `Ranked by ${data.methods[method]}.`);
+      `with loss ${state.loss}, at ${ridgeText}, ${timeText}. Ranked by ${data.methods[method]}.` + (same
+        ? ` Of the images shown before, ${kept[0]} of ${data.top} helpful and ${kept[1]} of ${data.top} harmful ones stay.`
+        : "");
     form.querySelector("[data-part=scores]").hidden = !ended;
     form.querySelector("[data-part=only-exact]").hidden = ended;
     if (ended) form.querySelector("[data-part=scores] table").replaceChildren(...scores(state));

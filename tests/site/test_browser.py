@@ -43,6 +43,17 @@ LOOK = """async () => {
   };
 }"""
 
+# Formulas whose beginning, or whose end where nothing scrolls, is out of reach.
+CUT = """() => [...document.querySelectorAll("article .math mjx-container")].filter(formula => {
+  const box = formula.getBoundingClientRect();
+  const scrolls = each => /auto|scroll/.test(getComputedStyle(each).overflowX);
+  let scroller = formula;
+  while (scroller && !scrolls(scroller)) scroller = scroller.parentElement;
+  const svg = formula.querySelector("svg").getBoundingClientRect();
+  const left = (scroller ?? document.body).getBoundingClientRect().left;
+  return box.width > 0 && (svg.left < Math.min(left, box.left) - 1 || (!scroller && svg.right > innerWidth + 1));
+}).map(formula => formula.parentElement.textContent.slice(0, 80))"""
+
 
 @dataclass
 class Visit:
@@ -53,6 +64,7 @@ class Visit:
     foreign: list = field(default_factory=list)
     look: dict = field(default_factory=dict)
     overflow: list = field(default_factory=list)
+    cut: list = field(default_factory=list)
     dark: dict = field(default_factory=dict)
 
 
@@ -88,6 +100,7 @@ def visited(browser):
         visit.look = page.evaluate(LOOK)
         page.set_viewport_size(PHONE)
         visit.overflow = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        visit.cut = page.evaluate(CUT)
         page.emulate_media(color_scheme="dark")
         page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
         visit.dark = page.evaluate(
@@ -152,6 +165,7 @@ def test_figures_are_whole_sharp_and_described(visited, where):
 def test_page_fits_a_phone(visited, where):
     scrolled, inner = visited(where).overflow
     assert scrolled <= inner
+    assert visited(where).cut == []
 
 
 @every_page
@@ -299,7 +313,10 @@ def test_explorer_has_no_classic_estimate_before_the_end(page):
     assert tab.locator("#explorer [data-part=scores]").is_hidden()
     assert all(len(numbers) == 1 for _, numbers in listed(tab, "helpful"))
     setting(tab, 0, 3, len(TIMES) - 1)
-    assert tab.get_by_label("IHVP", exact=True).is_enabled()
+    tab.get_by_label("IHVP", exact=True).check()
+    setting(tab, 0, 3, 4)
+    setting(tab, 0, 3, len(TIMES) - 1)
+    assert tab.get_by_label("IHVP", exact=True).is_checked(), "the choice is kept for when there is one again"
     assert tab.locator("#explorer [data-part=scores]").is_visible()
 
 
@@ -378,6 +395,32 @@ def test_explorer_is_a_picture_without_javascript(browser):
     assert tab.get_by_text("The explorer needs JavaScript").is_visible()
     assert tab.locator("#fig-explorer img").is_visible()
     context.close()
+
+
+def test_what_the_page_says_to_try_is_so(page):
+    data = page("book/explorer.html").evaluate("window.ntkifExplorer")
+    states, last = data["states"], len(TIMES) - 1
+
+    def best(state):
+        """The most helpful images by the exact influence, in no order."""
+        rank = (len(state["images"][0]) + 1) // 2
+        return {image[0] for image in state["images"] if 1 <= image[rank] <= data["top"]}
+
+    def own(time):
+        """Mean share of the most helpful images, at the weakest ridge, that are of the test digit's class."""
+        same = [
+            [data["train"][i][1] == label for i in best(each[0][time])]
+            for each, (_, label) in zip(states, data["test"], strict=True)
+        ]
+        return sum(map(sum, same)) / sum(map(len, same))
+
+    scores = [[each[ridge][last]["scores"]["IHVP"] for each in states] for ridge in range(len(RIDGES))]
+    assert max(score["slope"] for score in scores[0]) < 0.35 and min(score["slope"] for score in scores[-1]) > 0.95
+    assert min(score[name] for row in scores for score in row for name in ("pearson", "spearman")) > 0.97
+    assert own(0) == 1 and own(last) < 0.9
+    assert all(best(each[-1][time]) == best(each[-1][last]) for each in states for time in range(3, last))
+    largest = [max(abs(image[1]) for image in each[0][last]["images"]) for each in states]
+    assert all(worst > median for median, worst in zip(largest[::2], largest[1::2], strict=True))
 
 
 def test_explorer_data_are_light(page):
