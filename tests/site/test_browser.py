@@ -45,13 +45,13 @@ LOOK = """async () => {
 
 # Formulas whose beginning, or whose end where nothing scrolls, is out of reach.
 CUT = """() => [...document.querySelectorAll("article .math mjx-container")].filter(formula => {
-  const box = formula.getBoundingClientRect();
   const scrolls = each => /auto|scroll/.test(getComputedStyle(each).overflowX);
-  let scroller = formula;
-  while (scroller && !scrolls(scroller)) scroller = scroller.parentElement;
-  const svg = formula.querySelector("svg").getBoundingClientRect();
-  const left = (scroller ?? document.body).getBoundingClientRect().left;
-  return box.width > 0 && (svg.left < Math.min(left, box.left) - 1 || (!scroller && svg.right > innerWidth + 1));
+  let around = formula.parentElement;
+  while (around && !scrolls(around)) around = around.parentElement;
+  const box = formula.getBoundingClientRect();
+  const drawn = scrolls(formula) ? box : formula.querySelector("svg").getBoundingClientRect();
+  const start = around ? around.getBoundingClientRect().left : 0;
+  return box.width > 0 && (drawn.left < start - 1 || (!around && drawn.right > innerWidth + 1));
 }).map(formula => formula.parentElement.textContent.slice(0, 80))"""
 
 
