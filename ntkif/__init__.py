@@ -7,6 +7,8 @@ from ntkif.tangent import tangent_kernel
 from ntkif.trained import network_influence
 
 __all__ = [
+    "NTKInfluence",
+    "NTKInfluenceClassifier",
     "RidgeFit",
     "group_influence",
     "ihvp_influence",
@@ -20,3 +22,16 @@ __all__ = [
     "ridge_fit",
     "tangent_kernel",
 ]
+
+
+def __getattr__(name: str):
+    """The estimators, imported on first use: they need scikit-learn, which a bare GPU machine may not have."""
+    if name == "NTKInfluence":
+        from ntkif.estimator import NTKInfluence
+
+        return NTKInfluence
+    if name == "NTKInfluenceClassifier":
+        from ntkif.classifier import NTKInfluenceClassifier
+
+        return NTKInfluenceClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

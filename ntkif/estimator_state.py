@@ -1,0 +1,104 @@
+"""What the estimators say about a fit, and how they keep it in a file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ntkif.files import write_atomically
+
+__all__ = ["Array", "Diagnosis", "Top", "diagnosis", "read_state", "write_state"]
+
+Array = np.ndarray | torch.Tensor
+
+
+class Top(NamedTuple):
+    """The training points with the largest influence on each of t test points, k at either end.
+
+    Attributes:
+        helpful: (t, k) rows of the training set, the most helpful first.
+        harmful: (t, k) rows, the most harmful first.
+        helpful_influence: (t, k) their influence.
+        harmful_influence: (t, k) their influence.
+    """
+
+    helpful: Array
+    harmful: Array
+    helpful_influence: Array
+    harmful_influence: Array
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """How well posed a fit is, and how far IHVP could be trusted with it.
+
+    IHVP is (1 - A_i) times the influence to first order, so the leverage A_i is its relative error (Theorem 3).
+
+    Attributes:
+        condition: number of K + λI, in the 1-norm; digits lost are about its logarithm.
+        leverage_min, leverage_median, leverage_max: of A_i over the training points.
+        ihvp_within_tenth: share of training points whose influence IHVP understates by a tenth at most.
+    """
+
+    condition: float
+    leverage_min: float
+    leverage_median: float
+    leverage_max: float
+    ihvp_within_tenth: float
+
+    def __str__(self) -> str:
+        """In words."""
+        return (
+            f"condition number {self.condition:.1e}; leverage {self.leverage_min:.2g} to {self.leverage_max:.2g}, "
+            f"median {self.leverage_median:.2g}: IHVP would understate an influence by that share, "
+            f"by at most a tenth for {self.ihvp_within_tenth:.0%} of the training points"
+        )
+
+
+def diagnosis(condition: float, leverage: np.ndarray) -> Diagnosis:
+    """The diagnosis of a fit, from its condition number and the (n,) leverages of its training points."""
+    low, middle, high = np.quantile(leverage, [0, 0.5, 1]).tolist()
+    return Diagnosis(condition, low, middle, high, float((leverage <= 0.1).mean()))
+
+
+def write_state(file: Path, kind: str, state: dict[str, Any]) -> None:
+    """Write tensors, arrays and plain values to a file, which is whole or not there.
+
+    Args:
+        file: its path.
+        kind: what they are the state of; `read_state` asks for it.
+        state: name -> tensor, array, number, text, None, or a dict of these.
+    """
+    write_atomically(file, lambda stream: torch.save({"kind": kind, "state": _plain(state)}, stream))
+
+
+def read_state(file: Path, kind: str, device: str | torch.device) -> dict[str, Any]:
+    """What `write_state` wrote, its tensors on a device. No code from the file is run.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
+    saved = torch.load(file, map_location=device, weights_only=True)
+    came = saved.get("kind") if isinstance(saved, dict) else type(saved).__name__
+    if came != kind:
+        raise ValueError(f"{file}: expected a {kind} that its method save wrote, got {came}; load it by that class.")
+    return _arrays(saved["state"])
+
+
+def _plain(value: Any) -> Any:
+    """Values that torch reads back without running code: arrays become lists with their dtype."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist(), "dtype": value.dtype.str}
+    return str(value) if isinstance(value, torch.device) else value
+
+
+def _arrays(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"array", "dtype"}:
+        return np.array(value["array"], dtype=value["dtype"])
+    return {name: _arrays(each) for name, each in value.items()}
