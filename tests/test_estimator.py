@@ -170,7 +170,7 @@ def test_saved_model_is_the_model(tmp_path, y):
         assert (again.predict(X_TEST) == model.predict(X_TEST)).all()
         assert (again.influence(X_TEST, y[30:]) == model.influence(X_TEST, y[30:])).all()
         assert again.influence_at(1.0, X_TEST, y[30:]) == pytest.approx(model.influence_at(1.0, X_TEST, y[30:]))
-    with pytest.raises(ValueError, match="expected a NTKInfluence that .* got NTKInfluenceClassifier"):
+    with pytest.raises(ValueError, match=r"expected a NTKInfluence that .* got NTKInfluenceClassifier"):
         NTKInfluence.load(file)
 
 

@@ -43,6 +43,14 @@ LOOK = """async () => {
   };
 }"""
 
+# How wide a page is and may be, once what a change of its size sets in motion has come to rest.
+WIDTHS = """async () => {
+  const frame = () => new Promise(requestAnimationFrame);
+  await frame();
+  await frame();
+  await Promise.all(document.getAnimations().map(motion => motion.finished.catch(() => null)));
+  return [document.documentElement.scrollWidth, innerWidth];
+}"""
 # Formulas whose beginning, or whose end where nothing scrolls, is out of reach.
 CUT = """() => [...document.querySelectorAll("article .math mjx-container")].filter(formula => {
   const scrolls = each => /auto|scroll/.test(getComputedStyle(each).overflowX);
@@ -99,7 +107,7 @@ def visited(browser):
         page.wait_for_load_state("load")
         visit.look = page.evaluate(LOOK)
         page.set_viewport_size(PHONE)
-        visit.overflow = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        visit.overflow = page.evaluate(WIDTHS)
         visit.cut = page.evaluate(CUT)
         page.emulate_media(color_scheme="dark")
         page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
