@@ -18,7 +18,7 @@ KEEP := --ClearMetadataPreprocessor.enabled=True \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='mystnb' \
 	--ClearMetadataPreprocessor.preserve_nb_metadata_mask='kernelspec'
 
-.PHONY: always book test notebooks lint lab bench clean
+.PHONY: always book test notebooks lint lab bench peers clean
 .DELETE_ON_ERROR:
 
 book: $(SITE)  ## build the site
@@ -69,8 +69,16 @@ bench: $(INSTALLED)  ## speed and memory at the paper's size, as ratios inside o
 	$(BIN)/python benchmarks/own_kernel.py
 	$(BIN)/python benchmarks/training.py
 
+peers: .venv-peers/.installed  ## ask other tools about their conventions, in an environment of their own
+	PYTHONPATH=. .venv-peers/bin/python benchmarks/conventions.py
+
+.venv-peers/.installed: requirements-peers.txt $(INSTALLED)
+	$(BIN)/python -m venv --clear .venv-peers
+	.venv-peers/bin/pip install --disable-pip-version-check -q -r requirements-peers.txt
+	@touch $@
+
 clean:  ## remove everything that make made
-	rm -rf $(VENV) _build
+	rm -rf $(VENV) .venv-peers _build
 
 # These read what the others printed, so they come last.
 SUMMARIES := $(addprefix _build/executed/,scoreboard.ipynb corrections.ipynb)

@@ -86,9 +86,8 @@ def main() -> None:
         if command == "make test":
             pages = [[page, spoken(seconds), where] for page, seconds in of_pages(report).items()]
             write("page-durations.csv", [["page", "took", "on"], *pages])
-        write(
-            "durations.csv", [["command", "what", "took", "on"], *rows, *of_records()]
-        )  # `make book` shows it already
+        # At once, since `make book` shows it.
+        write("durations.csv", [["command", "what", "took", "on"], *rows, *of_records()])
 
 
 if __name__ == "__main__":

@@ -37,14 +37,7 @@ def estimate_and_truth(
     order, span = np.argsort(exact), np.ptp(exact)
     for rows, height, kind in ((order[:shown], 0.25, "harmful"), (order[-shown:], -0.25, "helpful")):
         middle = np.clip(exact[rows].mean(), exact.min() + 0.18 * span, exact.max() - 0.18 * span)
-        ax.text(
-            middle,
-            (height + 0.12 * np.sign(height)) * span,
-            f"most {kind}",
-            color=COLORS[kind],
-            ha="center",
-            va="center",
-        )
+        ax.text(middle, (height + 0.12 * np.sign(height)) * span, f"most {kind}", ha="center", va="center")
         for row, place in zip(rows, np.linspace(-0.18, 0.18, shown), strict=True):
             ax.add_artist(_led(images_train[row], (exact[row], ihvp[row]), (middle + place * span, height * span)))
     ax.set(xlabel="exact influence × 1000: what leaving the image out does to the loss", ylabel="estimate × 1000")

@@ -133,7 +133,7 @@ def digits(images: np.ndarray, titles: list[str], row_labels: list[str]) -> Figu
     columns = -(-len(images) // len(row_labels))
     size = (1.05 * columns, 1.3 * len(row_labels))
     figure, axes = plt.subplots(len(row_labels), columns, figsize=size, squeeze=False)
-    for image, title, ax in zip(images, titles, axes.flat, strict=False):
+    for image, title, ax in zip(images, titles, axes.flat[: len(images)], strict=True):
         show_image(ax, image)
         ax.set_title(title, fontsize=9, pad=3)
     for ax in axes.flat[len(images) :]:
