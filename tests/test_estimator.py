@@ -139,6 +139,8 @@ def test_lengths_of_rows_do_not_matter_and_zeros_predict_zero():
     )
     with pytest.raises(ValueError, match="norm"):
         NTKInfluence(normalize=False).fit(X, y[:30])
+    with pytest.raises(ValueError, match="norm 0"):
+        NTKInfluence(normalize=False).fit(np.vstack([unit(X).numpy(), np.zeros(5)]), y[:31])
     unscaled = NTKInfluence(RIDGE, normalize=False).fit(unit(X).numpy(), y[:30])
     assert unscaled.predict(unit(X_TEST).numpy()) == pytest.approx(model.predict(X_TEST))
 
@@ -151,12 +153,12 @@ def test_block_size_changes_nothing():
 
 
 def test_diagnosis_says_how_wrong_ihvp_would_be():
-    for ridge in (0.01, 100.0):
+    for ridge in (0.01, 4.0, 100.0):
         model = NTKInfluence(ridge).fit(X, TARGETS["one"][:30])
         found, leverage = model.diagnose(), model.leverage_
         assert (found.leverage_min, found.leverage_max) == (leverage.min(), leverage.max())
         assert found.leverage_median == np.median(leverage) and found.condition == model.fit_.condition
-        assert found.ihvp_within_tenth == float(ridge > 1)
+        assert found.ihvp_within_tenth == np.mean(leverage <= 0.1)
         assert f"{found.ihvp_within_tenth:.0%} of the training points" in str(found)
 
 
