@@ -132,7 +132,7 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
     def loo_predict(self) -> np.ndarray:
         """Prediction at each training point by the model that has not seen it, shaped as by `predict`."""
         check_is_fitted(self)
-        return np.asarray(self._decode(self._targets + self.fit_.loo_residual))
+        return self._like(self._decode(self._targets + self.fit_.loo_residual), given=None)
 
     def top(self, k: int, X_test: Array, y_test: Array) -> Top:
         """The k most helpful and the k most harmful training points for each test point."""
@@ -230,7 +230,7 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
             self._flow = kernel_flow(self._kernel(), self._targets, self.ridge)
         return self._flow
 
-    def _like(self, values: Any, given: Array) -> Array:
+    def _like(self, values: Any, given: Array | None) -> Array:
         """Values as a tensor where a tensor was given, and as an array otherwise."""
         if isinstance(given, torch.Tensor):
             return torch.as_tensor(values, device=given.device)

@@ -4,6 +4,7 @@ import pickle
 import unittest
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import load_wine
@@ -192,3 +193,15 @@ def test_in_a_pipeline_and_a_search_over_ridges():
         make_pipeline(StandardScaler(), NTKInfluenceClassifier()), {"ntkinfluenceclassifier__ridge": [0.1, 1.0]}, cv=3
     ).fit(x, y)
     assert search.best_score_ > 0.95
+
+
+def test_tables_and_lists_with_names(tmp_path):
+    table, labels = pd.DataFrame(X, columns=list("abcde")), pd.Series(["u", "v", "w"] * 10, dtype=object)
+    model = NTKInfluenceClassifier(RIDGE).fit(table, labels)
+    assert model.predict(table[:1]).shape == (1,) and model.influence(table[:4], labels[:4]).shape == (4, 30)
+    assert model.top(30, table[:1], ["u"]).helpful.shape == (1, 30)
+    model.save(tmp_path / "model.pt")
+    again = NTKInfluenceClassifier.load(tmp_path / "model.pt")
+    assert again.feature_names_in_.tolist() == list("abcde") and (again.predict(table) == model.predict(table)).all()
+    numbers = NTKInfluence(RIDGE).fit(X.tolist(), list(range(30)))
+    assert numbers.predict(X[:1].tolist()) == pytest.approx(NTKInfluence(RIDGE).fit(X, np.arange(30)).predict(X[:1]))
