@@ -109,12 +109,16 @@ def row(name: str, call: str, loss: str, run) -> dict[str, str]:
     model, train, test, ours = problem()
     theirs = run(model, train, test, N).detach()
     shape = "(test, training)" if theirs.shape == (K, N) else "(training, test)"
-    turned = theirs if theirs.shape == (K, N) else theirs.T
-    factor = float((ours * turned).sum() / turned.square().sum())
+
+    def turned(values: torch.Tensor) -> torch.Tensor:
+        return values if values.shape == (K, N) else values.T
+
+    def error(values: torch.Tensor) -> str:
+        return f"{float((near * turned(values) - ours).norm() / ours.norm()):.0e}"
+
+    factor = float((ours * turned(theirs)).sum() / theirs.square().sum())
     words = {1: "1", N: "n", -N: "-n", 1 / N: "1/n", -1 / N: "-1/n"}
     near = min(words, key=lambda value: abs(value - factor))
-    batched = run(model, train, test, N // 2).detach()
-    batched = batched if batched.shape == (K, N) else batched.T
     return {
         "tool": name,
         "version": "" if name.startswith("Koh") else version(name),
@@ -123,8 +127,8 @@ def row(name: str, call: str, loss: str, run) -> dict[str, str]:
         "shape": shape,
         "positive means": "helpful" if factor > 0 else "harmful",
         "ours = theirs times": words[near],
-        "relative error then": f"{float((near * turned - ours).norm() / ours.norm()):.0e}",
-        "in two batches": f"{float((near * batched - ours).norm() / ours.norm()):.0e}",
+        "relative error then": error(theirs),
+        "in two batches": error(run(model, train, test, 2 * N // 3).detach()),
     }
 
 

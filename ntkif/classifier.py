@@ -19,7 +19,7 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
     """`NTKInfluence` for labels: +-1 for two classes, one-hot for more, and back.
 
     With two classes the second of `classes_`, as scikit-learn orders them, has the target +1. Arguments, attributes and
-    methods are those of `NTKInfluence`, with labels for targets.
+    methods are those of `NTKInfluence`, with labels for targets; labels that are no numbers come as arrays.
 
     Attributes:
         classes_: (c,) the labels.
@@ -49,14 +49,16 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            raise ValueError(f"y: expected labels of at least two classes, got only one class, {self.classes_[0]!r}.")
+            raise ValueError(
+                f"y: expected labels of at least two classes, got only one class, {self.classes_.tolist()[0]!r}."
+            )
         return self._encode(y)
 
     def _encode(self, y: np.ndarray) -> torch.Tensor:
         y = column_or_1d(y)
         unknown = ~np.isin(y, self.classes_)
         if unknown.any():
-            raise ValueError(f"y_test: expected labels among {self.classes_.tolist()}, got {y[unknown][0]!r}.")
+            raise ValueError(f"y_test: expected labels among {self.classes_.tolist()}, got {y[unknown].tolist()[0]!r}.")
         place = torch.as_tensor(np.searchsorted(self.classes_, y), device=self.device)
         if len(self.classes_) == 2:
             return (2.0 * place[:, None] - 1).double()

@@ -31,7 +31,10 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
 
     The predictor is (6), its penalty that of (2), a sum over points; influence is (8) by (9): half the squared error
     on a test point, summed over outputs, without a training point minus the same with it. Positive means helpful.
-    Methods return what they are given: torch tensors for tensors, NumPy arrays for everything else.
+    There is no intercept, and the fit shrinks towards zero: centre targets that are numbers.
+
+    Methods that take test points return torch tensors for tensors, and NumPy arrays for everything else, as do the
+    methods that take none; numbers are computed in float64. Parameters that are changed take effect at the next `fit`.
 
     Args:
         ridge: penalty λ >= 0.
@@ -71,11 +74,13 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
         """Fit to (n, d) points and their targets, (n,) or (n, c): one Cholesky factorisation and one inverse.
 
         Raises:
+            TypeError: sparse input.
             ValueError: wrong shapes, NaN, a negative ridge, or without `normalize` a row whose norm is not one.
             MemoryError: the kernel would not fit in memory.
             numpy.linalg.LinAlgError: K + λI is singular to working precision.
         """
         X, y = self._validated(X, y)
+        self._on_sphere = not self.normalize
         self._targets = self._learn_targets(y)
         self._points = self._to_points(X)
         self.fit_ = ridge_fit(self._kernel(), self._targets, self.ridge)
@@ -120,7 +125,7 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
             y_test: their targets.
         """
         points, targets = self._test(X_test, y_test)
-        rows = [torch.as_tensor(np.asarray(group)) for group in groups]
+        rows = [torch.as_tensor(np.asarray(to_numpy(group))) for group in groups]
         return self._like(group_influence(self.fit_, self._kernel(points), targets, rows), X_test)
 
     def self_influence(self) -> np.ndarray:
@@ -137,10 +142,12 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
     def top(self, k: int, X_test: Array, y_test: Array) -> Top:
         """The k most helpful and the k most harmful training points for each test point."""
         check_is_fitted(self)
-        if not 1 <= k <= len(self._points):
-            raise ValueError(f"k: expected between 1 and {len(self._points)}, the training points, got {k}.")
+        if int(k) != k or not 1 <= k <= len(self._points):
+            raise ValueError(
+                f"k: expected a whole number between 1 and {len(self._points)}, the training points, got {k}."
+            )
         influence = torch.as_tensor(self.influence(X_test, y_test))
-        helpful, harmful = influence.topk(k, dim=1), influence.topk(k, dim=1, largest=False)
+        helpful, harmful = (influence.topk(int(k), dim=1, largest=largest) for largest in (True, False))
         parts = (helpful.indices, harmful.indices, helpful.values, harmful.values)
         return Top(*(self._like(part, X_test) for part in parts))
 
@@ -188,23 +195,21 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
 
     def _to_points(self, X: np.ndarray) -> torch.Tensor:
         points = torch.tensor(X, dtype=torch.float64, device=self.device)
-        if not self.normalize:
+        if self._on_sphere:
             return points
-        return torch.nn.functional.normalize(points, eps=torch.finfo(points.dtype).tiny)
+        largest = points.abs().amax(1, keepdim=True)  # first, since the square of a large or small entry is lost
+        points = torch.where(largest > 0, points / largest, 0.0)
+        return torch.nn.functional.normalize(points)
 
     def _kernel(self, points: torch.Tensor | None = None) -> torch.Tensor:
         """The kernel between points, the training points themselves where absent, and the training points."""
         pairs = [self._points] if points is None else [points, self._points]
-        zero = [~each.any(1) & self.normalize for each in pairs]
-        filled = []
-        for each, empty in zip(pairs, zero, strict=True):
-            if empty.any():  # anything on the sphere, for the time being
-                each = each.clone()
-                each[empty, 0] = 1
-            filled.append(each)
+        live = [each.any(1) | self._on_sphere for each in pairs]  # a row of zeros is put somewhere for the time being
+        somewhere = torch.eye(1, pairs[0].shape[1], dtype=pairs[0].dtype, device=pairs[0].device)
+        filled = [torch.where(here[:, None], each, somewhere) for each, here in zip(pairs, live, strict=True)]
         kernel = ntk(*filled, block_size=self._block)
-        kernel[zero[0]] = 0
-        kernel[:, zero[-1]] = 0
+        kernel[~live[0]] = 0
+        kernel[:, ~live[-1]] = 0
         return kernel
 
     def _predict(self, X: Array) -> torch.Tensor:
@@ -227,12 +232,12 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
 
     def _training(self) -> KernelFlow:
         if self._flow is None:
-            self._flow = kernel_flow(self._kernel(), self._targets, self.ridge)
+            self._flow = kernel_flow(self._kernel(), self._targets, self.fit_.ridge)
         return self._flow
 
     def _like(self, values: Any, given: Array | None) -> Array:
-        """Values as a tensor where a tensor was given, and as an array otherwise."""
-        if isinstance(given, torch.Tensor):
+        """Values as a tensor where a tensor was given and they are numbers, and as an array otherwise."""
+        if isinstance(given, torch.Tensor) and not (isinstance(values, np.ndarray) and values.dtype.kind not in "biuf"):
             return torch.as_tensor(values, device=given.device)
         return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
 

@@ -1,5 +1,6 @@
 """What the estimators say about a fit, and how they keep it in a file."""
 
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,12 +35,13 @@ class Top(NamedTuple):
 class Diagnosis:
     """How well posed a fit is, and how far IHVP could be trusted with it.
 
-    IHVP is (1 - A_i) times the influence to first order, so the leverage A_i is its relative error (Theorem 3).
+    IHVP is (1 - A_i) times the influence to first order, so to first order the leverage A_i is its relative error
+    (Theorem 3).
 
     Attributes:
         condition: number of K + λI, in the 1-norm; digits lost are about its logarithm.
         leverage_min, leverage_median, leverage_max: of A_i over the training points.
-        ihvp_within_tenth: share of training points whose influence IHVP understates by a tenth at most.
+        ihvp_within_tenth: share of training points whose leverage is a tenth at most.
     """
 
     condition: float
@@ -52,7 +54,7 @@ class Diagnosis:
         """In words."""
         return (
             f"condition number {self.condition:.1e}; leverage {self.leverage_min:.2g} to {self.leverage_max:.2g}, "
-            f"median {self.leverage_median:.2g}: IHVP would understate an influence by that share, "
+            f"median {self.leverage_median:.2g}: IHVP would understate an influence by about that share, "
             f"by at most a tenth for {self.ihvp_within_tenth:.0%} of the training points"
         )
 
@@ -79,8 +81,19 @@ def read_state(file: Path, kind: str, device: str | torch.device) -> dict[str, A
 
     Raises:
         ValueError: the file holds something else.
+        OSError: it is not there, or cannot be read.
     """
-    saved = torch.load(file, map_location=device, weights_only=True)
+    try:
+        saved = torch.load(file, map_location=device, weights_only=True)
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        LookupError,
+        RuntimeError,
+    ) as failure:  # as torch meets files of other kinds
+        raise ValueError(
+            f"{file}: expected a {kind} that its method save wrote, got another kind of file."
+        ) from failure
     came = saved.get("kind") if isinstance(saved, dict) else type(saved).__name__
     if came != kind:
         raise ValueError(f"{file}: expected a {kind} that its method save wrote, got {came}; load it by that class.")
@@ -92,7 +105,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, np.ndarray):
-        return {"array": value.tolist(), "dtype": value.dtype.str}
+        return {"array": [_plain(each) for each in value.tolist()], "dtype": value.dtype.str}
+    if isinstance(value, np.generic):
+        return value.item()
     return str(value) if isinstance(value, torch.device) else value
 
 

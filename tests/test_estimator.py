@@ -112,7 +112,7 @@ def test_top_is_the_ends_of_the_influence():
         assert helpful.tolist() == np.argsort(-row)[:4].tolist() and harmful.tolist() == np.argsort(row)[:4].tolist()
     assert top.helpful_influence == pytest.approx(np.take_along_axis(influence, top.helpful, 1))
     assert top.harmful_influence == pytest.approx(np.take_along_axis(influence, top.harmful, 1))
-    with pytest.raises(ValueError, match="between 1 and 30"):
+    with pytest.raises(ValueError, match="whole number between 1 and 30"):
         model.top(31, X_TEST, y)
 
 
@@ -173,6 +173,10 @@ def test_saved_model_is_the_model(tmp_path, y):
         assert (again.predict(X_TEST) == model.predict(X_TEST)).all()
         assert (again.influence(X_TEST, y[30:]) == model.influence(X_TEST, y[30:])).all()
         assert again.influence_at(1.0, X_TEST, y[30:]) == pytest.approx(model.influence_at(1.0, X_TEST, y[30:]))
+    for content in (b"", b"some text", pickle.dumps({"a": 1}), b"PK"):
+        (tmp_path / "other").write_bytes(content)
+        with pytest.raises(ValueError, match="expected a NTKInfluenceClassifier that"):
+            NTKInfluenceClassifier.load(tmp_path / "other")
     with pytest.raises(ValueError, match=r"expected a NTKInfluence that .* got NTKInfluenceClassifier"):
         NTKInfluence.load(file)
 
@@ -205,3 +209,32 @@ def test_tables_and_lists_with_names(tmp_path):
     assert again.feature_names_in_.tolist() == list("abcde") and (again.predict(table) == model.predict(table)).all()
     numbers = NTKInfluence(RIDGE).fit(X.tolist(), list(range(30)))
     assert numbers.predict(X[:1].tolist()) == pytest.approx(NTKInfluence(RIDGE).fit(X, np.arange(30)).predict(X[:1]))
+
+
+def test_parameters_of_numpy_are_saved(tmp_path):
+    labels = np.array([np.str_(letter) for letter in "uvw" * 10], dtype=object)
+    model = NTKInfluenceClassifier(np.float64(0.5), block_size=np.int64(7)).fit(X, labels)
+    model.save(tmp_path / "model.pt")
+    assert (NTKInfluenceClassifier.load(tmp_path / "model.pt").predict(X) == model.predict(X)).all()
+
+
+def test_parameters_that_are_changed_wait_for_the_next_fit():
+    y = TARGETS["one"]
+    model = NTKInfluence(RIDGE).fit(X, y[:30])
+    wanted = model.influence(X_TEST, y[30:])
+    model.set_params(ridge=100.0, normalize=False)
+    assert model.influence(X_TEST, y[30:]) == pytest.approx(wanted)
+    assert model.influence_at(np.inf, X_TEST, y[30:]) == pytest.approx(wanted)
+
+
+def test_names_for_tensors_come_as_arrays():
+    model = NTKInfluenceClassifier(RIDGE).fit(torch.tensor(X), LABELS["two"][:30])
+    assert model.predict(torch.tensor(X_TEST)).dtype.kind == "U"
+    assert isinstance(model.influence(torch.tensor(X_TEST), LABELS["two"][30:]), torch.Tensor)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-300])
+def test_very_long_and_very_short_rows(scale):
+    y = TARGETS["one"]
+    model, scaled = NTKInfluence(RIDGE).fit(X, y[:30]), NTKInfluence(RIDGE).fit(scale * X, y[:30])
+    assert scaled.leverage_ == pytest.approx(model.leverage_)

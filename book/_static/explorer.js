@@ -3,6 +3,7 @@
   "use strict";
   const data = window.ntkifExplorer;
   const form = document.getElementById("explorer");
+  if (!data) return; // the page goes on saying that the explorer is absent
   const pixels = new URL("explorer/", document.currentScript.src);
   const COLUMNS = 32; // images in a row of a sprite, see ntkif/explorer.py
   const ORDINAL = new Intl.PluralRules("en", { type: "ordinal" });
