@@ -11,6 +11,7 @@ from ntkif import (
     exactness,
     experiments,
     finite_width,
+    full_experiments,
     ihvp_density,
     ihvp_errors,
     label_noise,
@@ -138,6 +139,10 @@ EXPERIMENTS = {
     ),
     "figure-1": Experiment(finite_width.recorded_pairs, {name: {} for name in paper.RIDGE}),
     "table-1": Experiment(finite_width.recorded_scores, {name: {} for name in paper.RIDGE}),
+    "full-mnist": Experiment(
+        full_experiments.full_fit,
+        {"mnist-full": {"ridge": paper.RIDGE["mini-mnist"], "n_test": 200, "removals": 20, "seed": 0}},
+    ),
 }
 
 

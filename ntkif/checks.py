@@ -3,11 +3,20 @@
 import math
 import os
 import re
+import sys
 from pathlib import Path
 
 import torch
 
-__all__ = ["available_bytes", "check_fits", "check_matrix", "check_ridge", "check_symmetric", "check_unit_rows"]
+__all__ = [
+    "available_bytes",
+    "check_fits",
+    "check_matrix",
+    "check_ridge",
+    "check_symmetric",
+    "check_unit_rows",
+    "peak_bytes",
+]
 
 
 def check_matrix(
@@ -115,3 +124,12 @@ def check_fits(what: str, *shape: int, like: torch.Tensor, advice: str) -> None:
             f"{what} of shape {shape} needs {needed / 2**30:.1f} GiB on {like.device}, "
             f"but {free / 2**30:.1f} GiB are free; {advice}"
         )
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory that this process has held so far: resident on the CPU (POSIX only), allocated on CUDA."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
