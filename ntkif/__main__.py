@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 
@@ -84,6 +85,13 @@ def _add_retrain(commands) -> None:
     one.add_argument("--tolerance", type=float, help="stop once no prediction changes by more, see ntkif.network.train")
     one.add_argument("--precision", default=Protocol.precision, help="float32, tf32 or float64")
     one.add_argument("--device", default="cpu", help="cpu or cuda")
+    one.add_argument(
+        "--dask",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="train on a Dask cluster, a network a task: of the scheduler at the address, or on this machine's cores",
+    )
     one.add_argument("--output", type=Path, default=runs.FOLDER, help="folder of the runs")
     one.set_defaults(prepare=_prepare_retrain)
 
@@ -100,9 +108,18 @@ def _prepare_retrain(chosen: argparse.Namespace) -> Callable:
         sizes = (chosen.n_train, len(dataset.x_train)), (chosen.n_test, len(dataset.x_test))
         dataset = dataset.head(*(everything if asked is None else asked for asked, everything in sizes))
         points = chosen_points(dataset, ridge, chosen.removals)
-        return runs.keep_run(dataset, protocol, points, chosen.output)
+        with _cluster(chosen.dask) as client:
+            return runs.keep_run(dataset, protocol, points, chosen.output, client=client)
 
     return job
+
+
+def _cluster(address: str | None) -> AbstractContextManager:
+    if address is None:
+        return nullcontext()
+    from ntkif.cluster import connect  # needs Dask, which a bare GPU machine may not have
+
+    return connect(address or None)
 
 
 def _add_verify(commands) -> None:

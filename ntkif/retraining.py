@@ -5,7 +5,7 @@ Needs torch, NumPy and tqdm alone, so that it also runs on a bare machine with a
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,6 +143,7 @@ def retrain(
     *,
     parts: Path | None = None,
     progress: bool = True,
+    client=None,
 ) -> Retraining:
     """Train a network on all points and one without each of the chosen ones, all from the same initial weights.
 
@@ -152,6 +153,7 @@ def retrain(
         points: a test point and training rows, see `chosen_points`.
         parts: a folder for each network as soon as it is finished; what is found there is not trained again.
         progress: whether to show a bar with the time left.
+        client: a Dask client, see `cluster.connect`, whose workers train, a network each; absent: this process.
 
     Returns:
         predictions of all networks at all test points.
@@ -171,13 +173,12 @@ def retrain(
     total = finished + (len(wanted) - len(results)) * protocol.epochs
     slow = 0.1 if sys.stderr.isatty() else 30  # seconds between lines of a log
     with tqdm(total=total, initial=finished, unit="epoch", disable=not progress, mininterval=slow) as bar:
-        for number in [number for number in wanted if number not in results]:
-            clock = time.perf_counter()
-            with _no_tf32():  # but where `train` asks for it
-                result = _train_without(wanted[number], *arrays, protocol, bar.update)
-            results[number] = result | {"seconds": np.float64(time.perf_counter() - clock)}
+        missing = {number: row for number, row in wanted.items() if number not in results}
+        done = _results(missing, arrays, protocol, client, bar.update)
+        for number, result in done:
+            results[number] = result
             if files:
-                write_atomically(files[number], lambda stream, result=results[number]: np.savez(stream, **result))
+                write_atomically(files[number], lambda stream, result=result: np.savez(stream, **result))
             bar.total = bar.n + (len(wanted) - len(results)) * int(result["epochs"])  # if the others take as long
     gathered = {name: np.stack([results[number][name] for number in wanted]) for name in results[0]}
     gathered["predictions"] = torch.from_numpy(gathered["predictions"])
@@ -188,6 +189,34 @@ def retrain(
 def retraining_digest() -> str:
     """SHA-256 of the code that trains (see `code_digest`): a run whose digest is another is stale."""
     return code_digest(_train_without, train, random_network, Network, row_blocks, load)
+
+
+def _results(missing: dict, arrays: list, protocol: Protocol, client, update: Callable) -> Iterator[tuple[int, dict]]:
+    """The number of each missing network, and what came of it, as they are finished."""
+    if client is None:
+        yield from ((number, _timed(row, arrays, protocol, update)) for number, row in missing.items())
+        return
+    from distributed import as_completed
+
+    held = client.submit(list, arrays, pure=False)  # as a task's result, it is made again where a worker dies
+    place = {
+        client.submit(_timed, row, held, protocol, _unheard, pure=False): number for number, row in missing.items()
+    }
+    for future in as_completed(list(place)):
+        result = future.result()
+        update(int(result["epochs"]))
+        yield place.pop(future), result
+
+
+def _timed(row: int | None, arrays: list, protocol: Protocol, update: Callable) -> dict[str, np.ndarray]:
+    clock = time.perf_counter()
+    with _no_tf32():  # but where `train` asks for it
+        result = _train_without(row, *arrays, protocol, update)
+    return result | {"seconds": np.float64(time.perf_counter() - clock)}
+
+
+def _unheard(epochs: int) -> None:
+    """Progress of a worker stays with it."""
 
 
 def _train_without(row, x_train, y_train, x_test, protocol: Protocol, progress) -> dict[str, np.ndarray]:

@@ -28,7 +28,13 @@ _ARRAYS = ("rows", "epochs", "unsettled", "loss")
 
 
 def keep_run(
-    dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[int]], folder: Path, *, progress: bool = True
+    dataset: Dataset,
+    protocol: Protocol,
+    points: tuple[int, Sequence[int]],
+    folder: Path,
+    *,
+    progress: bool = True,
+    client=None,
 ) -> Retraining:
     """`retrain`, with each finished network written at once.
 
@@ -41,6 +47,7 @@ def keep_run(
         points: a test point and training rows, see `chosen_points`.
         folder: where the run is kept, as `<folder>/<dataset>-<n>/<protocol>.npz` and `.json`.
         progress: whether to show a bar with the time left.
+        client: a Dask client whose workers train, see `retrain`.
 
     Returns:
         the run as stored. A finished run is loaded, not made again.
@@ -51,12 +58,12 @@ def keep_run(
     story, started, made_by = _story(dataset, protocol, points), now(), commit()
     file = Path(folder) / f"{dataset.name.split()[0]}-{len(dataset.x_train)}" / f"{protocol}.npz"
     # Parts of another machine's run are not mixed with this one's.
-    machine = {"device": device_name(dataset.x_train.device), "torch": torch.__version__}
+    machine = {"device": _device(dataset.x_train.device, client), "torch": torch.__version__}
     parts = file.with_name(f"{file.stem}.{digest_of(story | machine)[:16]}.parts")
     if file.with_suffix(".json").exists():
         shutil.rmtree(parts, ignore_errors=True)  # where the call that finished was killed before it could
         return _load_same(file, story)
-    run, buffer = retrain(dataset, protocol, points, parts=parts, progress=progress), io.BytesIO()
+    run, buffer = retrain(dataset, protocol, points, parts=parts, progress=progress, client=client), io.BytesIO()
     arrays = {name: getattr(run, name) for name in _ARRAYS} | {"predictions": run.predictions.numpy()}
     np.savez_compressed(buffer, **arrays)
     story |= {
@@ -71,6 +78,13 @@ def keep_run(
     write_story(file, story)
     shutil.rmtree(parts, ignore_errors=True)
     return load_run(file)
+
+
+def _device(device: torch.device, client) -> str:
+    """The device in words; of a cluster, each kind of device that its workers have, so that none is mixed unseen."""
+    if client is None:
+        return device_name(device)
+    return "Dask workers: " + ", ".join(sorted(set(client.run(device_name, device).values())))
 
 
 def load_run(file: Path) -> Retraining:

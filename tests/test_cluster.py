@@ -1,0 +1,115 @@
+"""Fits and retraining on worker processes: the bits of one process, whoever dies on the way."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from ntkif import __main__, cluster, runs
+from ntkif.data import load
+from ntkif.features import nystrom_fit
+from ntkif.retraining import Protocol, chosen_points, retrain
+from ntkif.shifts import ShiftedImages
+
+DATA = load("mini-mnist-sample").head(100, 20)
+ROWS = ShiftedImages(DATA.images_train, DATA.y_train, radius=1)
+LANDMARKS, BLOCK = DATA.x_train[:30], 200
+DIGITS = load("mnist-sample").head(40, 20)
+PROTOCOL = Protocol(1.0, width=32, init_scale=1.0, symmetric=True, epochs=30, learning_rate=0.01, precision="float64")
+
+
+def deadly_rows(mark: Path):
+    """Rows whose third block kills the worker that first asks for it. Made here, so that it travels by value."""
+
+    @dataclass
+    class Deadly:
+        rows: ShiftedImages
+        mark: str
+
+        def __len__(self):
+            return len(self.rows)
+
+        def __getitem__(self, block):
+            if block.start == 2 * BLOCK and not os.path.exists(self.mark):
+                Path(self.mark).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return self.rows[block]
+
+    return Deadly(ROWS, str(mark))
+
+
+@pytest.fixture(scope="module")
+def client():
+    with cluster.connect(workers=2, memory_limit="2GiB") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def fit(client):
+    return cluster.fit_on(client, ROWS, LANDMARKS, 1.0, block_size=BLOCK)
+
+
+def test_a_fit_is_that_of_one_process(client, fit):
+    alone = nystrom_fit([ROWS[0:500], ROWS[500:900]], LANDMARKS, 1.0)
+    assert fit.count == 900 and torch.allclose(fit.dual, alone.dual, rtol=1e-8, atol=1e-10)
+    influence = cluster.influence_on(client, ROWS, fit, DATA.x_test, DATA.y_test, block_size=BLOCK)
+    here = fit.loo_influence(*ROWS[0:900], DATA.x_test, DATA.y_test)
+    assert torch.allclose(influence, here, rtol=1e-9, atol=1e-12)
+
+
+def test_a_killed_worker_loses_nothing(client, fit, tmp_path):
+    again = cluster.fit_on(client, deadly_rows(tmp_path / "one"), LANDMARKS, 1.0, block_size=BLOCK)
+    assert (tmp_path / "one").exists()
+    assert torch.equal(again.dual, fit.dual) and torch.equal(again.whiten, fit.whiten)
+    points = DATA.x_test, DATA.y_test
+    influence = cluster.influence_on(client, ROWS, fit, *points, block_size=BLOCK)
+    rows = deadly_rows(tmp_path / "two")
+    assert torch.equal(cluster.influence_on(client, rows, fit, *points, block_size=BLOCK), influence)
+    assert (tmp_path / "two").exists()
+
+
+def test_the_memory_of_each_worker_is_known(client):
+    peaks = cluster.peaks_of(client)
+    assert len(peaks) == 2 and all(50 * 2**20 < peak < 2 * 2**30 for peak in peaks.values())
+
+
+def test_a_scheduler_elsewhere_is_used_by_its_address(client, fit):
+    with cluster.connect(client.scheduler.address) as other:
+        assert torch.equal(cluster.fit_on(other, ROWS, LANDMARKS, 1.0, block_size=BLOCK).dual, fit.dual)
+
+
+def test_rows_that_the_fit_has_not_seen_are_refused(client, fit):
+    with pytest.raises(ValueError, match="expected the 900 training points of the fit, got 1500"):
+        cluster.influence_on(client, ShiftedImages(ROWS.images[:60], ROWS.targets[:60]), fit, DATA.x_test, DATA.y_test)
+    with pytest.raises(ValueError, match="positive"):
+        cluster.fit_on(client, ROWS, LANDMARKS, 0.0)
+
+
+def test_retraining_is_that_of_one_process_and_goes_on(client, tmp_path):
+    points, threads = chosen_points(DIGITS, 1.0, 4), torch.get_num_threads()
+    torch.set_num_threads(1)  # as the workers have
+    alone = retrain(DIGITS, PROTOCOL, points, progress=False)
+    torch.set_num_threads(threads)
+    spread = retrain(DIGITS, PROTOCOL, points, parts=tmp_path, progress=False, client=client)
+    assert torch.equal(spread.predictions, alone.predictions) and spread.seconds > 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"{i}.npz" for i in range(5)]
+    (tmp_path / "3.npz").unlink()
+    before = {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    again = retrain(DIGITS, PROTOCOL, points, parts=tmp_path, progress=False, client=client)
+    assert torch.equal(again.predictions, alone.predictions)
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in before} == before
+
+
+def test_a_run_of_a_cluster_says_so(client, tmp_path):
+    points = chosen_points(DIGITS, 1.0, 2)
+    run = runs.keep_run(DIGITS, PROTOCOL, points, tmp_path, progress=False, client=client)
+    assert run.provenance["device"].startswith("Dask workers: CPU")
+
+
+def test_the_command_line_reaches_a_scheduler(client, tmp_path, capsys):
+    words = "retrain --dataset mnist-sample --ridge 1 --width 16 --n-train 30 --n-test 10 --removals 2 --epochs 5"
+    __main__.main([*words.split(), "--dask", client.scheduler.address, "--output", str(tmp_path)])
+    assert "Dask workers" in capsys.readouterr().out

@@ -1,0 +1,112 @@
+"""Feature fits: ridge regression in feature space, whose leave-one-out fits are refits there."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.linalg import LinAlgError
+from problem import close, make_problem
+
+from ntkif import checks, loo_influence, ntk, ridge_fit
+from ntkif.data import load
+from ntkif.features import FeatureSums, feature_fit, feature_sums, nystrom_fit
+from ntkif.shifts import ShiftedImages
+
+
+def parts(p, size=13):
+    return [(p.x_train[i : i + size], p.y_train[i : i + size]) for i in range(0, len(p.x_train), size)]
+
+
+def nystrom_kernel(x, z, landmarks):
+    """K(x, Z) K(Z, Z)^-1 K(Z, z), in plain words."""
+    return ntk(x, landmarks) @ torch.linalg.inv(ntk(landmarks)) @ ntk(landmarks, z)
+
+
+@pytest.mark.parametrize("outputs", (1, 3))
+def test_it_is_kernel_ridge_regression_with_the_kernel_of_nystrom(outputs):
+    p = make_problem(outputs=outputs)
+    landmarks = p.x_train[::4]
+    fit = nystrom_fit(parts(p), landmarks, p.ridge)
+    exact = ridge_fit(nystrom_kernel(p.x_train, p.x_train, landmarks), p.y_train, p.ridge)
+    k_test_train = nystrom_kernel(p.x_test, p.x_train, landmarks)
+    assert close(fit.predict(p.x_test), exact.predict(k_test_train)) and fit.count == 40
+    assert close(fit.leverage(p.x_train), exact.leverage)
+    influence = fit.loo_influence(p.x_train, p.y_train, p.x_test, p.y_test)
+    assert close(influence, loo_influence(exact, k_test_train, p.y_test))
+
+
+def test_with_all_points_as_landmarks_it_is_the_exact_method(problem):
+    p = problem
+    fit = nystrom_fit(parts(p), p.x_train, p.ridge)
+    influence = fit.loo_influence(p.x_train, p.y_train, p.x_test, p.y_test)
+    assert torch.allclose(influence, loo_influence(p.fit, p.k_test_train, p.y_test), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("row", (0, 8, 33))
+def test_a_leave_one_out_influence_is_that_of_a_fit_without_the_point(problem, row):
+    """Row 8 is a landmark, and stays one."""
+    p, landmarks = problem, problem.x_train[::4]
+    kept = torch.arange(40) != row
+    with_it = nystrom_fit(parts(p), landmarks, p.ridge)
+    without = nystrom_fit([(p.x_train[kept], p.y_train[kept])], landmarks, p.ridge)
+    loss = [(fit.predict(p.x_test) - p.y_test).square().sum(1) / 2 for fit in (without, with_it)]
+    influence = with_it.loo_influence(p.x_train, p.y_train, p.x_test, p.y_test)
+    assert close(influence[:, row], loss[0] - loss[1])
+
+
+def test_sums_add_in_any_blocks(problem):
+    landmarks = problem.x_train[:7]
+    whole = feature_sums(landmarks, problem.x_train, problem.y_train, block_size=40)
+    added = sum(
+        (feature_sums(landmarks, *part) for part in parts(problem)[1:]), feature_sums(landmarks, *parts(problem)[0])
+    )
+    small = feature_sums(landmarks, problem.x_train, problem.y_train, block_size=3)
+    for other in (added, small):
+        assert close(whole.gram, other.gram) and close(whole.moment, other.moment) and whole.count == other.count
+
+
+def test_bad_input_is_refused(problem, monkeypatch):
+    p = problem
+    with pytest.raises(ValueError, match="positive"):
+        nystrom_fit(parts(p), p.x_train[:5], 0.0)
+    with pytest.raises(ValueError, match="at least one block"):
+        nystrom_fit([], p.x_train[:5], 1.0)
+    with pytest.raises(LinAlgError, match="landmarks: expected points that all differ"):
+        nystrom_fit(parts(p), p.x_train[[0, 0]], 1.0)
+    with pytest.raises(ValueError, match=r"sums\.gram"):
+        feature_fit(p.x_train[:5], feature_sums(p.x_train[:4], p.x_train, p.y_train), 1.0)
+    with pytest.raises(LinAlgError, match="sums: expected those of these landmarks"):
+        feature_fit(p.x_train[:2], FeatureSums(-100 * torch.eye(2).double(), torch.ones(2, 1).double(), 1), 1.0)
+    with pytest.raises(ValueError, match="y_test"):
+        nystrom_fit(parts(p), p.x_train[:5], 1.0).loo_influence(p.x_train, p.y_train, p.x_test, p.y_test[:3])
+    monkeypatch.setattr(checks, "available_bytes", lambda device: 100)
+    with pytest.raises(MemoryError, match="fewer landmarks"):
+        nystrom_fit(parts(p), p.x_train[:5], 1.0)
+
+
+def test_shifted_images_begin_with_the_images_and_move_them():
+    data = load("mini-mnist-sample").head(30, 10)
+    rows = ShiftedImages(data.images_train, data.y_train, radius=1)
+    assert len(rows) == 270 and rows.shifts[0] == (0, 0) and len(set(rows.shifts)) == 9
+    points, targets = rows[0:30]
+    assert torch.equal(points, data.x_train) and torch.equal(targets, data.y_train)
+    everything, targets = rows[0:270]
+    assert torch.equal(targets, data.y_train.repeat(9, 1))
+    for turn, (down, right) in enumerate(rows.shifts):
+        padded = np.pad(data.images_train, ((0, 0), (1, 1), (1, 1)))
+        rolled = np.roll(padded, (down, right), (1, 2))[:, 1:-1, 1:-1].reshape(30, -1)
+        wanted = torch.nn.functional.normalize(torch.from_numpy(rolled).double())
+        assert close(everything[30 * turn : 30 * (turn + 1)], wanted)
+    assert torch.equal(rows[25:95][0], everything[25:95])
+    with pytest.raises(IndexError, match="from 0 to 270"):
+        rows[260:271]
+
+
+def test_what_leaves_the_picture_does_not_come_back():
+    image = np.zeros((1, 4, 4), np.uint8)
+    image[0, 0, 0], image[0, 3, 2] = 10, 20
+    rows = ShiftedImages(image, torch.ones(1, 1).double(), radius=1)
+    place = rows.shifts.index((-1, -1))
+    moved = rows[place : place + 1][0].reshape(4, 4)
+    assert moved[2, 1] == 1 and moved.sum() == 1
+    with pytest.raises(ValueError, match="black when shifted"):
+        ShiftedImages(image[:, :1], torch.ones(1, 1).double(), radius=1)[0:9]
