@@ -69,8 +69,10 @@ bench: $(INSTALLED)  ## speed and memory at the paper's size, as ratios inside o
 	$(BIN)/python benchmarks/own_kernel.py
 	$(BIN)/python benchmarks/training.py
 
-peers: .venv-peers/.installed  ## ask other tools about their conventions, in an environment of their own
+peers: .venv-peers/.installed  ## measure other tools, in an environment of their own: conventions, and truth against all
 	PYTHONPATH=. .venv-peers/bin/python benchmarks/conventions.py
+	$(BIN)/python benchmarks/truth.py
+	PYTHONPATH=. .venv-peers/bin/python benchmarks/peers.py
 
 .venv-peers/.installed: requirements-peers.txt $(INSTALLED)
 	$(BIN)/python -m venv --clear .venv-peers

@@ -35,7 +35,7 @@ BUILT, FILE = ROOT / "_build" / "peers", ROOT / "records" / "peers.csv"
 CASES = ("two-layer", "mlp", "conv")
 SOURCES = ("truth.py", "peer_tools.py", "peers.py")
 PACKAGES = ("torch", "numpy", "captum", "dattri", "pyDVL", "pyinfluence", "scikit-ntk", "traker")
-LIMIT = 300  # seconds for one call
+LIMIT = 150  # seconds for one call
 IMPORTS = {
     "dattri": [
         "dattri.task",

@@ -10,6 +10,7 @@ from ntkif import (
     deep_experiments,
     exactness,
     experiments,
+    feature_experiments,
     finite_width,
     full_experiments,
     ihvp_density,
@@ -139,6 +140,28 @@ EXPERIMENTS = {
     ),
     "figure-1": Experiment(finite_width.recorded_pairs, {name: {} for name in paper.RIDGE}),
     "table-1": Experiment(finite_width.recorded_scores, {name: {} for name in paper.RIDGE}),
+    "features": Experiment(
+        feature_experiments.feature_errors,
+        {
+            name: {"ridge": ridge, "features": [50, 100, 200, 500, 1000, 2000, 4000], "seeds": [0, 1, 2]}
+            for name, ridge in paper.RIDGE.items()
+        },
+    ),
+    "shifted-mnist": Experiment(
+        feature_experiments.shifted_fit,
+        {
+            "mnist-full": {
+                "ridge": paper.RIDGE["mini-mnist"],
+                "features": 2000,
+                "rows": 1_000_000,
+                "n_test": 20,
+                "removals": 5,
+                "seed": 0,
+                "workers": 2,
+                "memory_gib": 8,
+            }
+        },
+    ),
     "full-mnist": Experiment(
         full_experiments.full_fit,
         {"mnist-full": {"ridge": paper.RIDGE["mini-mnist"], "n_test": 200, "removals": 20, "seed": 0}},

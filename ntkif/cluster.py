@@ -125,8 +125,8 @@ def influence_on(
         MemoryError: the result would not fit; pass fewer test points.
         distributed.KilledWorker: as `fit_on`.
     """
-    if len(rows) != fit.count:
-        raise ValueError(f"rows: expected the {fit.count} training points of the fit, got {len(rows)}.")
+    if len(rows) != fit.sums.count:
+        raise ValueError(f"rows: expected the {fit.sums.count} training points of the fit, got {len(rows)}.")
     check_fits("the influence matrix", len(x_test), len(rows), like=x_test, advice="pass fewer test points at once.")
     out, blocks = x_test.new_empty(len(x_test), len(rows)), list(row_blocks(len(rows), block_size))
     with tqdm(total=len(blocks), unit="block", disable=not progress or None) as bar:

@@ -42,6 +42,10 @@ class FeatureSums:
         """Those of both sets of points."""
         return FeatureSums(self.gram + other.gram, self.moment + other.moment, self.count + other.count)
 
+    def __sub__(self, other: "FeatureSums") -> "FeatureSums":
+        """Those of the points without some of them."""
+        return FeatureSums(self.gram - other.gram, self.moment - other.moment, self.count - other.count)
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureFit:
@@ -52,7 +56,7 @@ class FeatureFit:
         landmarks: (p, d) points Z.
         dual: (p, c) coefficients (G + λ K(Z, Z))^-1 b.
         whiten: (p, p) matrix T with TᵀT = (G + λ K(Z, Z))^-1.
-        count: training points n.
+        sums: of the n training points.
         kernel: of two sets of points.
     """
 
@@ -60,7 +64,7 @@ class FeatureFit:
     landmarks: torch.Tensor
     dual: torch.Tensor
     whiten: torch.Tensor
-    count: int
+    sums: FeatureSums
     kernel: _Kernel = ntk
 
     def predict(self, x: torch.Tensor) -> torch.Tensor:
@@ -74,6 +78,16 @@ class FeatureFit:
     def leverage(self, x_train: torch.Tensor) -> torch.Tensor:
         """(b,) leverage A_i of (b, d) training points."""
         return self.features(x_train).square().sum(1)
+
+    def without(self, x: torch.Tensor, y: torch.Tensor) -> "FeatureFit":
+        """The fit without a set of training points, solved anew.
+
+        Args:
+            x: (s, d) points, which must be among those that were trained on; it cannot be seen whether they are.
+            y: (s, c) their targets.
+        """
+        rest = self.sums - feature_sums(self.landmarks, x, y, kernel=self.kernel)
+        return feature_fit(self.landmarks, rest, self.ridge, kernel=self.kernel)
 
     @torch.no_grad()
     def loo_influence(
@@ -155,7 +169,7 @@ def feature_fit(landmarks: torch.Tensor, sums: FeatureSums, ridge: float, *, ker
     factor = _cholesky(inner, "sums: expected those of these landmarks")
     unit = torch.eye(p, dtype=root.dtype, device=root.device)
     whiten = torch.linalg.solve_triangular(root @ factor, unit, upper=False)
-    return FeatureFit(ridge, landmarks, whiten.T @ (whiten @ sums.moment), whiten, sums.count, kernel)
+    return FeatureFit(ridge, landmarks, whiten.T @ (whiten @ sums.moment), whiten, sums, kernel)
 
 
 def nystrom_fit(

@@ -54,7 +54,7 @@ def fit(client):
 
 def test_a_fit_is_that_of_one_process(client, fit):
     alone = nystrom_fit([ROWS[0:500], ROWS[500:900]], LANDMARKS, 1.0)
-    assert fit.count == 900 and torch.allclose(fit.dual, alone.dual, rtol=1e-8, atol=1e-10)
+    assert fit.sums.count == 900 and torch.allclose(fit.dual, alone.dual, rtol=1e-8, atol=1e-10)
     influence = cluster.influence_on(client, ROWS, fit, DATA.x_test, DATA.y_test, block_size=BLOCK)
     here = fit.loo_influence(*ROWS[0:900], DATA.x_test, DATA.y_test)
     assert torch.allclose(influence, here, rtol=1e-9, atol=1e-12)

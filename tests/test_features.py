@@ -28,7 +28,7 @@ def test_it_is_kernel_ridge_regression_with_the_kernel_of_nystrom(outputs):
     fit = nystrom_fit(parts(p), landmarks, p.ridge)
     exact = ridge_fit(nystrom_kernel(p.x_train, p.x_train, landmarks), p.y_train, p.ridge)
     k_test_train = nystrom_kernel(p.x_test, p.x_train, landmarks)
-    assert close(fit.predict(p.x_test), exact.predict(k_test_train)) and fit.count == 40
+    assert close(fit.predict(p.x_test), exact.predict(k_test_train)) and fit.sums.count == 40
     assert close(fit.leverage(p.x_train), exact.leverage)
     influence = fit.loo_influence(p.x_train, p.y_train, p.x_test, p.y_test)
     assert close(influence, loo_influence(exact, k_test_train, p.y_test))
@@ -51,6 +51,13 @@ def test_a_leave_one_out_influence_is_that_of_a_fit_without_the_point(problem, r
     loss = [(fit.predict(p.x_test) - p.y_test).square().sum(1) / 2 for fit in (without, with_it)]
     influence = with_it.loo_influence(p.x_train, p.y_train, p.x_test, p.y_test)
     assert close(influence[:, row], loss[0] - loss[1])
+
+
+def test_a_set_is_removed_by_a_fit_without_it(problem):
+    p, landmarks = problem, problem.x_train[::4]
+    left = nystrom_fit(parts(p), landmarks, p.ridge).without(p.x_train[:9], p.y_train[:9])
+    right = nystrom_fit([(p.x_train[9:], p.y_train[9:])], landmarks, p.ridge)
+    assert close(left.predict(p.x_test), right.predict(p.x_test)) and left.sums.count == 31
 
 
 def test_sums_add_in_any_blocks(problem):
