@@ -13,13 +13,14 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import check_fits
+from ntkif.checks import available_bytes, check_fits
 from ntkif.estimator_state import Array, Diagnosis, Top, diagnosis, read_state, write_state
 from ntkif.flow import KernelFlow, kernel_flow
 from ntkif.flow_influence import influence_at
 from ntkif.influence import group_influence, loo_influence
 from ntkif.kernel import ntk
 from ntkif.regression import RidgeFit, ridge_fit
+from ntkif.tiles import TiledInverse, tiled_fit
 
 __all__ = ["NTKInfluence"]
 
@@ -73,6 +74,8 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
     def fit(self, X: Array, y: Array) -> Self:
         """Fit to (n, d) points and their targets, (n,) or (n, c): one Cholesky factorisation and one inverse.
 
+        Where kernel and inverse would not fit in memory, it is in tiles, exact too, in a quarter of it (`tiled_fit`).
+
         Raises:
             TypeError: sparse input.
             ValueError: wrong shapes, NaN, a negative ridge, or without `normalize` a row whose norm is not one.
@@ -83,7 +86,7 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
         self._on_sphere = not self.normalize
         self._targets = self._learn_targets(y)
         self._points = self._to_points(X)
-        self.fit_ = ridge_fit(self._kernel(), self._targets, self.ridge)
+        self.fit_ = self._solve()
         self.leverage_ = self.fit_.leverage.cpu().numpy()
         self._flow = None
         return self
@@ -160,7 +163,10 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
         """Write the fitted model to a file, which is whole or not there; `load` reads it."""
         check_is_fitted(self)
         kept = {name: value for name, value in vars(self).items() if name not in ("fit_", "_flow")}
-        write_state(Path(file), type(self).__name__, kept | {"fit": vars(self.fit_)})
+        fit = dict(vars(self.fit_))
+        if isinstance(fit["inverse"], TiledInverse):
+            fit["inverse"] = {"factor": fit["inverse"].factor, "diagonal": fit["inverse"].diagonal()}
+        write_state(Path(file), type(self).__name__, kept | {"fit": fit})
 
     @classmethod
     def load(cls, file: str | Path, *, device: str | torch.device | None = None) -> Self:
@@ -174,7 +180,10 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
             ValueError: the file holds something else.
         """
         state, model = read_state(Path(file), cls.__name__, device or "cpu"), cls()
-        fit = RidgeFit(**state.pop("fit"))
+        fit = state.pop("fit")
+        if isinstance(fit["inverse"], dict):
+            fit["inverse"] = TiledInverse(**fit["inverse"])
+        fit = RidgeFit(**fit)
         vars(model).update(state, device=device, fit_=fit, _flow=None)
         return model
 
@@ -201,9 +210,16 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
         points = torch.where(largest > 0, points / largest, 0.0)
         return torch.nn.functional.normalize(points)
 
-    def _kernel(self, points: torch.Tensor | None = None) -> torch.Tensor:
-        """The kernel between points, the training points themselves where absent, and the training points."""
-        pairs = [self._points] if points is None else [points, self._points]
+    def _solve(self) -> RidgeFit:
+        n, free = len(self._points), available_bytes(self._points.device)
+        if free is None or 2 * n**2 * self._points.element_size() <= free:
+            return ridge_fit(self._kernel(), self._targets, self.ridge)
+        return tiled_fit(self._points, self._targets, self.ridge, kernel=self._kernel, tile=max(self._block, n // 32))
+
+    def _kernel(self, points: torch.Tensor | None = None, others: torch.Tensor | None = None) -> torch.Tensor:
+        """The kernel between points and others; of the training points where one or both are absent."""
+        others = self._points if others is None else others
+        pairs = [others] if points is None else [points, others]
         live = [each.any(1) | self._on_sphere for each in pairs]  # a row of zeros is put somewhere for the time being
         somewhere = torch.eye(1, pairs[0].shape[1], dtype=pairs[0].dtype, device=pairs[0].device)
         filled = [torch.where(here[:, None], each, somewhere) for each, here in zip(pairs, live, strict=True)]

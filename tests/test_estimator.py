@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ntkif import NTKInfluence, NTKInfluenceClassifier, ntk, ntk_influence
 from ntkif.flow import flow_without, kernel_flow
+from ntkif.tiles import TiledInverse
 
 # scikit-learn skips this one itself unless SCIPY_ARRAY_API is set before scipy is imported, which would change scipy
 # for all other tests; the estimators make no claim to array API input (the tag is off).
@@ -238,3 +239,20 @@ def test_very_long_and_very_short_rows(scale):
     y = TARGETS["one"]
     model, scaled = NTKInfluence(RIDGE).fit(X, y[:30]), NTKInfluence(RIDGE).fit(scale * X, y[:30])
     assert scaled.leverage_ == pytest.approx(model.leverage_)
+
+
+def test_where_kernel_and_inverse_do_not_fit_the_fit_is_in_tiles(tmp_path, monkeypatch):
+    x = np.vstack([X, np.zeros_like(X[:1])])  # a row of zeros too
+    y, x_test, y_test = TARGETS["three"][:31], X_TEST, TARGETS["three"][30:]
+    exact = NTKInfluence(ridge=0.5).fit(x, y)
+    few = 2 * 8 * len(x) ** 2 - 1
+    monkeypatch.setattr("ntkif.estimator.available_bytes", lambda device: few)
+    tiled = NTKInfluence(ridge=0.5, block_size=16).fit(x, y)
+    assert isinstance(tiled.fit_.inverse, TiledInverse) and not isinstance(exact.fit_.inverse, TiledInverse)
+    tiled.save(tmp_path / "model")
+    for model in (tiled, NTKInfluence.load(tmp_path / "model")):
+        assert np.allclose(model.influence(x_test, y_test), exact.influence(x_test, y_test), rtol=1e-10, atol=1e-12)
+        assert np.allclose(model.leverage_, exact.leverage_) and np.allclose(model.loo_predict(), exact.loo_predict())
+        groups = [[0, 3], [30]]
+        both = (each.group_influence(groups, x_test, y_test) for each in (model, exact))
+        assert np.allclose(*both, rtol=1e-10, atol=1e-12)
