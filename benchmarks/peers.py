@@ -28,7 +28,8 @@ from peer_tools import TOOLS, Problem
 
 from ntkif.files import write_atomically
 from ntkif.metrics import agreement
-from ntkif.provenance import commit, device_name, now, write_story
+from ntkif.provenance import commit, device_name, now, source_digest, write_story
+from ntkif.trained import network_influence
 
 ROOT = Path(__file__).parents[1]
 BUILT, FILE = ROOT / "_build" / "peers", ROOT / "records" / "peers.csv"
@@ -104,13 +105,13 @@ def scores(predicted: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
 
 
 def rows_of(name: str) -> list[dict]:
-    """A row for each tool and setting on a case, and one of what another seed says (the ceiling)."""
+    """A row for each tool and setting on a case, and one of what another start says (the ceiling)."""
     case, rows = load_case(name), []
     problem = Problem(case)
     common = {"case": name, "parameters": problem.size, "train_seconds": round(case["seconds"], 2)}
     other = case["other"]
     ceiling = scores(other, case["truth"][:, : other.shape[1]])
-    rows.append(common | {"tool": "another seed", "settings": "", "status": "", "chosen": True, **ceiling})
+    rows.append(common | {"tool": "another start", "settings": "", "status": "", "chosen": True, **ceiling})
     for tool, (_, grid, cases) in TOOLS.items():
         if cases and name not in cases:
             continue
@@ -160,6 +161,7 @@ def main() -> None:
         },
         "versions": {name: version(name) for name in PACKAGES},
         "source": hashlib.sha256(b"".join((ROOT / "benchmarks" / name).read_bytes() for name in SOURCES)).hexdigest(),
+        "package": source_digest(network_influence),
         "commit": commit(),
         "device": f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores",
         "started": started,

@@ -1,16 +1,12 @@
-"""What other tools for influence answer, measured by `benchmarks/conventions.py` in an environment of their own."""
+"""What other tools for influence answer, measured by `make peers` in an environment of their own."""
 
-import hashlib
-import io
 from pathlib import Path
 
 import pandas as pd
 
-from ntkif.provenance import read_story
+from ntkif.measured import _ROOT, measured
 
-__all__ = ["conventions"]
-
-_ROOT = Path(__file__).parents[1]
+__all__ = ["against_truth", "chosen", "conventions"]
 
 
 def conventions(root: Path = _ROOT) -> tuple[pd.DataFrame, str]:
@@ -23,14 +19,34 @@ def conventions(root: Path = _ROOT) -> tuple[pd.DataFrame, str]:
         a row for each tool and loss, and one line of provenance.
 
     Raises:
-        ValueError: the record was changed, or the code that made it has changed since.
+        FileNotFoundError, ValueError: as `measured`.
     """
-    file = root / "records" / "conventions.csv"
-    content = file.read_bytes()
-    story = read_story(file, content)
-    source = hashlib.sha256((root / "benchmarks" / "conventions.py").read_bytes()).hexdigest()
-    if story is None or story["source"] != source:
-        raise ValueError(f"{file}: this record or the code that made it was changed; make it again with `make peers`.")
-    versions = ", ".join(f"{name} {number}" for name, number in story["versions"].items())
-    line = f"conventions recorded {story['started'][:10]}: {versions}; {story['device']}, commit {story['commit'][:8]}"
-    return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False), line
+    table, story = measured("conventions", root, dtype=str, keep_default_na=False)
+    return table, story["line"]
+
+
+def against_truth(root: Path = _ROOT) -> tuple[pd.DataFrame, dict]:
+    """Every tool, with every setting that was tried, against networks trained without each of some points.
+
+    Args:
+        root: of the project.
+
+    Returns:
+        a row for each case, tool and setting: case; parameters, trained ones of the network; train_seconds, of one
+        training; tool, "another start" for the ceiling; settings; status, empty or why there is no answer; chosen,
+        whether the setting is the tool's best; pearson, spearman, slope, relative_error, and rescaled_error, with the
+        best factor; seconds; peak_mib. And its provenance.
+
+    Raises:
+        FileNotFoundError, ValueError: as `measured`.
+    """
+    return measured("peers", root, keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, ""))
+
+
+def chosen(table: pd.DataFrame) -> pd.DataFrame:
+    """Of each tool the setting with the smallest error, best first; those without an answer come last."""
+    best = table[table["chosen"]]
+    return best.sort_values(["case", "relative_error"], kind="stable")
+
+
+_NUMBERS = ("pearson", "spearman", "slope", "relative_error", "rescaled_error", "seconds", "peak_mib")
