@@ -18,7 +18,7 @@ KEEP := --ClearMetadataPreprocessor.enabled=True \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='mystnb' \
 	--ClearMetadataPreprocessor.preserve_nb_metadata_mask='kernelspec'
 
-.PHONY: always book test notebooks lint lab bench peers clean
+.PHONY: always book test notebooks lint lab bench peers peers-large clean
 .DELETE_ON_ERROR:
 
 book: $(SITE)  ## build the site
@@ -73,6 +73,10 @@ peers: .venv-peers/.installed  ## measure other tools, in an environment of thei
 	PYTHONPATH=. .venv-peers/bin/python benchmarks/conventions.py
 	$(BIN)/python benchmarks/truth.py
 	PYTHONPATH=. .venv-peers/bin/python benchmarks/peers.py
+
+peers-large: .venv-peers/.installed  ## the same with 5000 images, which takes an hour
+	$(BIN)/python benchmarks/truth.py peers-large
+	PYTHONPATH=. .venv-peers/bin/python benchmarks/peers.py peers-large
 
 .venv-peers/.installed: requirements-peers.txt $(INSTALLED)
 	$(BIN)/python -m venv --clear .venv-peers

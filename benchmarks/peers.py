@@ -1,12 +1,14 @@
 """Other tools for influence against ours, on one ground truth: networks really trained without each of some points.
 
     make peers
+    make peers-large
 
 `benchmarks/truth.py` makes the truth in the book's own environment. Here, in that of `requirements-peers.txt`, each
 tool answers for the same trained networks, with each of the settings that are tried, in a process of its own: wall time
 without imports, and the memory that the call adds at its peak. Of the settings that with the smallest error against the
 truth is chosen: a choice that no user could make, so it flatters the tools. What was measured is kept in
-`_build/peers`, so that a run that was stopped goes on; the table goes to `records/peers.csv`.
+`_build/peers`, so that a run that was stopped goes on; the table goes to `records/peers.csv`. With many points, in
+`records/peers-large.csv`, each tool has the settings that were best on the same network with few.
 """
 
 import csv
@@ -32,11 +34,11 @@ from ntkif.provenance import commit, device_name, now, source_digest, write_stor
 from ntkif.trained import network_influence
 
 ROOT = Path(__file__).parents[1]
-BUILT, FILE = ROOT / "_build" / "peers", ROOT / "records" / "peers.csv"
-CASES = ("two-layer", "mlp", "conv")
+BUILT = ROOT / "_build" / "peers"
+RECORDS = {"peers": ("two-layer", "mlp", "conv"), "peers-large": ("two-layer, n = 5000",)}
 SOURCES = ("truth.py", "peer_tools.py", "peers.py")
 PACKAGES = ("torch", "numpy", "captum", "dattri", "pyDVL", "pyinfluence", "scikit-ntk", "traker")
-LIMIT = 150  # seconds for one call
+LIMIT = {"peers": 150, "peers-large": 600}  # seconds for one call
 IMPORTS = {
     "dattri": [
         "dattri.task",
@@ -78,7 +80,7 @@ def _memory(kind: str) -> int:
     return int(re.search(rf"{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
-def measure(case: str, tool: str, settings: dict) -> dict | str:
+def measure(case: str, tool: str, settings: dict, limit: float) -> dict | str:
     """The answer of a tool, or why there is none."""
     digest = hashlib.sha256((ROOT / "benchmarks" / "peer_tools.py").read_bytes()).hexdigest()[:8]
     words = "-".join(f"{key}-{value:g}" for key, value in settings.items())
@@ -88,9 +90,9 @@ def measure(case: str, tool: str, settings: dict) -> dict | str:
         command = [sys.executable, __file__, case, tool, json.dumps(settings), str(file)]
         try:
             with open(file.with_suffix(".log"), "wb") as log:
-                subprocess.run(command, check=True, timeout=LIMIT, stdout=log, stderr=log)
+                subprocess.run(command, check=True, timeout=limit, stdout=log, stderr=log)
         except subprocess.TimeoutExpired:
-            return f"no answer in {LIMIT} s"
+            return f"no answer in {limit} s"
         except subprocess.CalledProcessError:
             lines = file.with_suffix(".log").read_text(errors="replace").strip().splitlines() or ["killed"]
             return f"failed: {lines[-1][:120]}"
@@ -104,7 +106,7 @@ def scores(predicted: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
     return found | {"rescaled_error": max(0.0, 1 - cosine**2) ** 0.5}
 
 
-def rows_of(name: str) -> list[dict]:
+def rows_of(name: str, limit: float) -> list[dict]:
     """A row for each tool and setting on a case, and one of what another start says (the ceiling)."""
     case, rows = load_case(name), []
     problem = Problem(case)
@@ -115,6 +117,7 @@ def rows_of(name: str) -> list[dict]:
     for tool, (_, grid, cases) in TOOLS.items():
         if cases and name not in cases:
             continue
+        grid = best_of(tool) if name in RECORDS["peers-large"] else grid
         tried = []
         for settings in grid:
             row = common | {"tool": tool, "settings": json.dumps(settings) if settings else "", "chosen": False}
@@ -122,7 +125,7 @@ def rows_of(name: str) -> list[dict]:
             if tool == "captum, naive" and bytes_needed > 20e9:
                 found = f"the Hessian would take {bytes_needed / 2**40:.2g} TiB"
             else:
-                found = measure(name, tool, settings)
+                found = measure(name, tool, settings, limit)
             if isinstance(found, dict):
                 predicted = found["influence"][:, case["rows"]]
                 if not torch.isfinite(predicted).all():
@@ -140,13 +143,21 @@ def rows_of(name: str) -> list[dict]:
     return rows
 
 
+def best_of(tool: str) -> list[dict]:
+    """The settings of a tool that were best on the two-layer network with few points."""
+    with open(ROOT / "records" / "peers.csv", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["case"] == "two-layer" and row["tool"] == tool]
+    return [json.loads(row["settings"] or "{}") for row in rows if row["chosen"] == "True"]
+
+
 def main() -> None:
-    """Measure what was not measured, and write `records/peers.csv` with how it was made."""
-    if len(sys.argv) > 1:
+    """Measure what was not measured, and write the record with how it was made."""
+    if len(sys.argv) > 2:
         case, tool, settings, file = sys.argv[1:]
         return answer(case, tool, json.loads(settings), Path(file))
-    started = now()
-    rows = [row for case in CASES for row in rows_of(case)]
+    started, record = now(), sys.argv[1] if len(sys.argv) > 1 else "peers"
+    cases, file = RECORDS[record], ROOT / "records" / f"{record}.csv"
+    rows = [row for case in cases for row in rows_of(case, LIMIT[record])]
     columns = list(max(rows, key=len))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n", restval="")
@@ -154,10 +165,10 @@ def main() -> None:
     numbers = ({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
     writer.writerows(numbers)
     content = stream.getvalue().encode()
-    write_atomically(FILE, lambda file: file.write(content))
+    write_atomically(file, lambda stream: stream.write(content))
     story = {
         "settings": {
-            name: {key: load_case(name)[key] for key in ("ridge", "rows", "pixels", "gradient")} for name in CASES
+            name: {key: load_case(name)[key] for key in ("ridge", "rows", "pixels", "gradient")} for name in cases
         },
         "versions": {name: version(name) for name in PACKAGES},
         "source": hashlib.sha256(b"".join((ROOT / "benchmarks" / name).read_bytes() for name in SOURCES)).hexdigest(),
@@ -167,7 +178,7 @@ def main() -> None:
         "started": started,
         "table": hashlib.sha256(content).hexdigest(),
     }
-    write_story(FILE, story)
+    write_story(file, story)
 
 
 if __name__ == "__main__":

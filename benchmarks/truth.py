@@ -1,10 +1,12 @@
 """Networks of the book, trained, and trained again without each of some points: the truth for `benchmarks/peers.py`.
 
-Runs in the book's own environment. Each case becomes `_build/peers/<case>.pt`; one that is there is not made again.
+Runs in the book's own environment, for the cases of a record, `peers` where none is named. Each case becomes
+`_build/peers/<case>.pt`; one that is there is not made again.
 """
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,21 +17,21 @@ from ntkif.deep_kernel import deep_ntk
 from ntkif.deep_networks import Antisymmetric, ConvNet, Mlp, train_module
 from ntkif.files import write_atomically
 from ntkif.kernel import ntk
-from ntkif.network import random_network, safe_learning_rate, train
+from ntkif.network import Network, random_network, safe_learning_rate, train
 from ntkif.own_kernel import gradient_share, predict
 
 FOLDER = Path(__file__).parents[1] / "_build" / "peers"
-RIDGE, N, K, REMOVALS = 1.0, 200, 100, 40
-OTHERS = 20  # of the removals, for which a network from another seed is retrained too
+K, REMOVALS = 100, 40
+OTHERS = {"peers": 20, "peers-large": 8}  # of the removals, for which a network from another start is retrained too
 
 
-def two_layer(data: Dataset, seed: int):
+def two_layer(data: Dataset, seed: int, ridge: float):
     """The network of the paper, symmetric, at width 1024, and how it is trained."""
     start = random_network(data.x_train.shape[1], width=1024, init_scale=1.0, symmetric=True, seed=seed)
-    rate = safe_learning_rate(start, data.x_train, RIDGE)
+    rate = safe_learning_rate(start, data.x_train, ridge)
 
     def fit(x, y):
-        return train(start, x, y, RIDGE, learning_rate=rate, epochs=10_000, tolerance=0.005).network
+        return train(start, x, y, ridge, learning_rate=rate, epochs=10_000, tolerance=0.005).network
 
     return start, fit
 
@@ -37,24 +39,56 @@ def two_layer(data: Dataset, seed: int):
 def deep(make):
     """A deeper network that starts at zero, and how it is trained."""
 
-    def case(data: Dataset, seed: int):
+    def case(data: Dataset, seed: int, ridge: float):
         start = Antisymmetric(make(data, seed))
-        return start, lambda x, y: train_module(start, x, y, RIDGE, iterations=200)
+        return start, lambda x, y: train_module(start, x, y, ridge, iterations=200)
 
     return case
 
 
-#: Name -> network and its training, and the kernel of infinite width that names the points to remove.
-CASES = {
-    "two-layer": (two_layer, ntk),
-    "mlp": (deep(lambda data, seed: Mlp(data.x_train.shape[1], width=128, seed=seed)), deep_ntk),
-    "conv": (deep(lambda data, seed: ConvNet(data.images_train.shape[1:], activation="gelu", seed=seed)), deep_ntk),
+def two_layer_by_lbfgs(data: Dataset, seed: int, ridge: float):
+    """The same network at width 256, trained by L-BFGS, which needs far fewer steps where there are many points."""
+    start = random_network(data.x_train.shape[1], width=256, init_scale=1.0, symmetric=True, seed=seed)
+    module = as_layers(start)
+
+    def fit(x, y):
+        trained = train_module(module, x, y, ridge, iterations=100)
+        return replace(start, weights=trained[0].weight.detach())
+
+    return start, fit
+
+
+def as_layers(network: Network) -> torch.nn.Module:
+    """The two-layer network as torch layers, the second fixed."""
+    m, d = network.weights.shape
+    like = {"bias": False, "dtype": network.weights.dtype}
+    layers = torch.nn.Sequential(torch.nn.Linear(d, m, **like), torch.nn.ReLU(), torch.nn.Linear(m, 1, **like))
+    layers[0].weight.data, layers[2].weight.data = network.weights.clone(), network.signs.T / m**0.5
+    layers[2].weight.requires_grad = False
+    return layers.eval()
+
+
+#: Record -> image set, training points, ridge, and its cases: name -> network and its training, and the kernel of
+#: infinite width that names the points to remove.
+RECORDS = {
+    "peers": (
+        ("mnist-sample", 200, 1.0),
+        {
+            "two-layer": (two_layer, ntk),
+            "mlp": (deep(lambda data, seed: Mlp(data.x_train.shape[1], width=128, seed=seed)), deep_ntk),
+            "conv": (
+                deep(lambda data, seed: ConvNet(data.images_train.shape[1:], activation="gelu", seed=seed)),
+                deep_ntk,
+            ),
+        },
+    ),
+    "peers-large": (("mnist", 5000, 4.0), {"two-layer, n = 5000": (two_layer_by_lbfgs, ntk)}),
 }
 
 
-def truth(data: Dataset, make, rows: list[int], seed: int) -> dict:
+def truth(data: Dataset, make, rows: list[int], seed: int, ridge: float) -> dict:
     """One network, and the influence of each removed point by training without it, (K, REMOVALS)."""
-    start, fit = make(data, seed)
+    start, fit = make(data, seed, ridge)
     clock = time.perf_counter()
     network = fit(data.x_train, data.y_train)
     seconds = time.perf_counter() - clock
@@ -64,21 +98,23 @@ def truth(data: Dataset, make, rows: list[int], seed: int) -> dict:
         kept = torch.arange(len(data.x_train)) != row
         without = fit(data.x_train[kept], data.y_train[kept])
         changes.append((predict(without, data.x_test) - data.y_test).square().sum(1) / 2 - loss)
-    share = gradient_share(network, start, data.x_train, data.y_train, RIDGE)
+    share = gradient_share(network, start, data.x_train, data.y_train, ridge)
     return {"network": network, "start": start, "truth": torch.stack(changes, 1), "seconds": seconds, "gradient": share}
 
 
 def main() -> None:
     """Make the cases that are not there."""
-    for name, (make, kernel) in CASES.items():
+    record = sys.argv[1] if len(sys.argv) > 1 else "peers"
+    (dataset, n, ridge), cases = RECORDS[record]
+    for name, (make, kernel) in cases.items():
         file = FOLDER / f"{name}.pt"
         if file.exists():
             continue
-        data = load("mnist-sample").head(N, K)
-        rows = most_influential(data, kernel, RIDGE, REMOVALS)
-        made = [truth(data, make, some, seed) for seed, some in enumerate((rows, rows[:OTHERS]))]
+        data = load(dataset).head(n, K)
+        rows = most_influential(data, kernel, ridge, REMOVALS)
+        made = [truth(data, make, some, s, ridge) for s, some in enumerate((rows, rows[: OTHERS[record]]))]
         arrays = {key: getattr(data, key) for key in ("x_train", "y_train", "x_test", "y_test")}
-        case = {"arrays": arrays, "ridge": RIDGE, "rows": rows, "other": made[1]["truth"], **made[0]}
+        case = {"arrays": arrays, "ridge": ridge, "rows": rows, "other": made[1]["truth"], **made[0]}
         case |= {"pixels": data.digest, "kernel": kernel.__name__}
         write_atomically(file, lambda stream, case=case: torch.save(case, stream))
         print(f"{name}: one training {case['seconds']:.1f} s, gradient {case['gradient']:.1e}", file=sys.stderr)

@@ -16,6 +16,7 @@ _ROOT = Path(__file__).parents[1]
 MADE_BY = {
     "conventions": (("conventions.py",), "make peers"),
     "peers": (("truth.py", "peer_tools.py", "peers.py"), "make peers"),
+    "peers-large": (("truth.py", "peer_tools.py", "peers.py"), "make peers-large"),
     "growth": (("growth.py",), "python benchmarks/growth.py"),
 }
 

@@ -25,10 +25,11 @@ def conventions(root: Path = _ROOT) -> tuple[pd.DataFrame, str]:
     return table, story["line"]
 
 
-def against_truth(root: Path = _ROOT) -> tuple[pd.DataFrame, dict]:
+def against_truth(record: str = "peers", root: Path = _ROOT) -> tuple[pd.DataFrame, dict]:
     """Every tool, with every setting that was tried, against networks trained without each of some points.
 
     Args:
+        record: "peers", or "peers-large" with 5000 points.
         root: of the project.
 
     Returns:
@@ -40,7 +41,7 @@ def against_truth(root: Path = _ROOT) -> tuple[pd.DataFrame, dict]:
     Raises:
         FileNotFoundError, ValueError: as `measured`.
     """
-    return measured("peers", root, keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, ""))
+    return measured(record, root, keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, ""))
 
 
 def chosen(table: pd.DataFrame) -> pd.DataFrame:
