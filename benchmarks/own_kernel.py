@@ -16,21 +16,11 @@ from functools import partial
 
 import torch
 from common import problem, seconds, summary
+from peer_tools import as_layers
 
 from ntkif import network_influence, ntk_influence
 from ntkif.network import random_network, train
 from ntkif.tangent import tangent_kernel
-
-
-def as_module(network):
-    """The two-layer network as torch layers, the second fixed."""
-    m, d = network.weights.shape
-    module = torch.nn.Sequential(
-        torch.nn.Linear(d, m, bias=False), torch.nn.ReLU(), torch.nn.Linear(m, 1, bias=False)
-    ).to(network.weights)
-    module[0].weight.data, module[2].weight.data = network.weights, network.signs.T / m**0.5
-    module[2].weight.requires_grad = False
-    return module.eval()
 
 
 def main():
@@ -44,7 +34,7 @@ def main():
     size = parser.parse_args()
     arrays = problem(size.n, size.k, size.d)
     network = random_network(size.d, width=size.width, init_scale=1.0, symmetric=True, seed=0)
-    module, few = as_module(network), arrays[0][: size.module_points]
+    module, few = as_layers(network), arrays[0][: size.module_points]
     print(f"n={size.n}, k={size.k}, width={size.width}, float64, {torch.get_num_threads()} threads")
     analytic, own, trainings, closed, general = [], [], [], [], []
     for _ in range(size.runs):

@@ -44,7 +44,7 @@ class Problem:
     def model(self) -> torch.nn.Module:
         """The trained network as torch layers in float32, of which those that were trained take gradients."""
         network = self.case["network"]
-        return (_as_layers(network) if isinstance(network, Network) else network).float().eval()
+        return (as_layers(network) if isinstance(network, Network) else network).float().eval()
 
     @cached_property
     def trained(self) -> list[str]:
@@ -374,10 +374,11 @@ TOOLS = {
 }
 
 
-def _as_layers(network: Network) -> torch.nn.Module:
+def as_layers(network: Network) -> torch.nn.Module:
     """The two-layer network as torch layers, the second fixed."""
     m, d = network.weights.shape
-    layers = torch.nn.Sequential(torch.nn.Linear(d, m, bias=False), torch.nn.ReLU(), torch.nn.Linear(m, 1, bias=False))
+    like = {"bias": False, "dtype": network.weights.dtype}
+    layers = torch.nn.Sequential(torch.nn.Linear(d, m, **like), torch.nn.ReLU(), torch.nn.Linear(m, 1, **like))
     layers[0].weight.data, layers[2].weight.data = network.weights.clone(), network.signs.T / m**0.5
     layers[2].weight.requires_grad = False
-    return layers
+    return layers.eval()

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from peer_tools import as_layers
 
 from ntkif.comparisons import most_influential
 from ntkif.data import Dataset, load
@@ -17,7 +18,7 @@ from ntkif.deep_kernel import deep_ntk
 from ntkif.deep_networks import Antisymmetric, ConvNet, Mlp, train_module
 from ntkif.files import write_atomically
 from ntkif.kernel import ntk
-from ntkif.network import Network, random_network, safe_learning_rate, train
+from ntkif.network import random_network, safe_learning_rate, train
 from ntkif.own_kernel import gradient_share, predict
 
 FOLDER = Path(__file__).parents[1] / "_build" / "peers"
@@ -56,16 +57,6 @@ def two_layer_by_lbfgs(data: Dataset, seed: int, ridge: float):
         return replace(start, weights=trained[0].weight.detach())
 
     return start, fit
-
-
-def as_layers(network: Network) -> torch.nn.Module:
-    """The two-layer network as torch layers, the second fixed."""
-    m, d = network.weights.shape
-    like = {"bias": False, "dtype": network.weights.dtype}
-    layers = torch.nn.Sequential(torch.nn.Linear(d, m, **like), torch.nn.ReLU(), torch.nn.Linear(m, 1, **like))
-    layers[0].weight.data, layers[2].weight.data = network.weights.clone(), network.signs.T / m**0.5
-    layers[2].weight.requires_grad = False
-    return layers.eval()
 
 
 #: Record -> image set, training points, ridge, and its cases: name -> network and its training, and the kernel of
