@@ -1,7 +1,8 @@
 """How each tool is asked for the influence of all training points on all test points, one function for each.
 
 A function takes the problem and the settings that are tuned, and returns (k, n) in our sign, orientation and scale,
-converted as the tool documents them. Tools get float32, one batch of all points, the loss (f - y)^2 / 2 summed, and
+converted as the tool documents them. Tools get float32, one batch of all training points, the loss (f - y)^2 / 2
+summed, and
 the ridge of the training.
 """
 
@@ -72,8 +73,11 @@ class Problem:
         return tuple(a.float() for a in self.arrays[2:])
 
     def loaders(self):
-        """All training points, and all test points, in a batch each."""
-        return [DataLoader(TensorDataset(*pair), batch_size=len(pair[0])) for pair in (self.train, self.test)]
+        """All training points in one batch, and test points in batches of ten, which save memory and change nothing."""
+        sizes = len(self.train[0]), 10
+        return [
+            DataLoader(TensorDataset(*p), batch_size=b) for p, b in zip((self.train, self.test), sizes, strict=True)
+        ]
 
 
 class HalfSquares(torch.nn.Module):
@@ -146,11 +150,11 @@ def dattri_cg(problem: Problem, max_iter: int) -> torch.Tensor:
 
 
 def dattri_arnoldi(problem: Problem, proj_dim: int) -> torch.Tensor:
-    """`IFAttributorArnoldi`, with as many iterations as dimensions."""
+    """`IFAttributorArnoldi`, with twice as many iterations as dimensions; with as many it gives NaN."""
     from dattri.algorithm.influence_function import IFAttributorArnoldi
 
     names = {"layer_name": problem.trained, "regularization": problem.ridge}
-    return _dattri(problem, IFAttributorArnoldi(_task(problem), proj_dim=proj_dim, max_iter=proj_dim, **names))
+    return _dattri(problem, IFAttributorArnoldi(_task(problem), proj_dim=proj_dim, max_iter=2 * proj_dim, **names))
 
 
 def dattri_datainf(problem: Problem, regularization: float) -> torch.Tensor:
@@ -357,16 +361,16 @@ TOOLS = {
     "ntkif, own kernel, IHVP": (own_kernel_ihvp, [{}], None),
     "ntkif, kernel of infinite width": (paper_kernel, [{}], None),
     "dattri, CG": (dattri_cg, [{"max_iter": n} for n in (10, 30)], None),
-    "dattri, Arnoldi": (dattri_arnoldi, [{"proj_dim": n} for n in (50, 190)], None),
-    "dattri, DataInf": (dattri_datainf, [{"regularization": r} for r in (0.1, 1.0, 10.0)], None),
-    "dattri, LiSSA": (dattri_lissa, [{"scaling": s} for s in (50.0, 150.0)], None),
+    "dattri, Arnoldi": (dattri_arnoldi, [{"proj_dim": n} for n in (20, 50)], None),
+    "dattri, DataInf": (dattri_datainf, [{"regularization": r} for r in (1.0, 10.0)], None),
+    "dattri, LiSSA": (dattri_lissa, [{"scaling": s} for s in (100.0,)], None),
     "dattri, TracIn": (dattri_tracin, [{}], None),
     "dattri, TRAK": (dattri_trak, [{"proj_dim": n} for n in (512, 2048)], None),
     "captum, naive": (captum_naive, [{}], None),
     "captum, Arnoldi": (captum_arnoldi, [{"projection_dim": n} for n in (50, 100)], None),
     "captum, TracIn": (captum_tracin, [{}], None),
     "pyDVL, CG": (pydvl_cg, [{"rtol": 1e-4}], None),
-    "pyDVL, Arnoldi": (pydvl_arnoldi, [{"rank": n} for n in (50, 150)], None),
+    "pyDVL, Arnoldi": (pydvl_arnoldi, [{"rank": n} for n in (50,)], None),
     "pyDVL, Nystrom": (pydvl_nystrom, [{"rank": n} for n in (50, 200)], None),
     "TRAK": (trak, [{"proj_dim": n} for n in (512, 2048)], None),
     "pyinfluence, kernel ridge": (pyinfluence, [{}], None),

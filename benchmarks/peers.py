@@ -38,7 +38,7 @@ BUILT = ROOT / "_build" / "peers"
 RECORDS = {"peers": ("two-layer", "mlp", "conv"), "peers-large": ("two-layer, n = 5000",)}
 SOURCES = ("truth.py", "peer_tools.py", "peers.py")
 PACKAGES = ("torch", "numpy", "captum", "dattri", "pyDVL", "pyinfluence", "scikit-ntk", "traker")
-LIMIT = {"peers": 150, "peers-large": 600}  # seconds for one call
+LIMIT = {"peers": 120, "peers-large": 600}  # seconds for one call
 IMPORTS = {
     "dattri": [
         "dattri.task",
@@ -93,9 +93,13 @@ def measure(case: str, tool: str, settings: dict, limit: float) -> dict | str:
                 subprocess.run(command, check=True, timeout=limit, stdout=log, stderr=log)
         except subprocess.TimeoutExpired:
             return f"no answer in {limit} s"
-        except subprocess.CalledProcessError:
-            lines = file.with_suffix(".log").read_text(errors="replace").strip().splitlines() or ["killed"]
-            return f"failed: {lines[-1][:120]}"
+        except subprocess.CalledProcessError as failure:
+            if failure.returncode == -9:
+                return f"killed: more than {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
+            said = re.findall(
+                r"^\w*(?:Error|Exception)\b.*", file.with_suffix(".log").read_text(errors="replace"), re.M
+            )
+            return f"failed: {(said or ['no reason given'])[-1][:120]}"
     return torch.load(file)
 
 

@@ -39,6 +39,8 @@ class Rows(Protocol):
 def connect(address: str | None = None, *, workers: int | None = None, memory_limit: str = "8GiB") -> Iterator[Client]:
     """A Dask client: of the scheduler at an address, or of worker processes on this machine, which end with it.
 
+    A script must call it below `if __name__ == "__main__":`, since the new processes import the script.
+
     Args:
         address: such as "tcp://host:8786"; absent: this machine.
         workers: processes, with one thread each; on this machine as many as it has cores, where absent.
@@ -82,6 +84,8 @@ def fit_on(
         distributed.KilledWorker: a task whose worker died four times, for want of memory perhaps.
     """
     check_ridge(ridge, positive=True)
+    if len(rows) < 1:
+        raise ValueError("rows: expected at least one training point, got none.")
     check_fits("the feature fit", 4, len(landmarks), len(landmarks), like=landmarks, advice="use fewer landmarks.")
     blocks = list(row_blocks(len(rows), block_size))
     with tqdm(total=len(blocks), unit="block", disable=not progress or None) as bar:

@@ -16,7 +16,7 @@ from ntkif.shifts import ShiftedImages
 
 DATA = load("mini-mnist-sample").head(100, 20)
 ROWS = ShiftedImages(DATA.images_train, DATA.y_train, radius=1)
-LANDMARKS, BLOCK = DATA.x_train[:30], 200
+LANDMARKS, BLOCK = DATA.x_train[:30], 60  # fifteen blocks, added in two rounds
 DIGITS = load("mnist-sample").head(40, 20)
 PROTOCOL = Protocol(1.0, width=32, init_scale=1.0, symmetric=True, epochs=30, learning_rate=0.01, precision="float64")
 
@@ -84,6 +84,8 @@ def test_a_scheduler_elsewhere_is_used_by_its_address(client, fit):
 def test_rows_that_the_fit_has_not_seen_are_refused(client, fit):
     with pytest.raises(ValueError, match="expected the 900 training points of the fit, got 1500"):
         cluster.influence_on(client, ShiftedImages(ROWS.images[:60], ROWS.targets[:60]), fit, DATA.x_test, DATA.y_test)
+    with pytest.raises(ValueError, match="at least one training point"):
+        cluster.fit_on(client, [], LANDMARKS, 1.0)
     with pytest.raises(ValueError, match="positive"):
         cluster.fit_on(client, ROWS, LANDMARKS, 0.0)
 
