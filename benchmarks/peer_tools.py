@@ -2,8 +2,7 @@
 
 A function takes the problem and the settings that are tuned, and returns (k, n) in our sign, orientation and scale,
 converted as the tool documents them. Tools get float32, one batch of all training points, the loss (f - y)^2 / 2
-summed, and
-the ridge of the training.
+summed, and the ridge of the training.
 """
 
 import logging
