@@ -65,7 +65,7 @@ def write(name: str, rows: list[list[str]]) -> None:
 def of_records() -> list[list[str]]:
     """What the records and runs of retraining say about themselves."""
     rows = []
-    for name in ("mnist", "cifar", "mini-mnist", "mini-cifar"):
+    for name in ("mnist", "cifar", "mini-mnist", "mini-cifar", "mnist-full"):
         took = spoken(recorded(f"records/*/{name}.json"))
         rows.append(["`python -m ntkif record --all`", f"its part of {name}", took, "2 threads"])
     for file in sorted(ROOT.glob("records/retraining/*/*2500-scale-0.01*.json")):
