@@ -24,7 +24,8 @@ from ntkif.network import random_network, train
 from ntkif.provenance import commit, device_name, now, write_story
 from ntkif.tiles import tiled_fit
 
-FILE = Path(__file__).parents[1] / "records" / "growth.csv"
+FOLDER = Path(__file__).parent
+FILE, SOURCES = FOLDER.parent / "records" / "growth.csv", ("growth.py", "common.py")
 DOUBLINGS = [500, 1000, 2000, 4000, 8000]
 
 
@@ -131,7 +132,7 @@ def main() -> None:
     content = stream.getvalue().encode()
     write_atomically(FILE, lambda file: file.write(content))
     story = {
-        "source": hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
+        "source": hashlib.sha256(b"".join((FOLDER / name).read_bytes() for name in SOURCES)).hexdigest(),
         "commit": commit(),
         "device": f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores",
         "versions": {"torch": torch.__version__},

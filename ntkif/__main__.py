@@ -117,8 +117,10 @@ def _prepare_retrain(chosen: argparse.Namespace) -> Callable:
 def _cluster(address: str | None) -> AbstractContextManager:
     if address is None:
         return nullcontext()
-    from ntkif.cluster import connect  # needs Dask, which a bare GPU machine may not have
-
+    try:
+        from ntkif.cluster import connect
+    except ModuleNotFoundError as missing:  # a bare GPU machine may not have Dask
+        raise ValueError(f"--dask: {missing}; install it with `pip install distributed`.") from missing
     return connect(address or None)
 
 

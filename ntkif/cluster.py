@@ -1,7 +1,8 @@
 """The work spread over processes or machines by Dask: feature fits of rows that no machine holds.
 
-Rows are made where they are used, one block at a time, and only sums of p × p numbers travel. Every task can be made
-again, its inputs included, and sums are added in a fixed order: a worker that dies costs time, and changes no bit.
+Rows are made where they are used, one block at a time; what travels is the description of the rows, the fit, sums of
+p × p numbers, and a column of influences for each row. Every task can be made again, its inputs included, and sums are
+added in a fixed order: a worker that dies costs time, and changes no bit.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,13 +46,17 @@ def connect(address: str | None = None, *, workers: int | None = None, memory_li
         address: such as "tcp://host:8786"; absent: this machine.
         workers: processes, with one thread each; on this machine as many as it has cores, where absent.
         memory_limit: of each of them.
+
+    Raises:
+        OSError, TimeoutError: no scheduler answers at the address, or it has no workers within a minute.
     """
     if address is not None:
         with Client(address) as client:
+            client.wait_for_workers(1, timeout=60)
             yield client
         return
     size = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": memory_limit}
-    with LocalCluster(**size, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(**size, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
         yield client
 
 
@@ -73,7 +78,8 @@ def fit_on(
         landmarks: (p, d) points.
         ridge: penalty λ > 0.
         kernel: of two sets of points.
-        block_size: rows of a task. A worker holds a few blocks, and a few times p² numbers.
+        block_size: rows of a task. A worker holds a few arrays of block_size * p numbers and, where sums wait to be
+            added, about ten of p².
         progress: whether to show a bar, on a terminal.
 
     Returns:
@@ -86,16 +92,21 @@ def fit_on(
     check_ridge(ridge, positive=True)
     if len(rows) < 1:
         raise ValueError("rows: expected at least one training point, got none.")
-    check_fits("the feature fit", 4, len(landmarks), len(landmarks), like=landmarks, advice="use fewer landmarks.")
+    check_fits("the feature fit", 8, len(landmarks), len(landmarks), like=landmarks, advice="use fewer landmarks.")
     blocks = list(row_blocks(len(rows), block_size))
     with tqdm(total=len(blocks), unit="block", disable=not progress or None) as bar:
         held, marks = _held(client, rows), _held(client, landmarks)
         sums = [client.submit(_sums, held, block, marks, kernel, pure=False) for block in blocks]
         for future in sums:
             future.add_done_callback(lambda _: bar.update())
-        while len(sums) > 1:
-            sums = [client.submit(_add, *sums[i : i + _TOGETHER], pure=False) for i in range(0, len(sums), _TOGETHER)]
-        total = sums[0].result()
+        try:
+            while len(sums) > 1:
+                groups = [sums[i : i + _TOGETHER] for i in range(0, len(sums), _TOGETHER)]
+                sums = [client.submit(_add, *group, pure=False) for group in groups]
+            total = sums[0].result()
+        except BaseException:
+            client.cancel([held, marks], force=True)  # and with them what waits for them
+            raise
     return feature_fit(landmarks, total, ridge, kernel=kernel)
 
 
@@ -136,9 +147,13 @@ def influence_on(
     with tqdm(total=len(blocks), unit="block", disable=not progress or None) as bar:
         held, job = _held(client, rows), _held(client, (fit, x_test, y_test))
         place = {client.submit(_influence, held, block, job, pure=False): block for block in blocks}
-        for future in as_completed(list(place)):
-            out[:, place.pop(future)] = future.result()
-            bar.update()
+        try:
+            for future in as_completed(list(place)):
+                out[:, place.pop(future)] = future.result()
+                bar.update()
+        except BaseException:
+            client.cancel([held, job], force=True)
+            raise
     return out
 
 

@@ -39,7 +39,8 @@ class Diagnosis:
     (Theorem 3).
 
     Attributes:
-        condition: number of K + λI, in the 1-norm; digits lost are about its logarithm.
+        condition: number of K + λI, in the 1-norm, or of a fit in tiles a lower bound of it; digits lost are about its
+            logarithm.
         leverage_min, leverage_median, leverage_max: of A_i over the training points.
         ihvp_within_tenth: share of training points whose leverage is a tenth at most.
     """

@@ -40,11 +40,20 @@ class FeatureSums:
 
     def __add__(self, other: "FeatureSums") -> "FeatureSums":
         """Those of both sets of points."""
+        self._check(other)
         return FeatureSums(self.gram + other.gram, self.moment + other.moment, self.count + other.count)
 
     def __sub__(self, other: "FeatureSums") -> "FeatureSums":
         """Those of the points without some of them."""
+        self._check(other)
         return FeatureSums(self.gram - other.gram, self.moment - other.moment, self.count - other.count)
+
+    def _check(self, other: "FeatureSums") -> None:
+        (p, c), (q, e) = self.moment.shape, other.moment.shape
+        if (p, c) != (q, e):
+            raise ValueError(
+                f"sums: expected those of the same landmarks and outputs, {p} and {c}, got those of {q} and {e}."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +116,14 @@ class FeatureFit:
 
         Raises:
             TypeError, ValueError: wrong shapes or NaN.
+            numpy.linalg.LinAlgError: a leverage of one, to working precision: without the point there is no fit.
         """
         for name, y, x in (("y_train", y_train, x_train), ("y_test", y_test, x_test)):
             check_matrix(name, y, rows=len(x), columns=self.dual.shape[1], like=self.dual)
         features = self.features(x_train)
-        loo_residual = self.predict(x_train).sub_(y_train).div_(1 - features.square().sum(1, keepdim=True))
+        rest = 1 - features.square().sum(1, keepdim=True)
+        _check_rest(rest, len(self.landmarks))
+        loo_residual = self.predict(x_train).sub_(y_train).div_(rest)
         coefficients = self.features(x_test) @ features.T
         one = ((self.predict(x_test) - y_test) @ loo_residual.T).mul_(coefficients)
         return one.add_(coefficients.square_().mul_(loo_residual.square().sum(1) / 2))
@@ -146,7 +158,8 @@ def feature_sums(
 def feature_fit(landmarks: torch.Tensor, sums: FeatureSums, ridge: float, *, kernel: _Kernel = ntk) -> FeatureFit:
     """The fit from the sums over all training points.
 
-    It is solved in coordinates in which K(Z, Z) is the identity: the digits lost are those of its condition number.
+    It is solved in coordinates in which K(Z, Z) is the identity. The digits lost are those of its condition number and
+    of that of the sums in these coordinates, plus λ. Memory is 8 p² numbers, the sums included.
 
     Args:
         landmarks: (p, d) points, all different.
@@ -156,17 +169,20 @@ def feature_fit(landmarks: torch.Tensor, sums: FeatureSums, ridge: float, *, ker
 
     Raises:
         ValueError: a ridge that is not positive; sums of other landmarks.
-        numpy.linalg.LinAlgError: two landmarks are the same, to working precision.
+        numpy.linalg.LinAlgError: the kernel of the landmarks, or the system, is singular to working precision.
     """
     check_ridge(ridge, positive=True)
     p = len(landmarks)
     check_matrix("sums.gram", sums.gram, rows=p, columns=p, like=landmarks)
-    root = _cholesky(kernel(landmarks, landmarks), "landmarks: expected points that all differ")
+    root = _cholesky(
+        kernel(landmarks, landmarks),
+        "landmarks: expected points that all differ, and no more of them than the kernel has rank",
+    )
     half = torch.linalg.solve_triangular(root, sums.gram, upper=False)
     inner = torch.linalg.solve_triangular(root, half.T, upper=False)
     inner = (inner + inner.T).div_(2)
     inner.diagonal().add_(ridge)
-    factor = _cholesky(inner, "sums: expected those of these landmarks")
+    factor = _cholesky(inner, "sums: expected those of these landmarks, and a ridge that the precision can see")
     unit = torch.eye(p, dtype=root.dtype, device=root.device)
     whiten = torch.linalg.solve_triangular(root @ factor, unit, upper=False)
     return FeatureFit(ridge, landmarks, whiten.T @ (whiten @ sums.moment), whiten, sums, kernel)
@@ -179,7 +195,7 @@ def nystrom_fit(
 
     Args:
         blocks: pairs of (b, d) points and (b, c) targets, at least one pair.
-        landmarks: (p, d) points, such as some of the training points. Memory is 4 p² numbers beside a block's.
+        landmarks: (p, d) points, such as some of the training points. Memory is 8 p² numbers beside a block's.
         ridge: penalty λ > 0.
         kernel: of two sets of points.
 
@@ -187,7 +203,7 @@ def nystrom_fit(
         TypeError, ValueError, MemoryError, numpy.linalg.LinAlgError: as `feature_sums` and `feature_fit`.
     """
     p = len(landmarks)
-    check_fits("the feature fit", 4, p, p, like=landmarks, advice="use fewer landmarks.")
+    check_fits("the feature fit", 8, p, p, like=landmarks, advice="use fewer landmarks.")
     sums = None
     for x, y in blocks:
         part = feature_sums(landmarks, x, y, kernel=kernel)
@@ -195,6 +211,16 @@ def nystrom_fit(
     if sums is None:
         raise ValueError("blocks: expected at least one block of training points, got none.")
     return feature_fit(landmarks, sums, ridge, kernel=kernel)
+
+
+def _check_rest(rest: torch.Tensor, p: int) -> None:
+    if rest.min() <= 100 * p * torch.finfo(rest.dtype).eps:
+        from numpy.linalg import LinAlgError
+
+        raise LinAlgError(
+            f"a leverage of {1 - float(rest.min()):.6g} came out, and it must be below one by more than the rounding "
+            f"of {rest.dtype}: use float64, a larger ridge or fewer landmarks."
+        )
 
 
 def _cholesky(matrix: torch.Tensor, expected: str) -> torch.Tensor:

@@ -17,7 +17,7 @@ MADE_BY = {
     "conventions": (("conventions.py",), "make peers"),
     "peers": (("truth.py", "peer_tools.py", "peers.py"), "make peers"),
     "peers-large": (("truth.py", "peer_tools.py", "peers.py"), "make peers-large"),
-    "growth": (("growth.py",), "python benchmarks/growth.py"),
+    "growth": (("growth.py", "common.py"), "python benchmarks/growth.py"),
 }
 
 

@@ -77,7 +77,7 @@ class Retraining:
         epochs: (1 + r,) steps taken.
         unsettled: (1 + r,) see `Training`.
         loss: (1 + r,) final value of the objective.
-        seconds: wall time of all trainings.
+        seconds: wall time of all trainings, summed over them also where workers trained several at once.
         provenance: how the run was made; empty unless it was loaded from a file.
     """
 
@@ -198,6 +198,8 @@ def _results(missing: dict, arrays: list, protocol: Protocol, client, update: Ca
         return
     from distributed import as_completed
 
+    if arrays[0].is_cuda and max(client.nthreads().values(), default=1) > 1:
+        raise ValueError("client: expected workers with one thread each, since how CUDA rounds is set for a process.")
     held = client.submit(list, arrays, pure=False)  # as a task's result, it is made again where a worker dies
     place = {
         client.submit(_timed, row, held, protocol, _unheard, pure=False): number for number, row in missing.items()

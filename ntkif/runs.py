@@ -47,7 +47,7 @@ def keep_run(
         points: a test point and training rows, see `chosen_points`.
         folder: where the run is kept, as `<folder>/<dataset>-<n>/<protocol>.npz` and `.json`.
         progress: whether to show a bar with the time left.
-        client: a Dask client whose workers train, see `retrain`.
+        client: a Dask client whose workers train, see `retrain`; it goes on only with workers of the same kind.
 
     Returns:
         the run as stored. A finished run is loaded, not made again.

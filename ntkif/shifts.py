@@ -39,15 +39,15 @@ class ShiftedImages:
             IndexError: rows that are not there.
         """
         start, stop = rows.start or 0, len(self) if rows.stop is None else rows.stop
-        if not 0 <= start < stop <= len(self):
-            raise IndexError(f"rows: expected some from 0 to {len(self)}, got {start} to {stop}.")
+        if rows.step not in (None, 1) or not 0 <= start < stop <= len(self):
+            raise IndexError(f"rows: expected a range, step one, from 0 to {len(self)}, got {rows}.")
         number = np.arange(start, stop)
         image, turn = number % len(self.images), number // len(self.images)
         pixels = np.zeros((len(number), *self.images.shape[1:]), np.uint8)
         for each in np.unique(turn):
             here = turn == each
             pixels[here] = _moved(self.images[image[here]], *self.shifts[each])
-        points = torch.from_numpy(pixels.reshape(len(pixels), -1)).to(self.targets.dtype)
+        points = torch.from_numpy(pixels.reshape(len(pixels), -1)).to(self.targets)
         norms = torch.linalg.vector_norm(points, dim=1, keepdim=True)
         if not norms.min() > 0:
             raise ValueError(f"image {image[int(norms.argmin())]} is black when shifted; use a smaller radius.")

