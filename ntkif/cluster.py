@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import reduce
 from operator import add
 from typing import Protocol
+from weakref import WeakSet
 
 import dask
 import torch
@@ -97,6 +98,7 @@ def fit_on(
     with tqdm(total=len(blocks), unit="block", disable=not progress or None) as bar:
         held, marks = _held(client, rows), _held(client, landmarks)
         sums = [client.submit(_sums, held, block, marks, kernel, pure=False) for block in blocks]
+        waiting = WeakSet(sums)  # a finished sum is forgotten where it was added
         for future in sums:
             future.add_done_callback(lambda _: bar.update())
         try:
@@ -105,7 +107,7 @@ def fit_on(
                 sums = [client.submit(_add, *group, pure=False) for group in groups]
             total = sums[0].result()
         except BaseException:
-            client.cancel([held, marks], force=True)  # and with them what waits for them
+            client.cancel(list(waiting))
             raise
     return feature_fit(landmarks, total, ridge, kernel=kernel)
 
@@ -152,7 +154,7 @@ def influence_on(
                 out[:, place.pop(future)] = future.result()
                 bar.update()
         except BaseException:
-            client.cancel([held, job], force=True)
+            client.cancel(list(place))
             raise
     return out
 
