@@ -5,6 +5,7 @@ converted as the tool documents them. Tools get float32, one batch of all traini
 summed, and the ridge of the training.
 """
 
+import copy
 import logging
 import tempfile
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Problem:
     def model(self) -> torch.nn.Module:
         """The trained network as torch layers in float32, of which those that were trained take gradients."""
         network = self.case["network"]
-        return (as_layers(network) if isinstance(network, Network) else network).float().eval()
+        return (as_layers(network) if isinstance(network, Network) else copy.deepcopy(network)).float().eval()
 
     @cached_property
     def trained(self) -> list[str]:

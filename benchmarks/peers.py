@@ -85,22 +85,28 @@ def measure(case: str, tool: str, settings: dict, limit: float) -> dict | str:
     digest = hashlib.sha256((ROOT / "benchmarks" / "peer_tools.py").read_bytes()).hexdigest()[:8]
     words = "-".join(f"{key}-{value:g}" for key, value in settings.items())
     file = BUILT / "answers" / digest / f"{case} {tool} {words}.pt"
+    reason = file.with_suffix(".txt")  # kept too, since some wait long for no answer
+    if reason.exists():
+        return reason.read_text()
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, __file__, case, tool, json.dumps(settings), str(file)]
         try:
             with open(file.with_suffix(".log"), "wb") as log:
                 subprocess.run(command, check=True, timeout=limit, stdout=log, stderr=log)
-        except subprocess.TimeoutExpired:
-            return f"no answer in {limit} s"
-        except subprocess.CalledProcessError as failure:
-            if failure.returncode == -9:
-                return f"killed: more than {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
-            said = re.findall(
-                r"^\w*(?:Error|Exception)\b.*", file.with_suffix(".log").read_text(errors="replace"), re.M
-            )
-            return f"failed: {(said or ['no reason given'])[-1][:120]}"
+        except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as failure:
+            reason.write_text(why(failure, file.with_suffix(".log").read_text(errors="replace")))
+            return reason.read_text()
     return torch.load(file)
+
+
+def why(failure: subprocess.SubprocessError, log: str) -> str:
+    """What went wrong, in words."""
+    if isinstance(failure, subprocess.TimeoutExpired):
+        return f"no answer in {failure.timeout:g} s"
+    if failure.returncode == -9:
+        return f"killed: more than {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
+    return f"failed: {(re.findall(r'^.*(?:Error|Exception):.*', log, re.M) or ['no reason given'])[-1][:120]}"
 
 
 def scores(predicted: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
