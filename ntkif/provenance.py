@@ -3,6 +3,7 @@
 import ast
 import functools
 import hashlib
+import importlib
 import inspect
 import json
 import os
@@ -66,7 +67,8 @@ def _reached(function: Callable) -> list[ast.stmt]:
 
 def _imports(name: str, seen: frozenset[str] = frozenset()) -> frozenset[str]:
     """Modules of this package that a module imports, directly or not."""
-    for node in ast.walk(ast.parse(inspect.getsource(sys.modules[name]))):
+    # A module that another imports only where it is needed may not be there yet.
+    for node in ast.walk(ast.parse(inspect.getsource(importlib.import_module(name)))):
         if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "ntkif":
             names = [node.module] if node.module != "ntkif" else [f"ntkif.{alias.name}" for alias in node.names]
             for imported in set(names) - seen - _NO_NUMBERS:
