@@ -85,7 +85,8 @@ def tools(table: pd.DataFrame) -> Figure:
             ax.plot(values, each["tool"].map(place), mark, ms=6, color=color, alpha=0.8, label=case)
             if column == "relative_error" and case in ceiling:
                 ax.axvline(ceiling[case], color=color, lw=0.8, ls=":")
-        ax.set_xscale("log")
+        log_axis(ax, "x")
+        ax.tick_params(axis="x", labelsize=8, rotation=45)
         for y in range(len(order)):
             ax.axhline(y, color="#EEEEEE", lw=0.8, zorder=0)
     axes[1].axvline(1, color=COLORS["theory"], lw=0.8)
@@ -95,6 +96,5 @@ def tools(table: pd.DataFrame) -> Figure:
     axes[0].set_yticks(np.arange(len(order)), order, fontsize=9)
     for label in axes[0].get_yticklabels():
         label.set_fontweight("bold" if label.get_text().startswith("ntkif") else "normal")
-    log_axis(axes[0], "x")
     shared_legend(figure, axes[0], 3)
     return figure
