@@ -80,7 +80,7 @@ def shifted_fit(
         memory_gib: memory limit of each.
 
     Returns:
-        a row for each removal: row; leverage; deviation, of its influences from those of the fit without it, as a
+        a row for each removal: removed, the row; leverage; deviation, of its influences from those of the fit without it, as a
         share of the largest; norm, of its influences; and, the same in every row, of the whole: test_error, of this
         fit; few_test_error, of one to the images alone; fit_seconds; influence_seconds; worker_gib and client_gib,
         the most memory that a worker and this process held; rows_gib, that all rows would take.
@@ -133,7 +133,7 @@ def _removed(fit, source, row: int, x_test, y_test, influence) -> dict:
     loss = [(each.predict(x_test) - y_test).square().sum(1) / 2 for each in (fit.without(x, y), fit)]
     truth = loss[0] - loss[1]
     return {
-        "row": row,
+        "removed": row,
         "leverage": float(fit.leverage(x)),
         "norm": float(influence[:, row].norm()),
         "deviation": float((influence[:, row] - truth).abs().max() / truth.abs().max()),

@@ -17,7 +17,7 @@ def test_the_error_falls_to_zero_with_the_features():
 
 def test_a_fit_of_shifted_images_checks_its_influences():
     table = shifted_fit(load("mini-mnist-sample").head(60, 20), 1.0, 30, 400, 10, 3, 0, 2, 2)
-    assert len(table) == 3 and table["row"].between(0, 399).all() and (table["deviation"] < 1e-8).all()
+    assert len(table) == 3 and table["removed"].between(0, 399).all() and (table["deviation"] < 1e-8).all()
     assert table["leverage"].between(0, 1).all() and (table["norm"] > 0).all()
     assert 0.1 < table["worker_gib"].iloc[0] < 2 and table["rows_gib"].iloc[0] == 400 * 784 * 8 / 2**30
 
