@@ -80,10 +80,10 @@ def shifted_fit(
         memory_gib: memory limit of each.
 
     Returns:
-        a row for each removal: removed, the row; leverage; deviation, of its influences from those of the fit without it, as a
-        share of the largest; norm, of its influences; and, the same in every row, of the whole: test_error, of this
-        fit; few_test_error, of one to the images alone; fit_seconds; influence_seconds; worker_gib and client_gib,
-        the most memory that a worker and this process held; rows_gib, that all rows would take.
+        a row for each removal: removed, the row; leverage; deviation, of its influences from those of the fit without
+        it, as a share of the largest; norm, of its influences; and, the same in every row, of the whole: test_error,
+        of this fit; few_test_error, of one to the images alone; fit_seconds; influence_seconds; worker_gib and
+        client_gib, the most memory that a worker and this process held; rows_gib, that all rows would take.
     """
     from ntkif.checks import peak_bytes
     from ntkif.cluster import connect, fit_on, influence_on, peaks_of
