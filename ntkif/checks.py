@@ -106,7 +106,7 @@ def available_bytes(device: torch.device) -> int | None:
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached  # torch uses again what it has cached
     if (meminfo := Path("/proc/meminfo")).exists():
-        return 1024 * int(re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())[1])
+        return _linux_bytes(meminfo, "MemAvailable")
     if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
@@ -132,7 +132,12 @@ def peak_bytes(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     # What getrusage tells of a new process begins with the peak of the process that started it.
     if (status := Path("/proc/self/status")).exists():
-        return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1])
+        return _linux_bytes(status, "VmHWM")
     import resource  # not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _linux_bytes(file: Path, entry: str) -> int:
+    """A size that Linux tells in kB in a file of /proc."""
+    return 1024 * int(re.search(rf"{entry}:\s+(\d+) kB", file.read_text())[1])

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ntkif.comparisons import KINKS, METHODS, Comparison
 from ntkif.finite_width import start_name
-from ntkif.plots import COLORS, log_axis, log_ticks, shared_legend
+from ntkif.plots import COLORS, error_bars, log_axis, log_ticks, shared_legend
 
 __all__ = [
     "METHOD_COLORS",
@@ -40,10 +40,8 @@ def scores_by_width(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
     for row, (column, label) in zip(axes, columns.items(), strict=True):
         for ax, (_, group) in zip(row, starts, strict=True):
             for method, each in group.groupby("method", sort=False):
-                over = each.groupby("width")[column].agg(["mean", "min", "max"])
-                bars = [over["mean"] - over["min"], over["max"] - over["mean"]]
-                style = {"fmt": f"{_MARKS[method]}-", "ms": 5, "capsize": 2, "color": METHOD_COLORS[method]}
-                ax.errorbar(over.index, over["mean"], bars, label=method, **style)
+                style = {"fmt": f"{_MARKS[method]}-", "ms": 5, "color": METHOD_COLORS[method]}
+                error_bars(ax, each, "width", column, label=method, **style)
             if column == "slope":
                 ax.axhline(1, color="#BBBBBB", lw=0.8)
             if column == "relative_error":
@@ -138,16 +136,14 @@ def damping(table: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, len(times), figsize=(2.8 * len(times), 3.3), squeeze=False, sharey=True)
     for ax, time in zip(axes.flat, times, strict=True):
         now = table[table["time"] == time]
-        over = now[now["method"] == "damping"].groupby("factor")["relative_error"].agg(["mean", "min", "max"])
-        bars = [over["mean"] - over["min"], over["max"] - over["mean"]]
-        style = {"fmt": "o-", "ms": 5, "capsize": 2, "color": METHOD_COLORS[METHODS[2]]}
-        ax.errorbar(over.index, over["mean"], bars, label="own kernel, damped", **style)
+        damped, color = now[now["method"] == "damping"], METHOD_COLORS[METHODS[2]]
+        error_bars(ax, damped, "factor", "relative_error", ms=5, color=color, label="own kernel, damped")
         for method, kind, color in (("own kernel, flow", "-", METHODS[2]), ("analytic kernel, flow", "--", METHODS[0])):
             level = now.loc[now["method"] == method, "relative_error"].mean()
             ax.axhline(level, ls=kind, color=METHOD_COLORS[color], label=method)
         ax.set(xscale="log", title=f"t = {time:g}", xlabel="damping × t")
         ax.title.set_fontsize(10)
-        log_ticks(ax, sorted(over.index))
+        log_ticks(ax, sorted(damped["factor"].unique()))
         log_axis(ax, "y")
     axes[0, 0].set_ylabel("relative error")
     shared_legend(figure, axes[0, 0], 3)

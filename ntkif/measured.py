@@ -8,9 +8,9 @@ import pandas as pd
 
 from ntkif.provenance import read_story
 
-__all__ = ["MADE_BY", "measured"]
+__all__ = ["MADE_BY", "ROOT", "measured"]
 
-_ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 
 #: Record -> its scripts, and the command that makes it.
 MADE_BY = {
@@ -21,7 +21,7 @@ MADE_BY = {
 }
 
 
-def measured(name: str, root: Path = _ROOT, **reading) -> tuple[pd.DataFrame, dict]:
+def measured(name: str, root: Path = ROOT, **reading) -> tuple[pd.DataFrame, dict]:
     """A table that a benchmark wrote, and its provenance.
 
     Args:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from ntkif.measured import _ROOT, measured
+from ntkif.measured import ROOT, measured
 
 __all__ = ["against_truth", "chosen", "conventions"]
 
 
-def conventions(root: Path = _ROOT) -> tuple[pd.DataFrame, str]:
+def conventions(root: Path = ROOT) -> tuple[pd.DataFrame, str]:
     """Sign, orientation and scale of each tool's influence, and how that was measured.
 
     Args:
@@ -25,7 +25,7 @@ def conventions(root: Path = _ROOT) -> tuple[pd.DataFrame, str]:
     return table, story["line"]
 
 
-def against_truth(record: str = "peers", root: Path = _ROOT) -> tuple[pd.DataFrame, dict]:
+def against_truth(record: str = "peers", root: Path = ROOT) -> tuple[pd.DataFrame, dict]:
     """Every tool, with every setting that was tried, against networks trained without each of some points.
 
     Args:

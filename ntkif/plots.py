@@ -18,6 +18,7 @@ __all__ = [
     "concentration",
     "density_of_pairs",
     "digits",
+    "error_bars",
     "image_rows",
     "kernel_values",
     "likeness",
@@ -246,6 +247,21 @@ def panels(count: int, width: float, height: float) -> tuple[Figure, Sequence[Ax
     size = (6.4, 3.9) if count == 1 else (width * columns, height * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     return figure, axes.flat
+
+
+def error_bars(ax: Axes, table: pd.DataFrame, by: str, column: str, **style) -> None:
+    """The mean of a column against another, with bars from the least to the largest value at each.
+
+    Args:
+        ax: where.
+        table: its rows.
+        by: the column on the horizontal axis.
+        column: that on the vertical one.
+        **style: of `Axes.errorbar`; points joined by a line where none is given.
+    """
+    over = table.groupby(by)[column].agg(["mean", "min", "max"])
+    bars = [over["mean"] - over["min"], over["max"] - over["mean"]]
+    ax.errorbar(over.index, over["mean"], bars, **{"fmt": "o-", "ms": 4, "capsize": 2} | style)
 
 
 def shared_legend(figure: Figure, ax: Axes, columns: int) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ntkif.plots import COLORS, log_axis, log_ticks, shared_legend
+from ntkif.plots import COLORS, error_bars, log_axis, log_ticks, shared_legend
 
 __all__ = ["error_by_features", "growth", "tools"]
 
@@ -24,9 +24,7 @@ def error_by_features(tables: dict[str, pd.DataFrame]) -> Figure:
     for name, table in tables.items():
         table = table.assign(share=table["seconds"] / table["exact_seconds"])
         for ax, column in zip(axes, ("relative_error", "share"), strict=True):
-            over = table.groupby("features")[column].agg(["mean", "min", "max"])
-            bars = [over["mean"] - over["min"], over["max"] - over["mean"]]
-            ax.errorbar(over.index, over["mean"], bars, fmt="o-", ms=4, capsize=2, color=_SETS[name], label=name)
+            error_bars(ax, table, "features", column, color=_SETS[name], label=name)
     for ax, label in zip(axes, ("relative error of the influence", "time / time of the exact method"), strict=True):
         ax.set(xscale="log", yscale="log", xlabel="features $p$", ylabel=label)
         log_ticks(ax, sorted(table["features"].unique()))
@@ -48,7 +46,7 @@ def growth(table: pd.DataFrame) -> Figure:
     for ax, (varied, group) in zip(axes.flat, panels, strict=False):
         for method, each in group.groupby("method", sort=False):
             ax.plot(each["value"], each["seconds"], f"{marks[method]}-", ms=5, **styles[method], label=method)
-        ax.set(xscale="log", yscale="log", title=f"{_VARIED[varied]}")
+        ax.set(xscale="log", yscale="log", title=_VARIED[varied])
         log_ticks(ax, sorted(group["value"].unique())[::2])
     for ax in axes[:, 0]:
         ax.set_ylabel("seconds")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ntkif.finite_width import start_name
-from ntkif.plots import COLORS, log_axis, log_ticks
+from ntkif.plots import COLORS, error_bars, log_axis, log_ticks
 
 __all__ = ["by_scale", "by_width", "predicted_and_actual", "regime_map", "scores_by_width"]
 
@@ -36,9 +36,7 @@ def by_width(table: pd.DataFrame, columns: dict[str, str], slope: float | None =
             if (group[column] <= 0).any():
                 continue
             name = start_name(init_scale, symmetric)
-            over = group.groupby("width")[column].agg(["mean", "min", "max"])
-            bars = [over["mean"] - over["min"], over["max"] - over["mean"]]
-            ax.errorbar(over.index, over["mean"], bars, fmt="o-", ms=4, capsize=2, color=_STARTS[name], label=name)
+            error_bars(ax, group, "width", column, color=_STARTS[name], label=name)
         if slope is not None:
             _guide(ax, slope)
         ax.set(xscale="log", yscale="log", xlabel="width $m$", ylabel=label)
@@ -59,10 +57,8 @@ def by_scale(table: pd.DataFrame, column: str, ylabel: str) -> Axes:
     """
     _, ax = plt.subplots()
     for symmetric, group in table.groupby("symmetric"):
-        over = group.groupby("init_scale")[column].agg(["mean", "min", "max"])
-        bars = [over["mean"] - over["min"], over["max"] - over["mean"]]
         name, color = ("symmetric", _STARTS["κ = 1, symmetric"]) if symmetric else ("random", _STARTS["κ = 0.01"])
-        ax.errorbar(over.index, over["mean"], bars, fmt="o-", ms=4, capsize=2, color=color, label=name)
+        error_bars(ax, group, "init_scale", column, color=color, label=name)
     ax.set(xscale="log", yscale="log", xlabel="scale of the initial weights $\\kappa$", ylabel=ylabel)
     log_ticks(ax, sorted(table["init_scale"].unique()))
     log_axis(ax, "y")

@@ -8,7 +8,7 @@ from ntkif import measured, peers
 from ntkif.provenance import source_digest
 from ntkif.trained import network_influence
 
-ROOT = measured._ROOT
+ROOT = measured.ROOT
 
 
 def test_every_tool_can_be_converted_to_ours():
