@@ -5,9 +5,9 @@ INSTALLED := $(VENV)/.installed
 SITE := _build/html/index.html
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 PACKAGE := $(wildcard ntkif/*.py ntkif/*.toml)
-RECORDS := $(wildcard records/*/*)
+RECORDS := $(wildcard records/*/* records/*/*/*)
 PAGES := _build/pages/.made
-SOURCES := $(NOTEBOOKS) _config.yml _toc.yml CHANGELOG.md records/durations.csv records/page-durations.csv $(sort $(shell find book -type f -not -name '*.pyc'))
+SOURCES := $(NOTEBOOKS) _config.yml _toc.yml CHANGELOG.md records/tools/durations.csv records/tools/page-durations.csv $(sort $(shell find book -type f -not -name '*.pyc'))
 
 # The same on every machine: one thread for each of two workers, no progress bars in outputs, a fixed hash seed.
 export PYTHONHASHSEED := 0

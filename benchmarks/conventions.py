@@ -6,12 +6,10 @@ compared with ours, once as the tool's own units have it and once with the train
 """
 
 import csv
-import hashlib
 import io
 import tempfile
 import warnings
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 from captum.influence import NaiveInfluenceFunction
@@ -21,10 +19,9 @@ from pydvl.influence.torch import DirectInfluence
 from torch.utils.data import DataLoader, TensorDataset
 
 from ntkif import ihvp_influence, ridge_fit
-from ntkif.files import write_atomically
-from ntkif.provenance import commit, device_name, now, write_story
+from ntkif.measured import keep_measurement
+from ntkif.provenance import now
 
-FILE = Path(__file__).parents[1] / "records" / "conventions.csv"
 N, K, D, RIDGE = 24, 5, 4, 0.5
 
 
@@ -133,7 +130,7 @@ def row(name: str, call: str, loss: str, run) -> dict[str, str]:
 
 
 def main() -> None:
-    """Ask each tool, and write `records/conventions.csv` with how it was made."""
+    """Ask each tool, and write `records/tools/conventions.csv` with how it was made."""
     warnings.simplefilter("ignore")
     started = now()
     rows = [row(*named, run) for named, run in TOOLS.items()]
@@ -142,18 +139,13 @@ def main() -> None:
     writer.writeheader()
     writer.writerows(rows)
     content = stream.getvalue().encode()
-    write_atomically(FILE, lambda file: file.write(content))
     packages = ("torch", "captum", "dattri", "pyDVL")
-    story = {
+    made = {
         "settings": {"n": N, "k": K, "d": D, "ridge": RIDGE, "seed": 0},
         "versions": {name: version(name) for name in packages},
-        "source": hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
-        "commit": commit(),
-        "device": device_name(torch.device("cpu")),
         "started": started,
-        "table": hashlib.sha256(content).hexdigest(),
     }
-    write_story(FILE, story)
+    keep_measurement("conventions", content, made)
     print(content.decode())
 
 

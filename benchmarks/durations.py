@@ -1,15 +1,17 @@
 """How long each command and each notebook takes on this machine.
 
 Run it in a fresh clone: `python3 benchmarks/durations.py`. It installs, lints, tests and builds there, reads from the
-records how long they took, and writes `records/durations.csv`, the table of the page "How to reproduce", and
-`records/page-durations.csv`, what stands under the title of each notebook.
+records how long they took, and writes `records/tools/durations.csv`, the table of the page "How to reproduce", and
+`records/tools/page-durations.csv`, what stands under the title of each notebook.
 """
 
 import csv
+import io
 import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -57,18 +59,19 @@ def of_pages(report: Path) -> dict[str, float]:
 
 
 def write(name: str, rows: list[list[str]]) -> None:
-    """A table under `records/`, its header first."""
-    with (ROOT / "records" / name).open("w", newline="") as stream:
-        csv.writer(stream).writerows(rows)
+    """A table under `records/tools/`, its header first, kept by the environment that was installed meanwhile."""
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    subprocess.run([ROOT / ".venv/bin/python", __file__, name], cwd=ROOT, check=True, input=stream.getvalue().encode())
 
 
 def of_records() -> list[list[str]]:
     """What the records and runs of retraining say about themselves."""
     rows = []
     for name in ("mnist", "cifar", "mini-mnist", "mini-cifar", "mnist-full"):
-        took = spoken(recorded(f"records/*/{name}.json"))
+        took = spoken(recorded(f"records/tables/*/{name}.json"))
         rows.append(["`python -m ntkif record --all`", f"its part of {name}", took, "2 threads"])
-    for file in sorted(ROOT.glob("records/retraining/*/*2500-scale-0.01*.json")):
+    for file in sorted(ROOT.glob("records/runs/*/*2500-scale-0.01*.json")):
         took = spoken(json.loads(file.read_text())["seconds"])
         rows.append(["`python -m ntkif retrain`", f"{file.parent.name}, width 2500", took, "2 threads"])
     return [*rows, ["`python -m ntkif retrain --device cuda`", "mnist, width 80000", "not measured", "no GPU at hand"]]
@@ -76,6 +79,10 @@ def of_records() -> list[list[str]]:
 
 def main() -> None:
     """Time each command, add what the records say, write the tables."""
+    if sys.argv[1:]:
+        from ntkif.measured import keep_measurement
+
+        return keep_measurement(sys.argv[1], sys.stdin.buffer.read(), {"device": machine()})
     where, rows = machine(), []
     report = ROOT / "_build" / "tests.xml"
     environment = os.environ | {"PYTEST_ADDOPTS": f"--junitxml={report}"}
@@ -85,9 +92,9 @@ def main() -> None:
         rows.append([f"`{command}`", what, spoken(time.perf_counter() - start), where])
         if command == "make test":
             pages = [[page, spoken(seconds), where] for page, seconds in of_pages(report).items()]
-            write("page-durations.csv", [["page", "took", "on"], *pages])
+            write("page-durations", [["page", "took", "on"], *pages])
         # At once, since `make book` shows it.
-        write("durations.csv", [["command", "what", "took", "on"], *rows, *of_records()])
+        write("durations", [["command", "what", "took", "on"], *rows, *of_records()])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How the cost of each method grows with n, k, d, width and features: `records/growth.csv`, read by the page on size.
+"""How the cost of each method grows with n, k, d, width and features: `growth`, read by the page on size.
 
     .venv/bin/python benchmarks/growth.py
 
@@ -6,26 +6,22 @@ Made-up points; the least of three wall times of each size. Nothing else should 
 """
 
 import csv
-import hashlib
 import io
 import json
 import os
 from functools import partial
-from pathlib import Path
 
 import torch
 from common import problem, seconds
 
 from ntkif import loo_influence, ntk, ridge_fit, tangent_kernel
 from ntkif.features import nystrom_fit
-from ntkif.files import write_atomically
 from ntkif.flow import kernel_flow
+from ntkif.measured import keep_measurement
 from ntkif.network import random_network, train
-from ntkif.provenance import commit, device_name, now, write_story
+from ntkif.provenance import device_name, now
 from ntkif.tiles import tiled_fit
 
-FOLDER = Path(__file__).parent
-FILE, SOURCES = FOLDER.parent / "records" / "growth.csv", ("growth.py", "common.py")
 DOUBLINGS = [500, 1000, 2000, 4000, 8000]
 
 
@@ -129,17 +125,8 @@ def main() -> None:
     writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    content = stream.getvalue().encode()
-    write_atomically(FILE, lambda file: file.write(content))
-    story = {
-        "source": hashlib.sha256(b"".join((FOLDER / name).read_bytes() for name in SOURCES)).hexdigest(),
-        "commit": commit(),
-        "device": f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores",
-        "versions": {"torch": torch.__version__},
-        "started": started,
-        "table": hashlib.sha256(content).hexdigest(),
-    }
-    write_story(FILE, story)
+    device = f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores"
+    keep_measurement("growth", stream.getvalue().encode(), {"started": started, "device": device})
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@
 tool answers for the same trained networks, with each of the settings that are tried, in a process of its own: wall time
 without imports, and the memory that the call adds at its peak. Of the settings that with the smallest error against the
 truth is chosen: a choice that no user could make, so it flatters the tools. What was measured is kept in
-`_build/peers`, so that a run that was stopped goes on; the table goes to `records/peers.csv`. With many points, in
-`records/peers-large.csv`, each tool has the settings that were best on the same network with few.
+`_build/peers`, so that a run that was stopped goes on; the table goes to `records/tools/peers.csv`. With many points,
+in `peers-large.csv` beside it, each tool has the settings that were best on the same network with few.
 """
 
 import csv
@@ -29,14 +29,13 @@ import torch
 from peer_tools import TOOLS, Problem
 
 from ntkif.files import write_atomically
+from ntkif.measured import OWN_ANSWER, keep_measurement
 from ntkif.metrics import agreement
-from ntkif.provenance import commit, device_name, now, source_digest, write_story
-from ntkif.trained import network_influence
+from ntkif.provenance import ROOT, device_name, now
+from ntkif.witness import witness_digest
 
-ROOT = Path(__file__).parents[1]
 BUILT = ROOT / "_build" / "peers"
 RECORDS = {"peers": ("two-layer", "mlp", "conv"), "peers-large": ("two-layer, n = 5000",)}
-SOURCES = ("truth.py", "peer_tools.py", "peers.py")
 PACKAGES = ("torch", "numpy", "captum", "dattri", "pyDVL", "pyinfluence", "scikit-ntk", "traker")
 LIMIT = {"peers": 120, "peers-large": 600}  # seconds for one call
 IMPORTS = {
@@ -155,7 +154,7 @@ def rows_of(name: str, limit: float) -> list[dict]:
 
 def best_of(tool: str) -> list[dict]:
     """The settings of a tool that were best on the two-layer network with few points."""
-    with open(ROOT / "records" / "peers.csv", newline="") as stream:
+    with open(ROOT / "records" / "tools" / "peers.csv", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["case"] == "two-layer" and row["tool"] == tool]
     return [json.loads(row["settings"] or "{}") for row in rows if row["chosen"] == "True"]
 
@@ -166,7 +165,7 @@ def main() -> None:
         case, tool, settings, file = sys.argv[1:]
         return answer(case, tool, json.loads(settings), Path(file))
     started, record = now(), sys.argv[1] if len(sys.argv) > 1 else "peers"
-    cases, file = RECORDS[record], ROOT / "records" / f"{record}.csv"
+    cases = RECORDS[record]
     rows = [row for case in cases for row in rows_of(case, LIMIT[record])]
     columns = list(max(rows, key=len))
     stream = io.StringIO()
@@ -174,21 +173,17 @@ def main() -> None:
     writer.writeheader()
     numbers = ({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
     writer.writerows(numbers)
-    content = stream.getvalue().encode()
-    write_atomically(file, lambda stream: stream.write(content))
-    story = {
+    made = {
         "settings": {
             name: {key: load_case(name)[key] for key in ("ridge", "rows", "pixels", "gradient")} for name in cases
         },
         "versions": {name: version(name) for name in PACKAGES},
-        "source": hashlib.sha256(b"".join((ROOT / "benchmarks" / name).read_bytes() for name in SOURCES)).hexdigest(),
-        "package": source_digest(network_influence),
-        "commit": commit(),
         "device": f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores",
         "started": started,
-        "table": hashlib.sha256(content).hexdigest(),
+        # Made in the book's own environment: here another torch may round otherwise.
+        "witness": witness_digest(OWN_ANSWER, "two", ROOT / "records" / "tools"),
     }
-    write_story(file, story)
+    keep_measurement(record, stream.getvalue().encode(), made)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
-from ntkif import paper, runs
+from ntkif import paper, run_witness, runs
 from ntkif.data import NAMES, load
 from ntkif.retraining import Protocol, Retraining, chosen_points
+from ntkif.samples import kind_of
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,6 +43,7 @@ def _add_record(commands) -> None:
     )
     one.add_argument("dataset", nargs="?", choices=NAMES, metavar="DATASET", help=", ".join(NAMES))
     one.add_argument("--all", action="store_true", help="make every record that is missing or stale, and no other")
+    one.add_argument("--force", action="store_true", help="make it even where today's code reproduces it")
     one.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     one.set_defaults(prepare=_prepare_record)
 
@@ -56,7 +58,14 @@ def _prepare_record(chosen: argparse.Namespace) -> Callable:
     if chosen.all:
         return lambda: f"{len(record_all(lambda name: load(name, device=chosen.device)))} records made"
     settings_of(chosen.experiment, chosen.dataset)
-    return lambda: record(chosen.experiment, load(chosen.dataset, device=chosen.device))
+
+    def job() -> str:
+        dataset = load(chosen.dataset, device=chosen.device)
+        kept, made = record(chosen.experiment, dataset, force=chosen.force)
+        reproduced = "today's code reproduces this record; nothing to record (--force makes it again):\n"
+        return f"{'' if made else reproduced}{kept}"
+
+    return job
 
 
 def _add_retrain(commands) -> None:
@@ -108,8 +117,10 @@ def _prepare_retrain(chosen: argparse.Namespace) -> Callable:
         sizes = (chosen.n_train, len(dataset.x_train)), (chosen.n_test, len(dataset.x_test))
         dataset = dataset.head(*(everything if asked is None else asked for asked, everything in sizes))
         points = chosen_points(dataset, ridge, chosen.removals)
+        # A run that is kept elsewhere has nothing to stand beside.
+        witness = run_witness.current_witness(kind_of(chosen.dataset)) if chosen.output == runs.FOLDER else None
         with _cluster(chosen.dask) as client:
-            return runs.keep_run(dataset, protocol, points, chosen.output, client=client)
+            return runs.keep_run(dataset, protocol, points, chosen.output, witness=witness, client=client)
 
     return job
 
@@ -126,20 +137,29 @@ def _cluster(address: str | None) -> AbstractContextManager:
 
 def _add_verify(commands) -> None:
     one = commands.add_parser(
-        "verify", help="train the first network of each stored run on a set again, where the code has changed since"
+        "verify",
+        help="make slices of records again at full size, or the first network of runs; note what is reproduced",
     )
-    one.add_argument("dataset", choices=NAMES, metavar="DATASET", help=", ".join(NAMES))
+    one.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="or `runs`, for the runs of `retrain`")
+    one.add_argument("dataset", nargs="?", choices=NAMES, metavar="DATASET", help=", ".join(NAMES))
+    one.add_argument("--all", action="store_true", help="every record that has a slice, and every run")
+    one.add_argument("--sample", type=int, metavar="COUNT", help="so many of them, chosen by the commit")
     one.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    one.set_defaults(prepare=lambda chosen: lambda: _verify(load(chosen.dataset, device=chosen.device)))
+    one.set_defaults(prepare=_prepare_verify)
 
 
-def _verify(dataset) -> str:
-    lines = []
-    for file in sorted(runs.FOLDER.glob("*/*.npz")):
-        if file.parent.name.rsplit("-", 1)[0] == dataset.name:
-            runs.verify_run(file, dataset)
-            lines.append(f"{file.parent.name}/{file.stem}: fresh, or reproduced by today's code")
-    return "\n".join(lines)
+def _prepare_verify(chosen: argparse.Namespace) -> Callable:
+    from ntkif import verification  # needs pandas, which a bare GPU machine may not have
+
+    named = (chosen.experiment is not None) + (chosen.dataset is not None)
+    several = chosen.all + (chosen.sample is not None)
+    if several > 1 or named != (0 if several else 2):
+        raise ValueError("verify: name an EXPERIMENT (or runs) and a DATASET, or --all, or --sample COUNT.")
+    if several:
+        wanted = verification.sample(chosen.sample) if chosen.sample is not None else verification.everything()
+    else:
+        wanted = verification.named(chosen.experiment, chosen.dataset)
+    return lambda: verification.verify(wanted, lambda name: load(name, device=chosen.device))
 
 
 def _add_pages(commands) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from ntkif.data import Dataset
+from ntkif.experiment import AGREEMENT, Column
 from ntkif.influence import loo_influence
 from ntkif.linearized import linearized_fit
 from ntkif.metrics import agreement
@@ -16,12 +17,22 @@ from ntkif.own_kernel import gradient_share, predict
 from ntkif.regression import ridge_fit
 from ntkif.tangent import tangent_kernel
 
-__all__ = ["KINKS", "METHODS", "Comparison", "compare", "method_scores", "most_influential", "removal_errors"]
+__all__ = ["KINKS", "METHODS", "SCORES", "Comparison", "compare", "method_scores", "most_influential", "removal_errors"]
 
 #: What is compared: the kernel of the paper, the network's own kernel in the classic estimate and in Eq. 9.
 METHODS = ("analytic kernel", "own kernel, IHVP", "own kernel, leave-one-out")
 #: The last with the weights that rest on kinks held there, see `kinks`; of two-layer networks with one output.
 KINKS = "own kernel, kinks held"
+#: What `method_scores` says of each comparison and method. Training makes of rounding errors what it likes.
+SCORES = {
+    "removals": Column.value("points left out"),
+    "method": Column.key("one of `METHODS`, or `KINKS`"),
+    **AGREEMENT,
+    "seconds": Column.clock("of the method"),
+    "train_seconds": Column.clock("of the training of one network"),
+    "gradient": Column.noise("how far training is from a minimum, see `gradient_share`", 0.3),
+    "leverage": Column.value("mean of the removed points"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +138,7 @@ def method_scores(comparisons: Iterable[Comparison]) -> pd.DataFrame:
     """How well each method predicts what retraining finds, over all test points and removals pooled.
 
     Returns:
-        a row for each comparison and method: the key; removals; method; pearson, spearman, slope, relative_error;
-        seconds of the method and of the training of one network (train_seconds); gradient, see `gradient_share`;
-        and the mean leverage of the removed points.
+        a row for each comparison and method: the key, and the columns of `SCORES`.
     """
     rows = []
     for c in comparisons:

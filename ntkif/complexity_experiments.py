@@ -6,15 +6,37 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ntkif import paper
 from ntkif.complexity import influence_groups, norm_increments, point_increments, rkhs_norm
 from ntkif.data import Dataset
+from ntkif.experiment import Column, experiment
 from ntkif.factorized import factorized
 from ntkif.influence import loo_influence
 from ntkif.regression import RidgeFit
 
 __all__ = ["complexity_by_group", "complexity_by_point", "ends_lead", "leads"]
 
+_RIDGES = [2.0**-4, 0.25, 1.0, 4.0, 10.0, 16.0]  # the range of Figure 2, with those of Figure 8
 
+
+@experiment(
+    "figure-5",
+    settings={name: {"ridges": _RIDGES, "groups": 10, "draws": 1000, "seed": 0} for name in paper.RIDGE},
+    witness={"ridges": [1.0], "groups": 10, "draws": 50, "seed": 0},
+    slice={"ridges": [4.0]},
+    columns={
+        "ridge": Column.key("penalty λ"),
+        "group": Column.key("from 0, the most harmful"),
+        "influence": Column.value("mean of its images"),
+        "complexity": Column.value("the increment C of Eq. 19"),
+        "norm": Column.value("RKHS norm of the interpolant"),
+        "place": Column.value("1 for the group that adds most"),
+        "baseline": Column.value("mean increment of random groups"),
+        "low": Column.value("lower end of their middle 95 %"),
+        "high": Column.value("upper end of their middle 95 %"),
+        "rank": Column.value("share of random groups that add less"),
+    },
+)
 def complexity_by_group(dataset: Dataset, ridges: Sequence[float], groups: int, draws: int, seed: int) -> pd.DataFrame:
     """Figures 5 and 11: what groups of training images sorted by influence add to the RKHS norm.
 
@@ -29,10 +51,7 @@ def complexity_by_group(dataset: Dataset, ridges: Sequence[float], groups: int, 
         seed: of the random groups.
 
     Returns:
-        a row for each ridge and group, the most harmful first: ridge; group from 0; influence, the mean of its
-        images; complexity, the increment C of Eq. 19; norm, the RKHS norm of the interpolant; place, 1 for the group
-        that adds most; of random groups the mean (baseline) and the middle 95 % (low, high); and rank, the share of
-        random groups that add less.
+        a row for each ridge and group.
     """
     fit, rows = factorized(dataset).interpolant, []
     random = norm_increments(fit, _random_groups(len(dataset.x_train), groups, draws, seed)).cpu().numpy()
@@ -58,6 +77,23 @@ def complexity_by_group(dataset: Dataset, ridges: Sequence[float], groups: int, 
     return pd.DataFrame(rows)
 
 
+@experiment(
+    "figure-5-points",
+    settings={name: {"ridges": _RIDGES} for name in paper.RIDGE},
+    witness={"ridges": [1.0]},
+    slice={"ridges": [4.0]},
+    columns={
+        "ridge": Column.key("penalty λ"),
+        "own_error_rho": Column.value(
+            "Spearman's rho of the increment C({i}) and |f^{-i}(x_i) - y_i| of the interpolant"
+        ),
+        "error_rho": Column.value("the same with the error of the fit at the ridge"),
+        "mean_rho": Column.value("the same with |mean influence|"),
+        "size_rho": Column.value("the same with mean |influence|"),
+        "harmful_rho": Column.value("with the size of the mean influence, among images where it is negative"),
+        "helpful_rho": Column.value("with the size of the mean influence, among images where it is positive"),
+    },
+)
 def complexity_by_point(dataset: Dataset, ridges: Sequence[float]) -> pd.DataFrame:
     """Why influential images add complexity: rank correlations over single training images.
 
@@ -70,10 +106,7 @@ def complexity_by_point(dataset: Dataset, ridges: Sequence[float]) -> pd.DataFra
         ridges: penalties λ.
 
     Returns:
-        a row for each ridge: ridge; Spearman's rho of the increment C({i}) with the error |f^{-i}(x_i) - y_i| of the
-        interpolant (own_error_rho), the same at the ridge (error_rho), |mean influence| (mean_rho), mean |influence|
-        (size_rho), and, among the images with negative and with positive mean influence, with its size
-        (harmful_rho, helpful_rho).
+        a row for each ridge.
     """
     from scipy.stats import spearmanr
 

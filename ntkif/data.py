@@ -14,7 +14,7 @@ import torch
 from ntkif import archives
 from ntkif.files import write_atomically
 
-__all__ = ["NAMES", "Dataset", "load"]
+__all__ = ["NAMES", "Dataset", "from_pixels", "load", "published_digest"]
 
 _DIGITS = tuple(range(10))
 _CIFAR_CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -133,23 +133,60 @@ def load(name: str, *, dtype: torch.dtype = torch.float64, device: torch.device 
     if name not in _RECIPES:
         raise ValueError(f"unknown image set {name!r}: expected one of {', '.join(NAMES)}.")
     recipe = _RECIPES[name]
-    (x_train, y_train, x_test, y_test), source = _arrays(name, recipe)
-    labels_train, labels_test = (_class_index(labels, recipe.classes) for labels in (y_train, y_test))
-    n_classes = len(recipe.classes)
+    arrays, source = _arrays(name, recipe)
+    labels = [_class_index(arrays[place], recipe.classes) for place in (1, 3)]
+    classes = tuple(_CIFAR_CLASSES[i] if recipe.source == "cifar10" else str(i) for i in recipe.classes)
+    digest = _digest(arrays)
+    return from_pixels(
+        name, (arrays[0], labels[0], arrays[2], labels[1]), classes, source, digest, dtype=dtype, device=device
+    )
+
+
+def from_pixels(
+    name: str,
+    arrays: _Arrays,
+    classes: tuple[str, ...],
+    source: str,
+    digest: str | None = None,
+    *,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+) -> Dataset:
+    """An image set of given pixels.
+
+    Args:
+        name: of the set.
+        arrays: training images, (n, h, w) or (n, h, w, 3) of uint8, and their labels, (n,) index into `classes`; the
+            same of the test images.
+        classes: names of the classes; of two, the first gets target +1.
+        source: what the pixels are and where they came from.
+        digest: of the whole set; of these arrays where absent.
+        dtype: of the rows and targets.
+        device: of the rows and targets.
+
+    Raises:
+        ValueError: an image of zeros.
+    """
+    x_train, labels_train, x_test, labels_test = arrays
     return Dataset(
         name=name,
         x_train=_unit_rows(x_train).to(device, dtype),
-        y_train=_targets(labels_train, n_classes).to(device, dtype),
+        y_train=_targets(labels_train, len(classes)).to(device, dtype),
         x_test=_unit_rows(x_test).to(device, dtype),
-        y_test=_targets(labels_test, n_classes).to(device, dtype),
+        y_test=_targets(labels_test, len(classes)).to(device, dtype),
         images_train=x_train,
         images_test=x_test,
         labels_train=labels_train,
         labels_test=labels_test,
-        classes=tuple(_CIFAR_CLASSES[i] if recipe.source == "cifar10" else str(i) for i in recipe.classes),
+        classes=classes,
         source=source,
-        digest=_digest((x_train, y_train, x_test, y_test)),
+        digest=digest or _digest(arrays),
     )
+
+
+def published_digest(name: str) -> str:
+    """SHA-256 over pixels and labels that a set is expected to have, see `load`."""
+    return _RECIPES[name].digest
 
 
 def _arrays(name: str, recipe: _Recipe) -> tuple[_Arrays, str]:

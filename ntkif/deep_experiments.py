@@ -5,10 +5,11 @@ from itertools import product
 
 import pandas as pd
 
-from ntkif.comparisons import Comparison, compare, method_scores, most_influential
+from ntkif.comparisons import SCORES, Comparison, compare, method_scores, most_influential
 from ntkif.data import Dataset
 from ntkif.deep_kernel import deep_ntk
 from ntkif.deep_networks import Antisymmetric, ConvNet, Mlp, train_module
+from ntkif.experiment import Column, experiment
 
 __all__ = ["deep_comparisons", "deep_scores"]
 
@@ -44,6 +45,47 @@ def deep_comparisons(
         yield compare(key, dataset, ridge, rows, start, fit_network, deep_ntk)
 
 
+@experiment(
+    "deeper-networks",
+    settings={
+        name: {
+            "n_train": 200,
+            "n_test": 200,
+            "ridge": 1.0,
+            "networks": networks,
+            "seeds": [0, 1, 2],
+            "removals": 6,
+            "iterations": 100,
+        }
+        for names, networks in {
+            ("mnist", "cifar"): [
+                "MLP, width 128",
+                "antisymmetric MLP, width 128",
+                "antisymmetric conv, ReLU",
+                "antisymmetric conv, GELU",
+            ],
+            # With ten outputs the own kernel costs a hundred times as much, so the networks are smaller.
+            ("mini-mnist", "mini-cifar"): ["antisymmetric MLP, width 64", "antisymmetric conv, GELU"],
+        }.items()
+        for name in names
+    },
+    witness={
+        "n_train": 12,
+        "n_test": 20,
+        "ridge": 1.0,
+        "networks": ["antisymmetric MLP, width 64", "antisymmetric conv, GELU"],
+        "seeds": [0],
+        "removals": 2,
+        "iterations": 10,
+    },
+    slice={"networks": ["antisymmetric conv, GELU"], "seeds": [0]},
+    columns={
+        "network": Column.key("its kind and width"),
+        "seed": Column.key("of the network"),
+        "parameters": Column.value("trained numbers"),
+        **SCORES,
+    },
+)
 def deep_scores(dataset: Dataset, n_train: int, n_test: int, **settings) -> pd.DataFrame:
     """`method_scores` of `deep_comparisons` on the first images of a data set."""
     return method_scores(deep_comparisons(dataset.head(n_train, n_test), **settings))

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
+from ntkif import paper
 from ntkif.data import Dataset
+from ntkif.experiment import Column, experiment
 from ntkif.experiments import kernel_convergence
 from ntkif.factorized import factorized
 from ntkif.flow import kernel_flow
@@ -16,11 +18,37 @@ from ntkif.regression import refit_without
 __all__ = ["flow_deviations", "kernel_errors", "refit_deviations"]
 
 
+@experiment(
+    "equation-4",
+    settings={name: {"widths": [256, 1024, 4096, 16384], "seeds": [0, 1, 2]} for name in paper.RIDGE},
+    witness={"widths": [256, 4097], "seeds": [0]},
+    slice={"widths": [256], "seeds": [0]},
+    columns={
+        "width": Column.key("hidden neurons"),
+        "seed": Column.key("of the random network"),
+        "error": Column.value("root mean square over all pairs of points"),
+        "expected": Column.value("root of the expected squared error, averaged over the same pairs"),
+    },
+)
 def kernel_errors(dataset: Dataset, widths: Sequence[int], seeds: Sequence[int]) -> pd.DataFrame:
     """Eq. 4 on the training images: the table of `kernel_convergence`."""
     return kernel_convergence(dataset.x_train, widths, seeds)
 
 
+@experiment(
+    "equation-9",
+    settings={name: {"ridges": [2.0**-4, 1.0, 2.0**4], "removals": 3, "seed": 0} for name in paper.RIDGE},
+    witness={"ridges": [1.0], "removals": 2, "seed": 0},
+    slice={"ridges": [1.0], "removals": 1},
+    columns={
+        "ridge": Column.key("penalty λ"),
+        "row": Column.key("the image left out, in the training set"),
+        "deviation": Column.noise(
+            "largest difference of its influence on a test image, over the largest influence", 1e-9
+        ),
+        "condition": Column.value("of K + λI"),
+    },
+)
 def refit_deviations(dataset: Dataset, ridges: Sequence[float], removals: int, seed: int) -> pd.DataFrame:
     """Eq. 8 and 9 against fits that really leave an image out.
 
@@ -31,8 +59,7 @@ def refit_deviations(dataset: Dataset, ridges: Sequence[float], removals: int, s
         seed: of the choice.
 
     Returns:
-        a row for each ridge and left out image: ridge; row in the training set; deviation, the largest difference of
-        its influence on a test image, over the largest influence that it has; condition, of K + λI.
+        a row for each ridge and image that is left out.
     """
     solved, rows = factorized(dataset), []
     for ridge in ridges:
@@ -49,6 +76,19 @@ def refit_deviations(dataset: Dataset, ridges: Sequence[float], removals: int, s
     return pd.DataFrame(rows)
 
 
+@experiment(
+    "equation-20",
+    settings={name: {"times": [1e-3, 0.1, 10.0], "removals": 2, "seed": 0} for name in paper.RIDGE},
+    witness={"times": [0.1], "removals": 1, "seed": 0},
+    slice={"times": [0.1], "removals": 1},
+    columns={
+        "time": Column.key("of the flow (3)"),
+        "row": Column.key("the image left out, in the training set"),
+        "deviation": Column.noise(
+            "largest difference of its influence on a test image, over the largest influence", 1e-9
+        ),
+    },
+)
 def flow_deviations(dataset: Dataset, times: Sequence[float], removals: int, seed: int) -> pd.DataFrame:
     """Influence along the ridgeless flow (Eq. 20) against flows on the kernel without an image, decomposed anew.
 
@@ -59,7 +99,7 @@ def flow_deviations(dataset: Dataset, times: Sequence[float], removals: int, see
         seed: of the choice.
 
     Returns:
-        a row for each time and left out image: time; row in the training set; deviation, as of `refit_deviations`.
+        a row for each time and image that is left out.
     """
     solved, rows = factorized(dataset), []
     chosen = _choice(dataset, removals, seed)

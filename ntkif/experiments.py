@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ntkif import paper
 from ntkif.data import Dataset
+from ntkif.experiment import AGREEMENT, Column, experiment
 from ntkif.factorized import factorized
 from ntkif.influence import influence_terms, loo_influence
 from ntkif.kernel import ntk, ntk_monte_carlo
@@ -49,6 +51,26 @@ def kernel_convergence(x: torch.Tensor, widths: Sequence[int], seeds: Sequence[i
     return pd.DataFrame(rows)
 
 
+@experiment(
+    "proposition-2",
+    settings={name: {"ridges": [2.0**e for e in range(-4, 5)]} for name in paper.RIDGE},
+    witness={"ridges": [0.0625, 4.0]},
+    slice={"ridges": [4.0]},
+    columns={
+        "ridge": Column.key("penalty λ"),
+        "test_error": Column.value("share of test images classified wrongly"),
+        "largest_coefficient": Column.value("max |α| over all pairs"),
+        "median_ratio": Column.value("median of term II / |term I| over all pairs"),
+        "above_tenth": Column.value("share of pairs in which that ratio is above a tenth"),
+        "above_one": Column.value("share of pairs in which it is above one"),
+        "sign_flips": Column.value("share of pairs in which term I has the wrong sign"),
+        "above_tenth_top": Column.value("share above a tenth among the `top` points of each test image"),
+        "top_best_quarter": Column.value("the same for the quarter of test images with the smallest residual"),
+        "top_others": Column.value("the same for the other test images"),
+        **AGREEMENT,
+        "rank_low": Column.value("Spearman's rho over training images that 95 % of test images exceed"),
+    },
+)
 def decomposition(dataset: Dataset, ridges: Sequence[float], top: int = 40) -> pd.DataFrame:
     """Term I against term II of Proposition 2 over ridges, and Eq. 15, which keeps term I alone, against the truth.
 
@@ -58,14 +80,7 @@ def decomposition(dataset: Dataset, ridges: Sequence[float], top: int = 40) -> p
         top: how many training points with the largest |influence| on each test point count as influential.
 
     Returns:
-        a row for each ridge:
-        ridge; test_error, the share of test images classified wrongly; largest_coefficient, max |α|;
-        of the ratio term II / |term I| over all pairs, median_ratio and the shares above_tenth and above_one;
-        sign_flips, the share of pairs in which term I has the wrong sign;
-        above_tenth_top, the share above a tenth among the `top` points alone, and the same for the quarter of test
-        images with the smallest residual (top_best_quarter) and for the others (top_others);
-        the agreement of term I with the exact influence over all pairs (pearson, spearman, slope, relative_error);
-        and rank_low: Spearman's rho over training images, for each test image, of which 5 % have a lower one.
+        a row for each ridge.
     """
     k_test_train, rows = factorized(dataset).k_test_train, []
     for ridge in ridges:
@@ -95,6 +110,20 @@ def decomposition(dataset: Dataset, ridges: Sequence[float], top: int = 40) -> p
     return pd.DataFrame(rows)
 
 
+@experiment(
+    "figure-4-images",
+    settings={name: {"ridge": ridge, "count": 10} for name, ridge in paper.RIDGE.items()},
+    witness={"ridge": 4.0, "count": 5},
+    slice={},
+    columns={
+        "kind": Column.key("helpful, harmful, uninfluential or influential"),
+        "rank": Column.key("in its kind, from 1"),
+        "row": Column.value("in the training set"),
+        "label": Column.value("name of its class"),
+        "influence": Column.value("mean over the test images"),
+        "size": Column.value("mean |influence| over the test images"),
+    },
+)
 def extreme_images(dataset: Dataset, ridge: float, count: int) -> pd.DataFrame:
     """The training images of Figure 4, by their influence averaged over the test set.
 
@@ -108,8 +137,7 @@ def extreme_images(dataset: Dataset, ridge: float, count: int) -> pd.DataFrame:
         count: images of each kind.
 
     Returns:
-        a row for each image: kind (helpful, harmful, uninfluential, influential), rank from 1, row in the training
-        set, label (a class name), influence (mean over the test set), size (mean |influence|).
+        a row for each image.
     """
     solved = factorized(dataset)
     influence = loo_influence(solved.fit(ridge), solved.k_test_train, dataset.y_test)
@@ -130,6 +158,21 @@ def extreme_images(dataset: Dataset, ridge: float, count: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@experiment(
+    "figure-4-likeness",
+    settings={name: {"ridge": ridge, "count": 40, "draws": 1000, "seed": 0} for name, ridge in paper.RIDGE.items()},
+    witness={"ridge": 4.0, "count": 10, "draws": 50, "seed": 0},
+    slice={},
+    columns={
+        "group": Column.key("kind of images"),
+        "similarity": Column.value("mean cosine between two of its images"),
+        "baseline": Column.value("mean of the same over random groups"),
+        "low": Column.value("lower end of their middle 95 %"),
+        "high": Column.value("upper end of their middle 95 %"),
+        "z": Column.value("similarity minus baseline, in standard deviations of the random groups"),
+        "rank": Column.value("share of random groups that are less alike"),
+    },
+)
 def image_likeness(dataset: Dataset, ridge: float, count: int, draws: int, seed: int) -> pd.DataFrame:
     """How alike the images of each kind of Figure 4 are: `homogeneity` of the groups of `extreme_images`.
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
+from ntkif import paper
 from ntkif.data import Dataset
+from ntkif.experiment import AGREEMENT, Column, experiment
 from ntkif.features import nystrom_fit
 from ntkif.influence import loo_influence
 from ntkif.kernel import ntk
@@ -17,6 +19,26 @@ from ntkif.shifts import ShiftedImages
 __all__ = ["feature_errors", "shifted_fit"]
 
 
+@experiment(
+    "features",
+    settings={
+        name: {"ridge": ridge, "features": [50, 100, 200, 500, 1000, 2000, 4000], "seeds": [0, 1, 2]}
+        for name, ridge in paper.RIDGE.items()
+    },
+    witness={"ridge": 4.0, "features": [50, 200], "seeds": [0]},
+    slice={"features": [1000], "seeds": [0]},
+    columns={
+        "features": Column.key("landmarks"),
+        "seed": Column.key("of their draw"),
+        **AGREEMENT,
+        "seconds": Column.clock("of fit and influence"),
+        "test_error": Column.value("share of test images classified wrongly"),
+        "numbers": Column.value("held at the peak"),
+        "exact_seconds": Column.clock("of the exact method"),
+        "exact_test_error": Column.value("test error of the exact method"),
+        "exact_numbers": Column.value("held at the peak by the exact method"),
+    },
+)
 @torch.no_grad()
 def feature_errors(dataset: Dataset, ridge: float, features: Sequence[int], seeds: Sequence[int]) -> pd.DataFrame:
     """Influence by Nystrom features against the exact influence, with the cost of both.
@@ -28,9 +50,7 @@ def feature_errors(dataset: Dataset, ridge: float, features: Sequence[int], seed
         seeds: of the draws.
 
     Returns:
-        a row for each number of features and seed: features; seed; pearson, spearman, slope, relative_error, of
-        influences on all test images; test_error; seconds, of fit and influence; numbers, held at the peak; and the
-        same of the exact method: exact_test_error, exact_seconds, exact_numbers.
+        a row for each number of features and seed.
     """
     x, y, x_test, y_test = dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test
     clock = time.perf_counter()
@@ -54,6 +74,45 @@ def feature_errors(dataset: Dataset, ridge: float, features: Sequence[int], seed
     return pd.DataFrame(rows)
 
 
+@experiment(
+    "shifted-mnist",
+    settings={
+        "mnist-full": {
+            "ridge": paper.RIDGE["mini-mnist"],
+            "features": 2000,
+            "rows": 1_000_000,
+            "n_test": 20,
+            "removals": 5,
+            "seed": 0,
+            "workers": 2,
+            "memory_gib": 8,
+        }
+    },
+    witness={
+        "ridge": 4.0,
+        "features": 20,
+        "rows": 8193,
+        "n_test": 10,
+        "removals": 2,
+        "seed": 0,
+        "workers": 1,
+        "memory_gib": 2,
+    },
+    slice={},
+    columns={
+        "removed": Column.key("the row"),
+        "leverage": Column.value("of the row"),
+        "norm": Column.value("of its influences over the test images"),
+        "deviation": Column.noise("of its influences from the fit without it, as a share of the largest", 1e-5),
+        "test_error": Column.value("share of test images classified wrongly"),
+        "few_test_error": Column.value("the same of the fit to the images alone"),
+        "fit_seconds": Column.clock("of the fit"),
+        "influence_seconds": Column.clock("of the influence"),
+        "rows_gib": Column.value("memory that all rows would take"),
+        "worker_gib": Column.clock("the most memory that a worker held"),
+        "client_gib": Column.clock("the most memory that the calling process held"),
+    },
+)
 @torch.no_grad()
 def shifted_fit(
     dataset: Dataset,
@@ -80,10 +139,7 @@ def shifted_fit(
         memory_gib: memory limit of each.
 
     Returns:
-        a row for each removal: removed, the row; leverage; deviation, of its influences from those of the fit without
-        it, as a share of the largest; norm, of its influences; and, the same in every row, of the whole: test_error,
-        of this fit; few_test_error, of one to the images alone; fit_seconds; influence_seconds; worker_gib and
-        client_gib, the most memory that a worker and this process held; rows_gib, that all rows would take.
+        a row for each removal; what is of the whole is the same in every row.
     """
     from ntkif.checks import peak_bytes
     from ntkif.cluster import connect, fit_on, influence_on, peaks_of

@@ -7,8 +7,10 @@ from itertools import groupby, product
 import pandas as pd
 import torch
 
+from ntkif import paper
 from ntkif import runs as kept_runs
 from ntkif.data import Dataset
+from ntkif.experiment import AGREEMENT, Column, experiment
 from ntkif.influence import loo_influence
 from ntkif.kernel import ntk
 from ntkif.metrics import agreement, power_law
@@ -225,11 +227,55 @@ def influence_pairs(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFram
     return pd.DataFrame(rows)
 
 
+@experiment(
+    "table-1",
+    settings={name: {} for name in paper.RIDGE},
+    witness={},
+    slice={},
+    columns={
+        "n": Column.key("training images"),
+        "width": Column.key("hidden neurons"),
+        "init_scale": Column.key("κ"),
+        "symmetric": Column.key("whether the network starts at zero"),
+        "seed": Column.key("of its start"),
+        "ridge": Column.value("penalty λ"),
+        "removals": Column.value("points left out"),
+        "predictor": Column.key(
+            "closed form, or another start: true influences of a run that differs in the seed alone"
+        ),
+        **AGREEMENT,
+        **{
+            f"pooled_{name}": Column.value(f"{column.meaning}, over all test points")
+            for name, column in AGREEMENT.items()
+        },
+        "pearson_low": Column.value("Pearson's R that 95 % of the test points exceed"),
+        "pearson_median": Column.value("median Pearson's R over test points"),
+        "run": Column.value("digest of the run"),
+    },
+)
 def recorded_scores(dataset: Dataset) -> pd.DataFrame:
     """`influence_scores` of all recorded runs on a data set, with the digest of each run."""
     return _over_sizes(dataset, influence_scores)
 
 
+@experiment(
+    "figure-1",
+    settings={name: {} for name in paper.RIDGE},
+    witness={},
+    slice={},
+    columns={
+        "n": Column.key("training images"),
+        "width": Column.key("hidden neurons"),
+        "init_scale": Column.key("κ"),
+        "symmetric": Column.key("whether the network starts at zero"),
+        "seed": Column.key("of its start"),
+        "test_point": Column.value("the chosen test image"),
+        "removed": Column.key("the removed point, a row of the training set"),
+        "predicted": Column.value("its influence on the test image in closed form"),
+        "actual": Column.value("its influence found by retraining"),
+        "run": Column.value("digest of the run"),
+    },
+)
 def recorded_pairs(dataset: Dataset) -> pd.DataFrame:
     """`influence_pairs` of all recorded runs on a data set, with the digest of each run."""
     return _over_sizes(dataset, influence_pairs)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
+from ntkif import paper
 from ntkif.blocks import row_blocks
 from ntkif.checks import peak_bytes
 from ntkif.data import Dataset
+from ntkif.experiment import AGREEMENT, Column, experiment
 from ntkif.influence import ihvp_influence, loo_influence
 from ntkif.kernel import ntk
 from ntkif.metrics import agreement, misfit
@@ -18,6 +20,30 @@ from ntkif.tiles import tiled_fit
 __all__ = ["full_fit", "refits"]
 
 
+@experiment(
+    "full-mnist",
+    settings={"mnist-full": {"ridge": paper.RIDGE["mini-mnist"], "n_test": 200, "removals": 20, "seed": 0}},
+    witness={"ridge": 4.0, "n_test": 20, "removals": 4, "seed": 0},
+    slice=None,  # whatever is removed, the fit takes most of the hour
+    columns={
+        "row": Column.key("in the training set"),
+        "kind": Column.value("influential, or drawn"),
+        "leverage": Column.value("of the image"),
+        "norm": Column.value("of its influences over the test images"),
+        "deviation": Column.noise("of Eq. 9 from the refit in predictions, as a share of the largest change", 1e-8),
+        "influence_deviation": Column.noise("the same of influences", 1e-8),
+        "residual": Column.noise("of the refit's system, relative", 1e-12),
+        "condition": Column.value("of K + λI"),
+        "test_error": Column.value("share of test images classified wrongly"),
+        "leverage_median": Column.value("over the training images"),
+        "leverage_max": Column.value("over the training images"),
+        **AGREEMENT,
+        "fit_seconds": Column.clock("of the fit"),
+        "influence_seconds": Column.clock("of the influence"),
+        "peak_gib": Column.clock("the most memory held"),
+        "refit_seconds": Column.clock("of all refits"),
+    },
+)
 @torch.no_grad()
 def full_fit(dataset: Dataset, ridge: float, n_test: int, removals: int, seed: int) -> pd.DataFrame:
     """The exact influence of all training images, and a check of some removals by refits without Eq. 9.
@@ -30,11 +56,7 @@ def full_fit(dataset: Dataset, ridge: float, n_test: int, removals: int, seed: i
         seed: of the draw.
 
     Returns:
-        a row for each removed image: row; kind (influential, drawn); leverage; norm, of its influences over the test
-        images; deviation, of Eq. 9 from the refit in predictions, as a share of the largest change by that removal;
-        influence_deviation, the same of influences; residual, of the refit's system, relative; and, the same in every
-        row, of the whole: condition, test_error, leverage_median, leverage_max, agreement of IHVP (pearson, spearman,
-        slope, relative_error), fit_seconds, influence_seconds, refit_seconds and peak_gib.
+        a row for each removed image; what is of the whole is the same in every row.
     """
     x, y, x_test, y_test = dataset.x_train, dataset.y_train, dataset.x_test[:n_test], dataset.y_test[:n_test]
     clock = time.perf_counter()

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif import bounds, density, mixture
+from ntkif import bounds, density, mixture, paper
 from ntkif.data import Dataset
+from ntkif.experiment import Column, experiment
 from ntkif.ihvp_errors import errors_over_ridges, rounding
 from ntkif.influence import ihvp_influence, influence_terms
 from ntkif.kernel import ntk
@@ -33,6 +34,29 @@ def point_densities(x: torch.Tensor, factors: Sequence[float], components: Seque
     return pd.DataFrame({key: values.cpu().numpy() for key, values in columns.items()})
 
 
+@experiment(
+    "figure-3",
+    settings={
+        name: {
+            "ridges": [2.0**-4, 0.5, 4.0, 2.0**4],
+            "factors": [0.25, 0.5, 1.0, 2.0, 4.0],
+            "components": [2, 5, 10, 20, 50, 100],
+        }
+        for name in paper.RIDGE
+    },
+    witness={"ridges": [0.5], "factors": [1.0], "components": [10]},
+    slice={"ridges": [4.0], "factors": [1.0], "components": [10]},
+    columns={
+        "ridge": Column.key("penalty λ"),
+        "kind": Column.key("of the density, sphere or pca"),
+        "parameter": Column.key("its factor or number of components"),
+        "bandwidth": Column.value("of a density on the sphere"),
+        "over_median": Column.value("the bandwidth over the median distance between two points"),
+        "error_rho": Column.value("Spearman's rho of log density and error rate"),
+        "median_rho": Column.value("Spearman's rho of log density and median rate"),
+        "leverage_rho": Column.value("Spearman's rho of log density and leverage"),
+    },
+)
 def density_correlations(
     dataset: Dataset, ridges: Sequence[float], factors: Sequence[float], components: Sequence[int]
 ) -> pd.DataFrame:
@@ -45,9 +69,7 @@ def density_correlations(
         components: see `point_densities`.
 
     Returns:
-        a row for each ridge and density: ridge; kind and parameter of the density; on the sphere its bandwidth, and
-        that over the median distance between two points (over_median); the rank correlation of the log density with
-        the error rate (error_rho), with the median rate (median_rho) and with the leverage (leverage_rho).
+        a row for each ridge and density.
     """
     densities = point_densities(dataset.x_train, factors, components)
     nearest, median = density.nearest_distance(dataset.x_train), density.median_distance(dataset.x_train)
@@ -71,6 +93,23 @@ def density_correlations(
     return pd.DataFrame(rows)
 
 
+@experiment(
+    "figure-3-deciles",
+    settings={
+        name: {"ridges": [2.0**-4, 0.5, 4.0, 2.0**4], "factors": [1.0], "components": [10]} for name in paper.RIDGE
+    },
+    witness={"ridges": [0.5], "factors": [1.0], "components": [10]},
+    slice={"ridges": [4.0]},
+    columns={
+        "ridge": Column.key("penalty λ"),
+        "kind": Column.key("of the density, sphere or pca"),
+        "parameter": Column.key("its factor or number of components"),
+        "decile": Column.key("tenth of the training points, from 1, the sparsest"),
+        "low": Column.value("lower end of the middle 80 % of their error rates"),
+        "median": Column.value("of their error rates"),
+        "high": Column.value("upper end of the middle 80 %"),
+    },
+)
 def density_deciles(
     dataset: Dataset, ridges: Sequence[float], factors: Sequence[float], components: Sequence[int]
 ) -> pd.DataFrame:
@@ -83,8 +122,7 @@ def density_deciles(
         components: see `point_densities`.
 
     Returns:
-        a row for each ridge, density and tenth of the training points, the sparsest first: ridge, kind, parameter,
-        decile from 1; of their error rates the middle (median) and the middle 80 % (low, high).
+        a row for each ridge, density and tenth of the training points.
     """
     densities = point_densities(dataset.x_train, factors, components)
     rows = []

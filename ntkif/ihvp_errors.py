@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 import torch
 
-from ntkif import bounds
+from ntkif import bounds, paper
 from ntkif.data import Dataset
+from ntkif.experiment import AGREEMENT, Column, experiment
 from ntkif.factorized import factorized
 from ntkif.influence import ihvp_influence, influence_terms
 from ntkif.metrics import agreement
@@ -17,16 +18,48 @@ __all__ = ["errors_by_point", "errors_by_ridge", "errors_over_ridges", "rounding
 def rounding(test_residual: torch.Tensor, term_two: torch.Tensor) -> torch.Tensor:
     """(k, n) what float64 may lose in the sum of a pair's two terms: a bound missed by less is not missed.
 
-    Term I is a sum over outputs that may cancel; by Cauchy and Schwarz none of it exceeds |r_t| |Δf|, with
-    |Δf|^2 = 2 II.
+    A coefficient α is a sum over training points that may cancel, so it is known to some digits of the largest that
+    its training point has, not of itself; and so is the change Δf of a prediction. Term I is a sum over outputs that
+    may cancel too, but none of it exceeds |r_t| |Δf|, with |Δf|^2 = 2 II. Hence 1e-12 of the largest:
+
+        1e-12 max_t |Δf| (|r_t| + |Δf|)
 
     Args:
         test_residual: (k, c) residuals r_t of the test points.
         term_two: (k, n) term II of Eq. 14.
     """
-    return 1e-12 * (test_residual.norm(dim=1, keepdim=True) * (2 * term_two).sqrt() + term_two)
+    change = (2 * term_two).sqrt()
+    return 1e-12 * change.amax(0) * (test_residual.norm(dim=1, keepdim=True) + change)
 
 
+@experiment(
+    "figure-2",
+    settings={name: {"ridges": [2.0**e for e in range(-4, 5)]} for name in paper.RIDGE},
+    witness={"ridges": [0.0625, 4.0]},
+    slice={"ridges": [4.0]},
+    columns={
+        "ridge": Column.key("penalty λ"),
+        "floor": Column.value("λ_min / (λ_min + λ), the paper's bound"),
+        "least_leverage": Column.value("least leverage of a training point"),
+        "leverage": Column.value("mean leverage"),
+        "largest_leverage": Column.value("largest leverage"),
+        "ceiling": Column.value("1 / (1 + 2 λ), our bound from above"),
+        "paper_ceiling": Column.value("the paper's bound from above, with λ_max"),
+        "ratio_of_sums": Column.value("error rate of IHVP over all pairs, see `bounds.error_rates`"),
+        "median_of_ratios": Column.value("median of the ratios of single pairs"),
+        "mean_of_ratios": Column.value("mean of the ratios of single pairs"),
+        "helpful": Column.value("error rate (ratio of sums) among helpful pairs"),
+        "harmful": Column.value("error rate (ratio of sums) among harmful pairs"),
+        "rescaled": Column.value("error rate of the rescaled IHVP, Î / (1 - A_i)"),
+        "violations": Column.value("pairs that violate Theorem 3 by more than rounding"),
+        "leverage_violations": Column.value("pairs that violate the bounds by the leverage by more than rounding"),
+        "informative": Column.value("share of pairs for which the bound of Theorem 3 is above zero"),
+        "looseness": Column.value("median of error over bound among these"),
+        **AGREEMENT,
+        "rescaled_slope": Column.value("slope of the rescaled IHVP"),
+        "rescaled_relative_error": Column.value("relative error of the rescaled IHVP"),
+    },
+)
 def errors_by_ridge(dataset: Dataset, ridges: Sequence[float]) -> pd.DataFrame:
     """Theorem 3 and Figure 2: how wrong IHVP is over ridges, against what bounds it.
 
@@ -35,15 +68,7 @@ def errors_by_ridge(dataset: Dataset, ridges: Sequence[float]) -> pd.DataFrame:
         ridges: penalties λ > 0.
 
     Returns:
-        a row for each ridge: ridge; the floor λ_min / (λ_min + λ) of the paper, the least, mean and largest leverage
-        (least_leverage, leverage, largest_leverage), our ceiling 1 / (1 + 2 λ) and the paper's, with λ_max
-        (paper_ceiling); the error rate of IHVP over all pairs (ratio_of_sums, median_of_ratios, mean_of_ratios, see
-        `bounds.error_rates`), the same among helpful and harmful pairs (helpful, harmful: ratios of sums), and that of
-        the rescaled IHVP, Î / (1 - A_i) (rescaled); pairs that violate Theorem 3 (violations) and the bounds by the
-        leverage (leverage_violations), beyond rounding; the share of pairs for which the bound of Theorem 3 is above
-        zero (informative) and there the median of error over bound (looseness); and the agreement of IHVP with the
-        exact influence (pearson, spearman, slope, relative_error) and the slope and relative error of the rescaled
-        one (rescaled_slope, rescaled_relative_error).
+        a row for each ridge.
     """
     solved = factorized(dataset)
     k_test_train, spectrum = solved.k_test_train, solved.flow(0.0).eigenvalues

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ntkif import paper
 from ntkif.data import Dataset
+from ntkif.experiment import Column, experiment
 from ntkif.factorized import factorized
 from ntkif.flow_influence import influence_along
 from ntkif.metrics import misfit
-from ntkif.training_dynamics import signed_scores
+from ntkif.training_dynamics import TIMES, signed_scores
 
 __all__ = ["NoisyLabels", "detection_curves", "detection_scores", "flip_labels", "noise_along"]
 
@@ -53,6 +55,26 @@ def flip_labels(dataset: Dataset, share: float, seed: int) -> NoisyLabels:
     return NoisyLabels(replace(dataset, y_train=dataset.y_train[first], labels_train=labels), flipped)
 
 
+@experiment(
+    "figure-7",
+    settings={
+        name: {"share": 0.4, "seed": 0, "ridge": 0.0, "times": TIMES, "tops": [1, 10, 40]} for name in paper.RIDGE
+    },
+    witness={"share": 0.4, "seed": 0, "ridge": 0.0, "times": [0.1, 10.0], "tops": [10]},
+    slice={"times": [0.1]},
+    columns={
+        "time": Column.key("of the flow (3)"),
+        "accuracy": Column.value("on the test images"),
+        "loo_accuracy": Column.value("share of training images whose leave-one-out prediction names the label given"),
+        "learnt": Column.value("share of flipped images for which the model names the wrong label they were given"),
+        "clean_residual": Column.value("mean size of f^{-i}(x_i) - y_i of the images with right labels"),
+        "flipped_residual": Column.value("mean size of the same of those with flipped labels"),
+        "influential_*": Column.value("share of flipped images among so many of largest |influence|, over test images"),
+        "helpful_*": Column.value("the same among the most helpful"),
+        "harmful_*": Column.value("the same among the most harmful"),
+        "ap_*": Column.value("average precision of a score of `detection_scores`"),
+    },
+)
 def noise_along(
     dataset: Dataset, share: float, seed: int, ridge: float, times: Sequence[float], tops: Sequence[int]
 ) -> pd.DataFrame:
@@ -67,13 +89,7 @@ def noise_along(
         tops: how many training images of each test image count as the most influential.
 
     Returns:
-        a row for each time: time; accuracy on the test images; loo_accuracy, the share of training images whose
-        leave-one-out prediction names the label they were given; learnt, the share of flipped images for which the
-        model names the wrong label they were given; clean_residual and flipped_residual, the mean size of the
-        leave-one-out residual f^{-i}(x_i) - y_i of the images with right and with flipped labels; for each kind
-        (influential: largest |influence|; helpful; harmful) and each of `tops`, as in helpful_40, the share of
-        flipped images among the first so many of each test image, averaged over test images; and, as in ap_self,
-        the average precision of each score of `detection_scores`.
+        a row for each time.
     """
     noisy = flip_labels(dataset, share, seed)
     data, flipped = noisy.dataset, noisy.flipped

@@ -6,8 +6,10 @@ from itertools import product
 
 import pandas as pd
 
-from ntkif.comparisons import Comparison, compare, method_scores, most_influential
+from ntkif import paper
+from ntkif.comparisons import SCORES, Comparison, compare, method_scores, most_influential
 from ntkif.data import Dataset
+from ntkif.experiment import Column, experiment
 from ntkif.kernel import ntk
 from ntkif.kinks import kernel_on_kinks, resting_pairs
 from ntkif.network import random_network, safe_learning_rate, train
@@ -62,6 +64,38 @@ def two_layer_comparisons(
         )
 
 
+@experiment(
+    "own-kernel",
+    settings={
+        name: {
+            "n_train": 200,
+            "n_test": 200,
+            "ridge": 1.0,
+            "widths": [256, 1024],
+            "starts": [[1.0, True], [0.01, False]],
+            "seeds": [0, 1, 2],
+            "removals": 12,
+        }
+        for name in paper.RIDGE
+    },
+    witness={
+        "n_train": 24,
+        "n_test": 20,
+        "ridge": 1.0,
+        "widths": [32],
+        "starts": [[1.0, True]],
+        "seeds": [0],
+        "removals": 3,
+    },
+    slice={"widths": [256], "starts": [[1.0, True]], "seeds": [0]},
+    columns={
+        "width": Column.key("hidden neurons"),
+        "init_scale": Column.key("κ"),
+        "symmetric": Column.key("whether the network starts at zero"),
+        "seed": Column.key("of the network"),
+        **SCORES,
+    },
+)
 def two_layer_scores(dataset: Dataset, n_train: int, n_test: int, **settings) -> pd.DataFrame:
     """`method_scores` of `two_layer_comparisons` on the first images of a data set."""
     return method_scores(two_layer_comparisons(dataset.head(n_train, n_test), **settings))

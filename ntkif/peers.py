@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ntkif.measured import ROOT, measured
+from ntkif.measured import measured
+from ntkif.provenance import ROOT
 
 __all__ = ["against_truth", "chosen", "conventions"]
 
@@ -21,8 +22,8 @@ def conventions(root: Path = ROOT) -> tuple[pd.DataFrame, str]:
     Raises:
         FileNotFoundError, ValueError: as `measured`.
     """
-    table, story = measured("conventions", root, dtype=str, keep_default_na=False)
-    return table, story["line"]
+    table, provenance = measured("conventions", root, dtype=str, keep_default_na=False)
+    return table, provenance["line"]
 
 
 def against_truth(record: str = "peers", root: Path = ROOT) -> tuple[pd.DataFrame, dict]:

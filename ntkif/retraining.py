@@ -14,18 +14,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ntkif.blocks import row_blocks
-from ntkif.data import Dataset, load
+from ntkif.data import Dataset
 from ntkif.files import write_atomically
 from ntkif.influence import loo_influence
 from ntkif.kernel import ntk
 from ntkif.metrics import misfit
-from ntkif.network import Network, random_network, train
-from ntkif.provenance import code_digest
+from ntkif.network import random_network, train
 from ntkif.regression import ridge_fit
 
-__all__ = ["Protocol", "Retraining", "chosen_points", "retrain", "retraining_digest"]
+__all__ = ["LOOKS", "Protocol", "Retraining", "chosen_points", "retrain"]
 
+LOOKS = 6  # of the beginning of a run, see `Retraining`
 _PRECISIONS = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.float32}
 
 
@@ -77,6 +76,8 @@ class Retraining:
         epochs: (1 + r,) steps taken.
         unsettled: (1 + r,) see `Training`.
         loss: (1 + r,) final value of the objective.
+        beginning: (1 + r, 6) the objective before the first step and after 10, 20, ... 50, by which `runs.verify_run`
+            knows a run that is too dear to train again; NaN where training was shorter or an older run has none.
         seconds: wall time of all trainings, summed over them also where workers trained several at once.
         provenance: how the run was made; empty unless it was loaded from a file.
     """
@@ -88,6 +89,7 @@ class Retraining:
     epochs: np.ndarray
     unsettled: np.ndarray
     loss: np.ndarray
+    beginning: np.ndarray
     seconds: float
     provenance: dict = field(default_factory=dict)
 
@@ -186,11 +188,6 @@ def retrain(
     return Retraining(protocol, int(points[0]), np.asarray(rows), **gathered)
 
 
-def retraining_digest() -> str:
-    """SHA-256 of the code that trains (see `code_digest`): a run whose digest is another is stale."""
-    return code_digest(_train_without, train, random_network, Network, row_blocks, load)
-
-
 def _results(missing: dict, arrays: list, protocol: Protocol, client, update: Callable) -> Iterator[tuple[int, dict]]:
     """The number of each missing network, and what came of it, as they are finished."""
     if client is None:
@@ -251,6 +248,7 @@ def _train_without(row, x_train, y_train, x_test, protocol: Protocol, progress) 
         "epochs": np.int64(trained.epochs),
         "unsettled": np.float64(trained.unsettled),
         "loss": np.float64(trained.loss[-1]),
+        "beginning": np.array((trained.loss + [np.nan] * LOOKS)[:LOOKS]),
     }
 
 

@@ -1,13 +1,10 @@
 """Runs of `retraining` on disk: resumed where they stopped, and kept with how they were made.
 
-`records/retraining/<dataset>-<n>/<protocol>.npz` holds the predictions of all networks, and the `.json` beside it the
-provenance, with the digests of the arrays and of the code that trained.
+`records/runs/<dataset>-<n>/<protocol>.npz` holds the predictions of all networks, and the `.json` beside it the
+provenance. What vouches for them is in `run_witness`.
 """
 
-import hashlib
 import io
-import json
-import platform
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,14 +14,16 @@ import numpy as np
 import torch
 
 from ntkif.data import Dataset
-from ntkif.files import write_atomically
-from ntkif.provenance import commit, device_name, digest_of, now, read_story, write_story
-from ntkif.retraining import Protocol, Retraining, retrain, retraining_digest
+from ntkif.provenance import ROOT, commit, device_name, machine, now
+from ntkif.retraining import LOOKS, Protocol, Retraining, retrain
+from ntkif.store import as_json, digest_of, load, save
 
-__all__ = ["FOLDER", "is_fresh", "keep_run", "load_run", "load_runs", "verify_run"]
+__all__ = ["FOLDER", "VERSION", "keep_run", "load_run", "load_runs"]
 
-FOLDER = Path(__file__).parents[1] / "records" / "retraining"
-_ARRAYS = ("rows", "epochs", "unsettled", "loss")
+FOLDER = ROOT / "records" / "runs"
+VERSION = 1  # raised by hand where runs change on purpose and no witness can see it
+_ARRAYS = ("rows", "epochs", "unsettled", "loss", "beginning")
+_COMMAND = "python -m ntkif retrain ..."
 
 
 def keep_run(
@@ -33,6 +32,7 @@ def keep_run(
     points: tuple[int, Sequence[int]],
     folder: Path,
     *,
+    witness: str | None = None,
     progress: bool = True,
     client=None,
 ) -> Retraining:
@@ -46,6 +46,7 @@ def keep_run(
         protocol: how to train.
         points: a test point and training rows, see `chosen_points`.
         folder: where the run is kept, as `<folder>/<dataset>-<n>/<protocol>.npz` and `.json`.
+        witness: digest of the witnesses that this code was seen to give, see `run_witness.current_witness`.
         progress: whether to show a bar with the time left.
         client: a Dask client whose workers train, see `retrain`; it goes on only with workers of the same kind.
 
@@ -55,36 +56,21 @@ def keep_run(
     Raises:
         TypeError, ValueError, MemoryError: as `train`; or the folder holds a run of that name with other settings.
     """
-    story, started, made_by = _story(dataset, protocol, points), now(), commit()
+    settings, made = _settings(dataset, protocol, points), {"commit": commit(), "started": now()}
     file = Path(folder) / f"{dataset.name.split()[0]}-{len(dataset.x_train)}" / f"{protocol}.npz"
     # Parts of another machine's run are not mixed with this one's.
-    machine = {"device": _device(dataset.x_train.device, client), "torch": torch.__version__}
-    parts = file.with_name(f"{file.stem}.{digest_of(story | machine)[:16]}.parts")
+    where = machine(dataset.x_train.device) | {"device": _device(dataset.x_train.device, client)}
+    parts = file.with_name(f"{file.stem}.{digest_of(settings | where)[:16]}.parts")
     if file.with_suffix(".json").exists():
         shutil.rmtree(parts, ignore_errors=True)  # where the call that finished was killed before it could
-        return _load_same(file, story)
+        return _load_same(file, settings)
     run, buffer = retrain(dataset, protocol, points, parts=parts, progress=progress, client=client), io.BytesIO()
     arrays = {name: getattr(run, name) for name in _ARRAYS} | {"predictions": run.predictions.numpy()}
     np.savez_compressed(buffer, **arrays)
-    story |= {
-        "commit": made_by,
-        **machine,
-        "python": platform.python_version(),
-        "started": started,
-        "seconds": round(run.seconds, 1),
-        "table": hashlib.sha256(buffer.getvalue()).hexdigest(),
-    }
-    write_atomically(file, lambda stream: stream.write(buffer.getvalue()))
-    write_story(file, story)
+    made |= {**where, "seconds": round(run.seconds, 1), "witness": witness}
+    save(file, buffer.getvalue(), settings | made)
     shutil.rmtree(parts, ignore_errors=True)
     return load_run(file)
-
-
-def _device(device: torch.device, client) -> str:
-    """The device in words; of a cluster, each kind of device that its workers have, so that none is mixed unseen."""
-    if client is None:
-        return device_name(device)
-    return "Dask workers: " + ", ".join(sorted(set(client.run(device_name, device).values())))
 
 
 def load_run(file: Path) -> Retraining:
@@ -100,21 +86,17 @@ def load_run(file: Path) -> Retraining:
         FileNotFoundError: it or the `.json` beside it is not there.
         ValueError: one of the two was changed or is not the other's.
     """
-    if not (file.exists() and file.with_suffix(".json").exists()):
-        raise FileNotFoundError(f"{file} or the .json beside it is missing; call `python -m ntkif retrain ...` again.")
-    content = file.read_bytes()
-    story = read_story(file, content)
-    if story is None:
-        raise ValueError(f"{file} and the .json beside it do not belong together or were changed; record them again.")
+    content, provenance = load(file, _COMMAND)
     with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-        arrays = {name: saved[name] for name in _ARRAYS}
+        arrays = {name: saved[name] for name in _ARRAYS if name in saved}
         predictions = torch.from_numpy(saved["predictions"])
+    arrays.setdefault("beginning", np.full((len(predictions), LOOKS), np.nan))
     return Retraining(
-        Protocol(**story["protocol"]),
-        story["test_point"],
+        Protocol(**provenance["protocol"]),
+        provenance["test_point"],
         predictions=predictions,
-        seconds=story["seconds"],
-        provenance=story,
+        seconds=provenance["seconds"],
+        provenance=provenance,
         **arrays,
     )
 
@@ -133,43 +115,14 @@ def load_runs(dataset: Dataset) -> list[Retraining]:
     return sorted(same, key=lambda run: (run.provenance["n_train"], run.provenance["n_test"], str(run.protocol)))
 
 
-def is_fresh(run: Retraining) -> bool:
-    """Whether the code that trains is that which made a stored run, or reproduced its first network."""
-    return retraining_digest() in (run.provenance["source"], run.provenance.get("reproduced", {}).get("source"))
+def _device(device: torch.device, client) -> str:
+    """The device in words; of a cluster, each kind of device that its workers have, so that none is mixed unseen."""
+    if client is None:
+        return device_name(device)
+    return "Dask workers: " + ", ".join(sorted(set(client.run(device_name, device).values())))
 
 
-def verify_run(file: Path, dataset: Dataset) -> Retraining:
-    """Train the first network of a stored run again; if it predicts the same, note in the `.json` that it does.
-
-    So a run that took hours stays valid when the code that trains changes and the numbers do not.
-
-    Args:
-        file: the `.npz` of the run.
-        dataset: the whole image set; not looked at where the run is fresh.
-
-    Returns:
-        the run as it is then stored.
-
-    Raises:
-        FileNotFoundError, ValueError: as `load_run`; or a prediction differs by more than 1e-5 or the epochs differ.
-    """
-    run = load_run(file)
-    if is_fresh(run):
-        return run
-    story = run.provenance
-    again = retrain(dataset.head(story["n_train"], story["n_test"]), run.protocol, (run.test_point, []), progress=False)
-    difference = float((again.predictions[0] - run.predictions[0]).abs().max())
-    if difference > 1e-5 or again.epochs[0] != run.epochs[0]:
-        raise ValueError(
-            f"{file}: today's code predicts otherwise, by up to {difference:.1e} ({again.epochs[0]} epochs where the "
-            f"run took {run.epochs[0]}); delete the run and record it again."
-        )
-    told = {"source": retraining_digest(), "commit": commit(), "date": now(), "largest_difference": difference}
-    write_story(file, story | {"reproduced": told})
-    return load_run(file)
-
-
-def _story(dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[int]]) -> dict:
+def _settings(dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[int]]) -> dict:
     """What decides the numbers of a run."""
     return {
         "dataset": dataset.name,
@@ -180,13 +133,13 @@ def _story(dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[int
         "n_test": len(dataset.x_test),
         "pixels": dataset.digest,
         "pixel_source": dataset.source,
-        "source": retraining_digest(),
+        "version": VERSION,
     }
 
 
-def _load_same(file: Path, story: dict) -> Retraining:
+def _load_same(file: Path, settings: dict) -> Retraining:
     found = load_run(file)
-    other = [name for name in story if found.provenance[name] != json.loads(json.dumps(story[name]))]
+    other = [name for name in settings if found.provenance.get(name) != as_json(settings[name])]
     if other:
         raise ValueError(
             f"{file} holds a run with another {', '.join(other)}; name another folder with --output, or delete it."

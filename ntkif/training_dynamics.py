@@ -5,14 +5,43 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
+from ntkif import paper
 from ntkif.data import Dataset
+from ntkif.experiment import Column, experiment
 from ntkif.factorized import factorized
 from ntkif.flow_influence import influence_along
 from ntkif.metrics import misfit
 
 __all__ = ["images_along", "signed_scores", "turnover"]
 
+#: Two for each factor of ten, 1e-5 to 100.
+TIMES = [float(f"{10 ** (e / 2):.2g}") for e in range(-10, 5)]
 
+
+@experiment(
+    "figure-6-images",
+    settings={
+        name: {
+            "ridge": 0.0,
+            "times": [1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0],
+            "test_rows": [0, 1, 2, 3, 4],
+            "kinds": ["influential"],
+        }
+        for name in paper.RIDGE
+    },
+    witness={"ridge": 0.0, "times": [0.1, 10.0], "test_rows": [0, 256], "kinds": ["influential", "harmful"]},
+    slice={"times": [0.1]},
+    columns={
+        "test_row": Column.key("the test image"),
+        "prediction": Column.value("of the model with all points, times the target, or that for the right class"),
+        "correct": Column.value("whether it names the class"),
+        "time": Column.key("of the flow (3)"),
+        "kind": Column.key("influential, helpful or harmful"),
+        "row": Column.value("the image that matters most, in the training set"),
+        "label": Column.value("name of its class"),
+        "influence": Column.value("of it"),
+    },
+)
 def images_along(
     dataset: Dataset, ridge: float, times: Sequence[float], test_rows: Sequence[int], kinds: Sequence[str]
 ) -> pd.DataFrame:
@@ -26,9 +55,7 @@ def images_along(
         kinds: of images: influential (largest |influence|), helpful, harmful.
 
     Returns:
-        a row for each time, kind and test image: test_row; prediction, of the model with all points, times the
-        target, or that for the right one of several classes; correct, whether it names the class; time; kind; row in
-        the training set; label (a class name); influence.
+        a row for each time, kind and test image.
     """
     k_test_train, y_test = factorized(dataset).k_test_train[test_rows], dataset.y_test[test_rows]
     rows = []
@@ -53,6 +80,22 @@ def images_along(
     return pd.DataFrame(rows)
 
 
+@experiment(
+    "figure-6-turnover",
+    settings={name: {"ridge": 0.0, "times": TIMES, "top": 10} for name in paper.RIDGE},
+    witness={"ridge": 0.0, "times": [0.1, 1.0, 10.0], "top": 10},
+    slice={},
+    columns={
+        "kind": Column.key("influential, helpful or harmful"),
+        "time": Column.key("of the flow (3)"),
+        "test_error": Column.value("share of test images classified wrongly"),
+        "steady": Column.value("share of test images whose first image is the same at all times"),
+        "same_before": Column.value("share of test images whose first image is that of the time before"),
+        "overlap_before": Column.value("mean share of the first `top` images that were among those of the time before"),
+        "same_end": Column.value("share of test images whose first image is that of the end"),
+        "overlap_end": Column.value("mean share of the first `top` images that are among those of the end"),
+    },
+)
 def turnover(dataset: Dataset, ridge: float, times: Sequence[float], top: int) -> pd.DataFrame:
     """How far the most influential training images of all test images stay the same in training.
 
@@ -63,11 +106,7 @@ def turnover(dataset: Dataset, ridge: float, times: Sequence[float], top: int) -
         top: size of the sets that are compared.
 
     Returns:
-        a row for each kind (influential: largest |influence|; helpful; harmful) and time: kind, time; test_error, the
-        share of test images classified wrongly; same_before and same_end, the share of test images whose first image
-        is that of the time before and of the end; overlap_before and overlap_end, the mean share of their `top` images
-        that is also among those of the time before and of the end (at the first time nothing is before); and steady,
-        the share of test images whose first image is the same at all times.
+        a row for each kind (influential: largest |influence|; helpful; harmful) and time.
     """
     solved = factorized(dataset)
     errors, best = [], {}

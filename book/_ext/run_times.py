@@ -1,4 +1,4 @@
-"""Under the title of each notebook, how long it takes to run: from `records/page-durations.csv`, which
+"""Under the title of each notebook, how long it takes to run: from `records/tools/page-durations.csv`, which
 `benchmarks/durations.py` measured.
 """
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from docutils import nodes
 
-TABLE = Path(__file__).parents[2] / "records" / "page-durations.csv"
+TABLE = Path(__file__).parents[2] / "records" / "tools" / "page-durations.csv"
 
 
 def add_run_time(app, doctree):

@@ -1,0 +1,101 @@
+"""Whether stored results still come out: slices of records at full size, and the first networks of runs."""
+
+import random
+from collections.abc import Callable, Sequence
+
+from ntkif import records, runs
+from ntkif.catalogue import EXPERIMENTS, settings_of
+from ntkif.data import Dataset
+from ntkif.provenance import commit
+from ntkif.run_witness import verify_run
+
+__all__ = ["everything", "named", "sample", "verify"]
+
+_DEAR = 300  # seconds of one training, above which its first fifty epochs have to do
+
+
+def everything() -> list[tuple[str, str]]:
+    """All that can be verified: pairs of an experiment, or the path of a run under `runs.FOLDER`, and a data set."""
+    pairs = [
+        (name, title) for title, known in EXPERIMENTS.items() if known.slice is not None for name in known.settings
+    ]
+    pairs += [(_dataset_of(path), path) for path in _runs()]
+    return [(title, name) for name, title in sorted(pairs)]
+
+
+def named(experiment: str, dataset: str) -> list[tuple[str, str]]:
+    """A record, or all runs on a data set where the experiment is called `runs`.
+
+    Raises:
+        ValueError: there is no such experiment or run.
+    """
+    if experiment != "runs":
+        settings_of(experiment, dataset)
+        return [(experiment, dataset)]
+    if not (found := [(path, dataset) for path in _runs() if _dataset_of(path) == dataset]):
+        raise ValueError(
+            f"runs: none on {dataset} in {runs.FOLDER}; they are on {sorted(set(map(_dataset_of, _runs())))}."
+        )
+    return found
+
+
+def sample(count: int, seed: str | None = None) -> list[tuple[str, str]]:
+    """Some of `everything`, chosen by the commit, so that many commits together verify all.
+
+    Args:
+        count: how many; all, where there are no more.
+        seed: in place of the commit.
+    """
+    every = everything()
+    return sorted(random.Random(seed or commit()).sample(every, min(count, len(every))), key=lambda each: each[::-1])
+
+
+def verify(
+    wanted: Sequence[tuple[str, str]], load: Callable[[str], Dataset], say: Callable[[str], object] = print
+) -> str:
+    """Verify one after the other; each that is reproduced says so in its `.json`.
+
+    Args:
+        wanted: of `everything`.
+        load: gives the data set of a name.
+        say: told of each.
+
+    Returns:
+        how many were reproduced.
+
+    Raises:
+        ValueError: some were not; the error has the reasons. The others were verified all the same.
+    """
+    failed, dataset = [], None
+    for title, name in wanted:
+        if dataset is None or dataset.name != name:
+            dataset = load(name)
+        try:
+            say(f"{title} on {name}: reproduced, {_verify_one(title, dataset)}")
+        except (ValueError, FileNotFoundError) as failure:
+            failed.append(str(failure))
+            say(f"{title} on {name}: NOT reproduced")
+    if failed:
+        raise ValueError("\n".join(failed))
+    return f"{len(wanted)} reproduced"
+
+
+def _verify_one(title: str, dataset: Dataset) -> str:
+    if title in EXPERIMENTS:
+        note = records.verify_record(title, dataset)
+        return f"{note['rows']} rows within {note['largest_difference']:.0e} of the largest"
+    run = runs.load_run(file := runs.FOLDER / title)
+    one = run.seconds / len(run.predictions)
+    dear = one > _DEAR or not run.provenance["device"].startswith("CPU")
+    note = verify_run(file, dataset, beginning=dear).provenance["reproduced"]
+    return f"{note['what']} within {note['largest_difference']:.0e}"
+
+
+def _runs() -> list[str]:
+    return [
+        str(f.relative_to(runs.FOLDER)) for f in sorted(runs.FOLDER.glob("*/*.npz")) if "witness" not in f.parent.name
+    ]
+
+
+def _dataset_of(path: str) -> str:
+    return path.split("/")[0].rsplit("-", 1)[0]
