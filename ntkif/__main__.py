@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     _add_record(commands)
     _add_retrain(commands)
+    _add_witness(commands)
     _add_verify(commands)
     _add_pages(commands)
     chosen = parser.parse_args(arguments)
@@ -133,6 +134,18 @@ def _cluster(address: str | None) -> AbstractContextManager:
     except ModuleNotFoundError as missing:  # a bare GPU machine may not have Dask
         raise ValueError(f"--dask: {missing}; install it with `pip install distributed`.") from missing
     return connect(address or None)
+
+
+def _add_witness(commands) -> None:
+    one = commands.add_parser("witness", help="make the small tables by which records are judged, and compare them")
+    one.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    one.set_defaults(prepare=_prepare_witness)
+
+
+def _prepare_witness(chosen: argparse.Namespace) -> Callable:
+    from ntkif.verification import witnesses  # needs pandas, which a bare GPU machine may not have
+
+    return lambda: witnesses(chosen.device)
 
 
 def _add_verify(commands) -> None:

@@ -23,14 +23,14 @@ __all__ = ["KINKS", "METHODS", "SCORES", "Comparison", "compare", "method_scores
 METHODS = ("analytic kernel", "own kernel, IHVP", "own kernel, leave-one-out")
 #: The last with the weights that rest on kinks held there, see `kinks`; of two-layer networks with one output.
 KINKS = "own kernel, kinks held"
-#: What `method_scores` says of each comparison and method. Training makes of rounding errors what it likes.
+#: What `method_scores` says of each comparison and method.
 SCORES = {
     "removals": Column.value("points left out"),
     "method": Column.key("one of `METHODS`, or `KINKS`"),
     **AGREEMENT,
     "seconds": Column.clock("of the method"),
     "train_seconds": Column.clock("of the training of one network"),
-    "gradient": Column.noise("how far training is from a minimum, see `gradient_share`", 0.3),
+    "gradient": Column.value("how far training is from a minimum, see `gradient_share`"),
     "leverage": Column.value("mean of the removed points"),
 }
 

@@ -20,7 +20,7 @@ def kind_of(name: str) -> str:
 
 
 @cache
-def witness_set(kind: str) -> Dataset:
+def witness_set(kind: str, device: str = "cpu") -> Dataset:
     """513 + 257 images of a sample, among them what is rare: near-copies, and a test image that is a training image.
 
     Training images 1 and 512 are those before them with one pixel one level off, test image 1 is training image 2, and
@@ -28,6 +28,7 @@ def witness_set(kind: str) -> Dataset:
 
     Args:
         kind: of `KINDS`.
+        device: of the rows and targets.
     """
     sample = load(KINDS[kind])
     images = np.concatenate([sample.images_train, sample.images_test])
@@ -47,4 +48,4 @@ def witness_set(kind: str) -> Dataset:
         x[place, 14, 14] ^= 1  # the next level, up or down
     x_test[1], y_test[1] = x_train[2], y_train[2]
     source = f"{sample.source}, with near-copies"
-    return from_pixels(f"witness-{kind}", (x_train, y_train, x_test, y_test), sample.classes, source)
+    return from_pixels(f"witness-{kind}", (x_train, y_train, x_test, y_test), sample.classes, source, device=device)

@@ -6,12 +6,46 @@ from collections.abc import Callable, Sequence
 from ntkif import records, runs
 from ntkif.catalogue import EXPERIMENTS, settings_of
 from ntkif.data import Dataset
-from ntkif.provenance import commit
-from ntkif.run_witness import verify_run
+from ntkif.measured import OWN_ANSWER
+from ntkif.provenance import ROOT, commit, versions
+from ntkif.run_witness import verify_run, witness_difference
+from ntkif.samples import KINDS
+from ntkif.witness import difference, kinds_of, witness_table
 
-__all__ = ["everything", "named", "sample", "verify"]
+__all__ = ["everything", "named", "sample", "verify", "witnesses"]
 
 _DEAR = 300  # seconds of one training, above which its first fifty epochs have to do
+
+
+def witnesses(device: str = "cpu", say: Callable[[str], object] = print) -> str:
+    """Make all witnesses and compare them, as after an upgrade, or on another machine or device.
+
+    Args:
+        device: of the tables; the runs of retraining stay on the CPU.
+        say: told of each.
+
+    Returns:
+        how many agree.
+
+    Raises:
+        ValueError: some do not; the error says how they differ.
+    """
+    every = {
+        f"{title}, {kind}": (known, kind, records.FOLDER / title)
+        for title, known in EXPERIMENTS.items()
+        for kind in kinds_of(known)
+    }
+    every["own answer, two"] = OWN_ANSWER, "two", ROOT / "records" / "tools"
+    reasons = {}
+    for name, (known, kind, folder) in every.items():
+        reasons[name] = difference(known, kind, witness_table(known, kind, device), folder)
+        say(f"{name}: {'differs' if reasons[name] else 'agrees'}")
+    for kind in KINDS:
+        reasons[f"runs, {kind}"] = witness_difference(kind)
+        say(f"runs, {kind}: {'differs' if reasons[f'runs, {kind}'] else 'agrees'}")
+    if failed := list(filter(None, reasons.values())):
+        raise ValueError("\n".join(failed))
+    return f"{len(reasons)} witnesses agree with those that the records name; here are {versions()}"
 
 
 def everything() -> list[tuple[str, str]]:

@@ -26,9 +26,9 @@ def kinds_of(experiment: Experiment) -> list[str]:
     return sorted({kind_of(name) for name in experiment.settings})
 
 
-def witness_table(experiment: Experiment, kind: str) -> pd.DataFrame:
+def witness_table(experiment: Experiment, kind: str, device: str = "cpu") -> pd.DataFrame:
     """The witness of an experiment, made by the code as it is."""
-    return experiment.function(witness_set(kind), **experiment.witness)
+    return experiment.function(witness_set(kind, device), **experiment.witness)
 
 
 def write_witness(experiment: Experiment, kind: str, table: pd.DataFrame, folder: Path) -> str:

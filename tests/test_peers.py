@@ -1,14 +1,13 @@
 """What benchmarks measured: records whole and fresh, and tools whose answers could be turned into ours."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from ntkif import measured, peers
-from ntkif.provenance import source_digest
-from ntkif.trained import network_influence
-
-ROOT = measured.ROOT
+from ntkif.provenance import ROOT
+from ntkif.witness import witness_digest
 
 
 def test_every_tool_can_be_converted_to_ours():
@@ -19,15 +18,18 @@ def test_every_tool_can_be_converted_to_ours():
     assert "dattri" in line and "commit" in line
 
 
-@pytest.mark.parametrize("name", [name for name in measured.MADE_BY if name != "peers-large"])  # needs an hour
-def test_a_measurement_is_whole_and_fresh(name):
-    table, story = measured.measured(name)
-    assert len(table) > 3 and len(story["commit"]) == 40
+@pytest.mark.parametrize("name", [name for name in measured.MEASUREMENTS if name != "peers-large"])  # an hour
+def test_a_measurement_is_whole_and_of_its_version(name):
+    table, made = measured.measured(name)
+    assert len(table) > 3 and len(made["commit"]) == 40 and made["versions"] and made["line"].startswith(name)
 
 
-def test_what_tools_were_compared_with_is_our_code_as_it_is():
-    _, story = peers.against_truth()
-    assert story["package"] == source_digest(network_influence), "make it again with `make peers`"
+def test_what_tools_were_compared_with_is_our_answer_as_its_witness_has_it():
+    """That today's code gives the witness is tested in test_witness."""
+    for name, known in measured.MEASUREMENTS.items():
+        if known.witness and name != "peers-large":
+            digest = witness_digest(measured.OWN_ANSWER, "two", ROOT / "records" / "tools")
+            assert measured.measured(name)[1]["witness"] == digest, f"make it again with `{known.command}`"
 
 
 def test_each_tool_has_one_best_setting():
@@ -40,18 +42,24 @@ def test_each_tool_has_one_best_setting():
     assert (table["status"] == "").equals(table["slope"].notna())
 
 
-@pytest.mark.parametrize(
-    "changed", ["records/conventions.csv", "records/conventions.json", "benchmarks/conventions.py"]
-)
+@pytest.mark.parametrize("changed", ["conventions.csv", "conventions.json"])
 def test_a_changed_record_is_refused(tmp_path, changed):
-    for name in ("records/conventions.csv", "records/conventions.json", "benchmarks/conventions.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
+    (folder := tmp_path / "records" / "tools").mkdir(parents=True)
+    for name in ("conventions.csv", "conventions.json"):
+        shutil.copy(ROOT / "records" / "tools" / name, folder / name)
     assert len(peers.conventions(tmp_path)[0]) == 5
-    file = tmp_path / changed
-    file.write_text(file.read_text().replace("0.5", "0.7").replace("helpful", "harmful"))
+    (folder / changed).write_text((folder / changed).read_text().replace("0.5", "0.7").replace("helpful", "harmful"))
     with pytest.raises(ValueError, match="make peers"):
         peers.conventions(tmp_path)
+
+
+def test_a_measurement_of_another_version_is_refused(tmp_path, monkeypatch):
+    measured.keep_measurement("growth", b"a\n1\n", {"device": "a machine"}, tmp_path)
+    table, made = measured.measured("growth", tmp_path)
+    assert table["a"].tolist() == [1] and made["device"] == "a machine" and made["version"] == 1
+    monkeypatch.setitem(measured.MEASUREMENTS, "growth", replace(measured.MEASUREMENTS["growth"], version=2))
+    with pytest.raises(ValueError, match=r"growth\.csv: version changed since .* run `python benchmarks/growth\.py`"):
+        measured.measured("growth", tmp_path)
 
 
 def test_what_is_missing_or_unknown_is_said(tmp_path):

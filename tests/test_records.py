@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import re
 import subprocess
@@ -9,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ntkif import data, experiments, provenance, records
+from ntkif import data, experiments, records
 from ntkif.data import load
-from ntkif.provenance import source_digest
 from ntkif.records import EXPERIMENTS, load_record, record, unpack_images, unpack_test_images
+from ntkif.witness import compare
 
 DATA = replace(load("mnist-sample").head(40, 20), name="mnist")
-RECORDED = sorted(path for path in records.FOLDER.glob("*/*.csv"))
+RECORDED = sorted(path for path in records.FOLDER.glob("*/*.csv") if not path.stem.startswith("witness-"))
 
 
 @pytest.fixture
@@ -27,13 +26,20 @@ def small(monkeypatch):
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_committed_record_is_whole_and_fresh(path):
-    """Made by the code as it is, with the settings as they are, of the pixels as published."""
+    """With the settings and version as they are, of the pixels as published, and naming the witness beside it."""
     assert records.stale_reason(path.parent.name, path.stem) is None
     found = load_record(path.parent.name, path.stem).provenance
     assert re.fullmatch("[0-9a-f]{40}", found["commit"])
-    assert found["pixels"] == data._RECIPES[path.stem].digest
+    assert found["pixels"] == data.published_digest(path.stem)
     size = (60000, 10000) if path.stem == "mnist-full" else (5000, 1000)
     assert (found["n_train"], found["n_test"], found["dtype"]) == (*size, "torch.float64")
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_the_columns_of_a_committed_record_are_declared_and_tell_its_rows_apart(path):
+    table, columns = load_record(path.parent.name, path.stem).table, EXPERIMENTS[path.parent.name].columns
+    again = table.drop(columns=["pixels", "test_pixels"], errors="ignore")
+    assert compare(table, again, columns, whole=True) == ([], 0.0)
 
 
 def test_every_experiment_is_recorded_on_every_data_set():
@@ -42,11 +48,12 @@ def test_every_experiment_is_recorded_on_every_data_set():
 
 
 def test_a_record_is_read_as_it_was_written(small, tmp_path):
-    made = record("figure-4-images", DATA, tmp_path)
+    made, new = record("figure-4-images", DATA, tmp_path)
     read = load_record("figure-4-images", "mnist", tmp_path)
     table = experiments.extreme_images(DATA, 1.0, 3)
     pd.testing.assert_frame_equal(read.table.drop(columns="pixels"), table, rtol=1e-9)
     pd.testing.assert_frame_equal(read.table, made.table)
+    assert new
     assert (unpack_images(read.table) == DATA.images_train[table["row"]]).all()
     assert read.provenance["pixels"] == DATA.digest and read.provenance["settings"] == {"ridge": 1.0, "count": 3}
     assert str(read).startswith("mnist recorded 20") and "40 + 20 images" in str(read)
@@ -55,7 +62,7 @@ def test_a_record_is_read_as_it_was_written(small, tmp_path):
 def test_test_images_are_kept_once(monkeypatch, tmp_path):
     settings = {"mnist": {"ridge": 0.0, "times": [0.1, 1.0], "test_rows": [4, 2], "kinds": ["helpful"]}}
     monkeypatch.setitem(EXPERIMENTS, "figure-6-images", replace(EXPERIMENTS["figure-6-images"], settings=settings))
-    table = record("figure-6-images", DATA, tmp_path).table
+    table = record("figure-6-images", DATA, tmp_path)[0].table
     assert (
         table["test_row"].tolist() == [4, 2, 4, 2]
         and table["test_pixels"].notna().tolist() == [True, True] + [False] * 2
@@ -81,20 +88,104 @@ def test_a_stale_record_names_its_command(small, tmp_path, monkeypatch):
     def reason():
         return records.stale_reason("figure-4-images", "mnist", tmp_path)
 
+    def becomes(**changes):
+        monkeypatch.setitem(EXPERIMENTS, "figure-4-images", replace(EXPERIMENTS["figure-4-images"], **changes))
+
+    command = "changed since it was recorded; run `python -m ntkif record figure-4-images mnist`."
     assert "not recorded yet; run `python -m ntkif record figure-4-images mnist`" in reason()
     record("figure-4-images", DATA, tmp_path)
     assert reason() is None
-    monkeypatch.setattr(records, "source_digest", lambda function: "another")
-    assert reason() == (
-        "the code of figure-4-images has changed since it was recorded; "
-        "run `python -m ntkif record figure-4-images mnist`."
-    )
-    monkeypatch.undo()
-    changed = {"mnist": {"ridge": 2.0, "count": 3}}
-    monkeypatch.setitem(EXPERIMENTS, "figure-4-images", replace(EXPERIMENTS["figure-4-images"], settings=changed))
-    assert reason().startswith("what figure-4-images asks for on mnist has changed since")
+    becomes(version=2)
+    assert reason().endswith(f"mnist.csv: version {command}")
+    becomes(version=1, settings={"mnist": {"ridge": 2.0, "count": 3}})
+    assert reason().endswith(f"mnist.csv: settings {command}")
+    becomes(settings={"mnist": {"ridge": 1.0, "count": 3}})
+    assert reason() is None
+    (tmp_path / "figure-4-images" / "witness-two.csv").write_text("another")
+    assert reason().endswith(f"mnist.csv: witness {command}")
     (tmp_path / "figure-4-images" / "mnist.csv").write_text("changed")
     assert "do not belong together or were changed; run" in reason()
+
+
+def times(factor):
+    """The experiment of Figure 4, with influences that are off by a factor."""
+
+    def function(dataset, ridge, count):
+        table = experiments.extreme_images(dataset, ridge, count)
+        return table.assign(influence=factor * table["influence"])
+
+    return function
+
+
+def test_what_todays_code_reproduces_is_not_recorded_again(small, tmp_path, monkeypatch):
+    def code(factor):
+        changed = replace(EXPERIMENTS["figure-4-images"], function=times(factor))
+        monkeypatch.setitem(EXPERIMENTS, "figure-4-images", changed)
+
+    def kept():
+        return {path.name: path.read_bytes() for path in tmp_path.rglob("*.*")}
+
+    first, made = record("figure-4-images", DATA, tmp_path)
+    before = kept()
+    assert made and len(before) == 4
+    code(1 + 1e-9)  # another way to the same numbers
+    assert record("figure-4-images", DATA, tmp_path)[1] is False and kept() == before
+    assert record("figure-4-images", DATA, tmp_path, force=True)[1] is True
+    assert kept()["witness-two.csv"] == before["witness-two.csv"]
+    code(1 + 1e-5)  # other numbers: the witness goes with the record
+    assert "influence: differs by 1.0e-05" in records.witness_reason("figure-4-images", "two", tmp_path)
+    second, made = record("figure-4-images", DATA, tmp_path)
+    assert made and kept()["witness-two.csv"] != before["witness-two.csv"]
+    assert first.provenance["witness"] != second.provenance["witness"]
+    assert records.witness_reason("figure-4-images", "two", tmp_path) is None
+
+
+def test_other_pixels_are_recorded_again(small, tmp_path):
+    record("figure-4-images", DATA, tmp_path)
+    other = replace(load("mnist-sample").head(41, 20), name="mnist", digest="other")
+    assert record("figure-4-images", other, tmp_path)[1] is True
+
+
+def test_a_witness_that_changed_makes_all_records_of_its_kind_stale(tmp_path, monkeypatch):
+    settings = {name: {"ridge": 1.0, "count": 3} for name in ("mnist", "cifar")}
+    monkeypatch.setattr("ntkif.catalogue.EXPERIMENTS", chosen := {})
+    monkeypatch.setattr(records, "EXPERIMENTS", chosen)
+    chosen["figure-4-images"] = replace(EXPERIMENTS["figure-4-images"], settings=settings)
+    assert len(records.record_all(lambda name: replace(DATA, name=name), tmp_path, list)) == 2
+    assert records.record_all(lambda name: replace(DATA, name=name), tmp_path, list) == []
+    chosen["figure-4-images"] = replace(chosen["figure-4-images"], function=times(1.001))
+    record("figure-4-images", replace(DATA, name="cifar"), tmp_path)
+    assert "witness changed since" in records.stale_reason("figure-4-images", "mnist", tmp_path)
+    assert [r.provenance["dataset"] for r in records.record_all(lambda n: replace(DATA, name=n), tmp_path, list)] == [
+        "mnist"
+    ]
+
+
+def test_a_slice_of_a_record_is_made_again(tmp_path, monkeypatch):
+    """The rows of one time, against the record with all; other numbers and other pixels are refused."""
+    known = replace(
+        EXPERIMENTS["figure-7"],
+        settings={"mnist": {"share": 0.4, "seed": 0, "ridge": 0.0, "times": [0.1, 1.0], "tops": [3]}},
+        slice={"times": [1.0]},
+    )
+    monkeypatch.setitem(EXPERIMENTS, "figure-7", known)
+    with pytest.raises(FileNotFoundError, match="not recorded yet"):
+        records.verify_record("figure-7", DATA, tmp_path)
+    before, _ = record("figure-7", DATA, tmp_path)
+    note = records.verify_record("figure-7", DATA, tmp_path)
+    assert note["rows"] == 1 and note["largest_difference"] < 1e-9
+    after = load_record("figure-7", "mnist", tmp_path).provenance
+    assert after["reproduced"]["versions"]["torch"] and after["started"] == before.provenance["started"]
+    assert records.stale_reason("figure-7", "mnist", tmp_path) is None
+    with pytest.raises(ValueError, match="its pixels are not those of the record"):
+        records.verify_record("figure-7", replace(DATA, digest="other"), tmp_path)
+    other = lambda dataset, **settings: known.function(dataset, **settings | {"seed": 1})  # noqa: E731
+    monkeypatch.setitem(EXPERIMENTS, "figure-7", replace(known, function=other))
+    with pytest.raises(ValueError, match=r"figure-7 on mnist is not reproduced: accuracy: differs by"):
+        records.verify_record("figure-7", DATA, tmp_path)
+    monkeypatch.setitem(EXPERIMENTS, "figure-7", replace(known, slice=None))
+    with pytest.raises(ValueError, match="no part of it is small"):
+        records.verify_record("figure-7", DATA, tmp_path)
 
 
 def test_record_all_makes_what_is_missing_and_goes_on_after_a_kill(tmp_path, monkeypatch):
@@ -116,7 +207,7 @@ def test_record_all_makes_what_is_missing_and_goes_on_after_a_kill(tmp_path, mon
 
     with pytest.raises(KeyboardInterrupt):
         records.record_all(load_small, tmp_path, said.append)
-    kept = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.csv"))
+    kept = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("mnist.csv"))
     assert kept == ["figure-4-images/mnist.csv", "figure-4-likeness/mnist.csv"]
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("mnist.*")}
     made = records.record_all(load_small, tmp_path, said.append)
@@ -141,7 +232,7 @@ def test_a_missing_record_names_its_command(tmp_path):
 
 
 def test_unknown_names(tmp_path):
-    with pytest.raises(ValueError, match="unknown experiment 'figure-99': expected one of equation-4"):
+    with pytest.raises(ValueError, match="unknown experiment 'figure-99': expected one of deeper-networks"):
         load_record("figure-99", "mnist", tmp_path)
     with pytest.raises(ValueError, match="figure-4-images has no settings for 'mnist-sample': expected one of mnist"):
         record("figure-4-images", load("mnist-sample"), tmp_path)
@@ -152,88 +243,8 @@ def test_a_failed_experiment_leaves_the_old_record(small, tmp_path, monkeypatch)
     before = {path.name: path.read_bytes() for path in (tmp_path / "figure-4-images").iterdir()}
     monkeypatch.setattr("ntkif.files.os.replace", lambda *names: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        record("figure-4-images", DATA, tmp_path)
+        record("figure-4-images", DATA, tmp_path, force=True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "figure-4-images").iterdir()} == before
-
-
-EXPERIMENT = '''
-from ntkif.made_up_below import twice
-
-RATES = [0.1, 0.2]
-OFFSET: float = 5.0
-
-def unrelated():
-    return 7
-
-def half(x, by=2):
-    return x / by
-
-def experiment(x):
-    """Docstring with (parentheses."""
-    rows = []
-    for rate in RATES:
-        rows.append(twice(half(x)) * rate + OFFSET)  # a comment
-    return rows
-'''
-BELOW = '''
-import functools
-
-class Base:
-    start = 1
-
-class Thing(Base):
-    @property
-    def value(self):
-        """Documented."""
-        return self.start
-
-@functools.lru_cache
-def twice(x):
-    return 2 * x + Thing().value
-'''
-
-
-@pytest.mark.parametrize(
-    ("change", "goes_stale"),
-    [
-        (("[0.1, 0.2]", "[0.1, 0.3]"), True),
-        (("5.0", "6.0"), True),
-        (("by=2", "by=3"), True),
-        (("    return rows", "        return rows"), True),
-        (("twice(half(x))", "half(twice(x))"), True),
-        (("return 2 * x", "return 3 * x"), True),
-        (("@functools.lru_cache\n", ""), True),
-        (("start = 1", "start = 2"), True),
-        (("return self.start", "return -self.start"), True),
-        (('"""Documented."""', '"""Said otherwise."""'), False),
-        (('"""Docstring with (parentheses."""', '"""Another."""'), False),
-        (("# a comment", "# another"), False),
-        (("return 2 * x + Thing().value", "return (\n        2 * x + Thing().value\n    )"), False),
-        (("return 7", "return 8"), False),
-    ],
-    ids=lambda value: repr(value[1]) if isinstance(value, tuple) else "",
-)
-def test_what_makes_a_record_stale(change, goes_stale, tmp_path, monkeypatch):
-    """What the function reaches in its module and all of the modules below; not comments, docstrings or layout."""
-
-    def digest(old, new, folder):
-        folder.mkdir()
-        for name, text in (("made_up_below", BELOW), ("made_up", EXPERIMENT)):
-            (folder / f"{name}.py").write_text(text.replace(old, new))
-            spec = importlib.util.spec_from_file_location(f"ntkif.{name}", folder / f"{name}.py")
-            module = importlib.util.module_from_spec(spec)
-            monkeypatch.setitem(sys.modules, f"ntkif.{name}", module)
-            spec.loader.exec_module(module)
-        return source_digest(module.experiment)
-
-    assert (change[0] in EXPERIMENT) + (change[0] in BELOW) == 1
-    assert (digest(*change, tmp_path / "after") != digest("", "", tmp_path / "before")) == goes_stale
-
-
-def test_the_real_experiments_depend_on_the_method_and_the_data():
-    names = provenance._imports("ntkif.experiments")
-    assert {"ntkif.kernel", "ntkif.regression", "ntkif.influence", "ntkif.blocks", "ntkif.data"} <= names
-    assert not names & {"ntkif.archives", "ntkif.plots", "ntkif.records"}
 
 
 def test_a_changed_provenance_is_found(small, tmp_path):
@@ -249,7 +260,7 @@ def test_a_changed_provenance_is_found(small, tmp_path):
 
 def test_a_machine_without_git(small, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert record("figure-4-images", DATA, tmp_path).provenance["commit"] == "unknown"
+    assert record("figure-4-images", DATA, tmp_path)[0].provenance["commit"] == "unknown"
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
@@ -276,9 +287,11 @@ def test_provenance_is_json_that_a_person_can_read(small, tmp_path):
         "dtype",
         "device",
         "torch",
+        "versions",
+        "version",
+        "witness",
         "pixels",
         "commit",
-        "source",
         "started",
         "seconds",
     } <= set(json.loads(text))

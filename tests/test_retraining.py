@@ -12,24 +12,22 @@ import pytest
 import torch
 from problem import sklearn_without
 
-from ntkif import data, ntk, retraining, ridge_fit, runs
+from ntkif import data, ntk, retraining, ridge_fit, run_witness, runs, store, verification
 from ntkif.data import load
 from ntkif.metrics import agreement
 from ntkif.network import random_network, train
-from ntkif.provenance import digest_of
-from ntkif.retraining import Protocol, chosen_points, retrain, retraining_digest
+from ntkif.retraining import LOOKS, Protocol, chosen_points, retrain
+from ntkif.run_witness import run_status, verify_run
 from ntkif.runs import keep_run, load_run
 
 SMALL = load("mnist-sample").head(40, 30)
 PROTOCOL = Protocol(ridge=1.0, width=32, learning_rate=0.02, epochs=60, precision="float64")
-COMMITTED = sorted(runs.FOLDER.glob("*/*.npz"))
+COMMITTED = sorted(file for file in runs.FOLDER.glob("*/*.npz") if not file.parent.name.startswith("witness-"))
 
 
 @pytest.fixture
 def watched(monkeypatch):
-    """Replace what trains one network, with the digest of the code as it was."""
-    digest = retraining_digest()
-    monkeypatch.setattr(runs, "retraining_digest", lambda: digest)
+    """Replace what trains one network."""
     return lambda function: monkeypatch.setattr(retraining, "_train_without", function)
 
 
@@ -96,7 +94,9 @@ def test_a_run_is_read_as_it_was_made(tmp_path):
     assert sorted(files(tmp_path)) == [f"mnist-sample-40/width-32-scale-0.01-seed-0.{kind}" for kind in ("json", "npz")]
     story = kept.provenance
     assert story["pixels"] == SMALL.digest and (story["n_train"], story["n_test"]) == (40, 30)
-    assert story["source"] == retraining_digest() and "3 networks, 40 + 30 images" in str(kept)
+    assert story["version"] == runs.VERSION and story["witness"] is None and story["versions"]["torch"]
+    assert "3 networks, 40 + 30 images" in str(kept)
+    assert kept.beginning.shape == (3, LOOKS) and (kept.beginning == fleeting.beginning).all()
     assert fleeting.provenance == {}
 
 
@@ -186,9 +186,8 @@ def test_killed_at_any_moment_it_ends_with_the_same_file(tmp_path, parts):
 
 COUNT = """
 import sys
-from ntkif import __main__, retraining, runs
-digest, real, calls = retraining.retraining_digest(), retraining._train_without, []
-runs.retraining_digest = lambda: digest
+from ntkif import __main__, retraining
+real, calls = retraining._train_without, []
 retraining._train_without = lambda *arguments: calls.append(1) or real(*arguments)
 __main__.main(sys.argv[1:])
 print("trained", len(calls))
@@ -280,10 +279,9 @@ def test_tf32_does_not_move_the_correlation_in_the_third_digit(init_scale, symme
 def test_a_committed_run_is_whole_and_fresh(path):
     run = load_run(path)
     story = run.provenance
-    command = f"python -m ntkif verify {path.parent.name.rsplit('-', 1)[0]}"
-    assert runs.is_fresh(run), f"the code that trained {path} has changed: run `{command}`"
+    assert run_status(path) is None
     assert re.fullmatch("[0-9a-f]{40}", story["commit"])
-    assert story["pixels"] == data._RECIPES[story["dataset"].split()[0]].digest
+    assert story["pixels"] == data.published_digest(story["dataset"].split()[0])
     assert path.stem == str(run.protocol) and path.parent.name == f"{story['dataset'].split()[0]}-{story['n_train']}"
     assert run.predictions.shape[:2] == (1 + len(run.rows), story["n_test"])
     assert torch.isfinite(run.predictions).all()
@@ -298,35 +296,106 @@ def test_a_committed_run_removed_the_points_that_the_closed_form_chooses(path):
     assert chosen_points(dataset, run.protocol.ridge, len(run.rows)) == (run.test_point, run.rows.tolist())
 
 
-def stale(folder):
-    """A kept run of two networks, as if older code had made it."""
-    run = keep_run(SMALL, PROTOCOL, (4, [7]), folder, progress=False)
+def unvouched(folder):
+    """A kept run of two networks that no witness vouches for."""
+    keep_run(SMALL, PROTOCOL, (4, [7]), folder, progress=False)
     (file,) = folder.glob("*/*.npz")
-    story = {key: value for key, value in run.provenance.items() if key != "digest"} | {"source": "older"}
-    file.with_suffix(".json").write_text(json.dumps(story | {"digest": digest_of(story)}))
     return file
 
 
-def test_a_run_of_older_code_is_fresh_again_once_its_first_network_is_reproduced(tmp_path):
-    file = stale(tmp_path)
-    assert not runs.is_fresh(load_run(file))
-    whole = load("mnist-sample")
-    verified = runs.verify_run(file, whole)
-    assert runs.is_fresh(verified) and verified.provenance["reproduced"]["largest_difference"] == 0
-    assert verified.provenance["source"] == "older"
-    before = files(tmp_path)
-    runs.verify_run(file, whole)  # nothing more to do
-    assert files(tmp_path) == before
+@pytest.mark.parametrize("beginning", [False, True])
+def test_a_run_is_vouched_for_once_its_first_network_is_reproduced(tmp_path, beginning):
+    file = unvouched(tmp_path)
+    assert run_status(file).endswith(
+        "witness changed since it was recorded; run `python -m ntkif verify runs mnist-sample`."
+    )
+    note = verify_run(file, load("mnist-sample"), beginning=beginning).provenance["reproduced"]
+    assert run_status(file) is None and note["largest_difference"] == 0
+    assert note["what"].startswith("objective" if beginning else "predictions (60 epochs")
+    story = load_run(file).provenance
+    store.add_note(file, "", reproduced=story["reproduced"] | {"witness": "older"})
+    assert "witness changed since" in run_status(file)
+    store.add_note(file, "", version=0, reproduced=story["reproduced"])
+    assert "version and witness changed since" in run_status(file)
+    store.add_note(file, "", version=runs.VERSION, witness=run_witness.witness_digest("two"))
+    assert run_status(file) is None
 
 
-def test_a_run_that_todays_code_does_not_reproduce_stays_stale(tmp_path, monkeypatch):
-    file = stale(tmp_path)
+@pytest.mark.parametrize(
+    ("change", "beginning"),
+    [({"learning_rate": 0.021}, False), ({"learning_rate": 0.021}, True), ({"epochs": 59}, False)],
+)
+def test_a_run_that_todays_code_does_not_reproduce_is_not_vouched_for(tmp_path, monkeypatch, change, beginning):
+    file = unvouched(tmp_path)
     before, real = files(tmp_path), retraining.train
-    monkeypatch.setattr(runs, "retraining_digest", lambda: "today")
-    monkeypatch.setattr(retraining, "train", lambda *a, **k: real(*a, **k | {"learning_rate": 0.021}))
-    with pytest.raises(ValueError, match=r"today's code predicts otherwise, by up to .* delete the run"):
-        runs.verify_run(file, load("mnist-sample"))
+    monkeypatch.setattr(retraining, "train", lambda *a, **k: real(*a, **k | change))
+    with pytest.raises(ValueError, match=r"today's code gives another .*, by up to .* delete the run"):
+        verify_run(file, load("mnist-sample"), beginning=beginning)
     assert files(tmp_path) == before
+
+
+def test_a_run_without_a_beginning_is_trained_whole(tmp_path, monkeypatch):
+    file = unvouched(tmp_path)
+    with np.load(file) as saved:
+        arrays = {name: saved[name] for name in saved if name != "beginning"}
+    made = load_run(file).provenance
+    np.savez_compressed(file, **arrays)
+    store.save(file, file.read_bytes(), made)
+    assert np.isnan(load_run(file).beginning).all()
+    with pytest.raises(ValueError, match="has no beginning, since an older version made it; train"):
+        verify_run(file, load("mnist-sample"), beginning=True)
+    assert verify_run(file, load("mnist-sample")).provenance["reproduced"]["largest_difference"] == 0
+
+
+def test_a_witness_of_other_code_is_named_and_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "FOLDER", tmp_path)
+    first = run_witness.current_witness("two")
+    assert len(run_witness.witness_files("two")) == 2 and run_witness.current_witness("two") == first
+    real = retraining.train
+    monkeypatch.setattr(retraining, "train", lambda *a, **k: real(*a, **k | {"learning_rate": 0.0200001}))
+    assert re.search(
+        r"seed-0\.npz differs: predictions by \S+e-0\d, objective by", run_witness.witness_difference("two")
+    )
+    assert run_witness.current_witness("two") != first and run_witness.witness_difference("two") is None
+    monkeypatch.setattr(run_witness, "find_spec", lambda name: None)
+    assert run_witness.current_witness("two") is None
+
+
+def test_what_is_verified_is_chosen_by_the_commit():
+    every = verification.everything()
+    assert len(every) == len(set(every)) and ("full-mnist", "mnist-full") not in every
+    assert {name for name, _ in every} >= {"figure-2", str(COMMITTED[0].relative_to(runs.FOLDER))}
+    chosen = [verification.sample(3, seed=str(number)) for number in range(200)]
+    assert all(len(set(each)) == 3 for each in chosen) and {pair for each in chosen for pair in each} == set(every)
+    assert verification.sample(3, "a") == verification.sample(3, "a") and len(verification.sample(999)) == len(every)
+
+
+def test_verifying_goes_on_after_a_failure_and_tells_of_it(monkeypatch):
+    said = []
+
+    def one(title, dataset):
+        if title == "figure-2":
+            raise ValueError("figure-2 is off")
+        return "1 rows within 0"
+
+    monkeypatch.setattr(verification, "_verify_one", one)
+    with pytest.raises(ValueError, match="figure-2 is off"):
+        verification.verify([("figure-2", "mnist-sample"), ("features", "mnist-sample")], load, said.append)
+    assert said == [
+        "figure-2 on mnist-sample: NOT reproduced",
+        "features on mnist-sample: reproduced, 1 rows within 0",
+    ]
+    assert verification.verify([("features", "mnist-sample")], load, said.append) == "1 reproduced"
+
+
+def test_runs_are_named_by_their_set():
+    assert verification.named("runs", "mini-cifar") == [
+        ("mini-cifar-1000/width-2500-scale-0.01-seed-0.npz", "mini-cifar")
+    ]
+    with pytest.raises(ValueError, match="runs: none on mnist-full in"):
+        verification.named("runs", "mnist-full")
+    with pytest.raises(ValueError, match="unknown experiment 'figure-99'"):
+        verification.named("figure-99", "mnist")
 
 
 @pytest.mark.parametrize("rows", [[-1], [40], [3, 3]])
