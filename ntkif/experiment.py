@@ -37,9 +37,9 @@ class Column:
         return cls(meaning, "key")
 
     @classmethod
-    def value(cls, meaning: str, tolerance: float = _TOLERANCE) -> "Column":
-        """What the experiment measures; a wider tolerance is for what training makes of rounding errors."""
-        return cls(meaning, "value", tolerance)
+    def value(cls, meaning: str) -> "Column":
+        """What the experiment measures."""
+        return cls(meaning, "value", _TOLERANCE)
 
     @classmethod
     def noise(cls, meaning: str, ceiling: float) -> "Column":
@@ -73,6 +73,8 @@ class Experiment:
         columns: name -> Column, in the order of the table; a `*` in a name stands for what the settings add.
         slice: settings that change for a part of the table at full size, whose rows stand in the whole table; none for
             all of it; None where even a part is too dear.
+        slice_tolerance: of the values of a slice, where training at full size makes more of rounding than that of a
+            witness.
         version: raised by hand where numbers change on purpose and no witness can see it.
     """
 
@@ -82,6 +84,7 @@ class Experiment:
     witness: dict
     columns: dict[str, Column]
     slice: dict | None
+    slice_tolerance: float = _TOLERANCE
     version: int = 1
 
 
@@ -95,13 +98,14 @@ def experiment(
     settings: dict[str, dict],
     witness: dict,
     columns: dict[str, Column],
-    slice: dict | None = None,
+    slice: dict | None,
+    slice_tolerance: float = _TOLERANCE,
     version: int = 1,
 ) -> Callable[[Callable], Callable]:
     """Register the function below as an experiment, see `Experiment`, and tell of its columns in its docstring."""
 
     def register(function: Callable) -> Callable:
-        REGISTERED[name] = Experiment(name, function, settings, witness, columns, slice, version)
+        REGISTERED[name] = Experiment(name, function, settings, witness, columns, slice, slice_tolerance, version)
         told = "\n".join(f"    {column}: {columns[column].meaning}." for column in columns)
         function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\nColumns:\n{told}"
         return function

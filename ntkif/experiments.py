@@ -44,7 +44,7 @@ def kernel_convergence(x: torch.Tensor, widths: Sequence[int], seeds: Sequence[i
     for width in widths:
         for seed in seeds:
             # A seed of its own for each width, or the narrow networks would be parts of the wide ones.
-            generator = torch.Generator(x.device).manual_seed(1_000_003 * seed + width)
+            generator = torch.Generator().manual_seed(1_000_003 * seed + width)
             sampled = ntk_monte_carlo(x, width=width, generator=generator)
             error = float((sampled - kernel).square().mean().sqrt())
             rows.append({"width": width, "seed": seed, "error": error, "expected": (variance / width) ** 0.5})

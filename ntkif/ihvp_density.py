@@ -162,7 +162,7 @@ def errors_by_cluster(points: mixture.Mixture, ridges: Sequence[float]) -> pd.Da
         one, two = influence_terms(fit, k_test_train, points.y_test)
         exact, ihvp = one + two, ihvp_influence(fit, k_test_train, points.y_test)
         error, own = (ihvp - exact).abs(), mixture.own_concentration(fit)
-        slack = rounding(fit.predict(k_test_train) - points.y_test, two)
+        slack = rounding(fit.predict(k_test_train) - points.y_test, two, fit.condition)
         for cluster, count in enumerate(points.counts):
             of = points.cluster_train == cluster
             ceiling, own_ceiling = (float((gamma.max() / (n * count)).sqrt()) for gamma in (own, own[of]))

@@ -15,21 +15,24 @@ from ntkif.metrics import agreement
 __all__ = ["errors_by_point", "errors_by_ridge", "errors_over_ridges", "rounding"]
 
 
-def rounding(test_residual: torch.Tensor, term_two: torch.Tensor) -> torch.Tensor:
-    """(k, n) what float64 may lose in the sum of a pair's two terms: a bound missed by less is not missed.
+def rounding(test_residual: torch.Tensor, term_two: torch.Tensor, condition: float) -> torch.Tensor:
+    """(k, n) what rounding may lose in the sum of a pair's two terms: a bound missed by less is not missed.
 
     A coefficient α is a sum over training points that may cancel, so it is known to some digits of the largest that
     its training point has, not of itself; and so is the change Δf of a prediction. Term I is a sum over outputs that
-    may cancel too, but none of it exceeds |r_t| |Δf|, with |Δf|^2 = 2 II. Hence 1e-12 of the largest:
+    may cancel too, but none of it exceeds |r_t| |Δf|, with |Δf|^2 = 2 II. What is lost grows with
+    the number n of summands and with the condition; ten times that is the margin:
 
-        1e-12 max_t |Δf| (|r_t| + |Δf|)
+        10 ε (n + condition) max_t |Δf| (|r_t| + |Δf|)
 
     Args:
         test_residual: (k, c) residuals r_t of the test points.
         term_two: (k, n) term II of Eq. 14.
+        condition: of K + λI, see `RidgeFit`.
     """
     change = (2 * term_two).sqrt()
-    return 1e-12 * change.amax(0) * (test_residual.norm(dim=1, keepdim=True) + change)
+    share = 10 * torch.finfo(change.dtype).eps * (change.shape[1] + condition)
+    return share * change.amax(0) * (test_residual.norm(dim=1, keepdim=True) + change)
 
 
 @experiment(
@@ -79,7 +82,7 @@ def errors_by_ridge(dataset: Dataset, ridges: Sequence[float]) -> pd.DataFrame:
         one, two = influence_terms(fit, k_test_train, dataset.y_test)
         exact, ihvp = one + two, ihvp_influence(fit, k_test_train, dataset.y_test)
         residual = fit.predict(k_test_train) - dataset.y_test
-        error, slack = (ihvp - exact).abs(), rounding(residual, two)
+        error, slack = (ihvp - exact).abs(), rounding(residual, two, fit.condition)
         bound = bounds.theorem_3_bound(exact, two, smallest, ridge)
         low, high = bounds.leverage_bounds(exact, two, fit.leverage)
         cured = agreement(one, exact)

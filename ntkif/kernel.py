@@ -62,7 +62,7 @@ def ntk_monte_carlo(
         x: (n, d) points, rows of norm one.
         z: (k, d) points, rows of norm one; `x` itself where absent.
         width: number m of hidden neurons.
-        generator: source of the random weights, on the device of `x`.
+        generator: source of the random weights; on the CPU it gives the same ones for `x` on every device.
         block_size: neurons handled at once. Working memory is block_size * (n + k + d) numbers beside
             two matrices of the result's size.
 
@@ -76,10 +76,11 @@ def ntk_monte_carlo(
     check_points(x, z)
     if width < 1:
         raise ValueError(f"width: expected at least one neuron, got {width}.")
+    place = x.device if generator is None else generator.device
     both_open = x.new_zeros(len(x), len(z))
     for neurons in row_blocks(width, block_size):
         size = (neurons.stop - neurons.start, x.shape[1])
-        weights = torch.randn(size, generator=generator, dtype=x.dtype, device=x.device)
+        weights = torch.randn(size, generator=generator, dtype=x.dtype, device=place).to(x.device)
         both_open.addmm_((x @ weights.T >= 0).to(x.dtype), (z @ weights.T >= 0).to(x.dtype).T)
     return (x @ z.T).mul_(both_open).div_(width)
 

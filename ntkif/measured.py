@@ -94,9 +94,10 @@ def own_answer(dataset: Dataset, n_train: int, n_test: int, width: int) -> pd.Da
     cut = dataset.head(n_train, n_test)
     arrays, outputs = (cut.x_train, cut.y_train, cut.x_test, cut.y_test), cut.y_train.shape[1]
     shape = {"width": width, "outputs": outputs, "seed": 0}
-    two_layer = random_network(cut.x_train.shape[1], init_scale=1.0, symmetric=True, **shape)
+    place = {"dtype": cut.x_train.dtype, "device": cut.x_train.device}
+    two_layer = random_network(cut.x_train.shape[1], init_scale=1.0, symmetric=True, **shape, **place)
     rate = safe_learning_rate(two_layer, cut.x_train, 1.0)
-    mlp = Antisymmetric(Mlp(cut.x_train.shape[1], **shape))
+    mlp = Antisymmetric(Mlp(cut.x_train.shape[1], **shape)).to(cut.x_train)
     trained = {
         "two-layer": train(two_layer, *arrays[:2], 1.0, learning_rate=rate, epochs=300).network,
         "mlp": train_module(mlp, *arrays[:2], 1.0, iterations=10),

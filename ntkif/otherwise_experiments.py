@@ -55,7 +55,7 @@ def early_stopped_scores(
     rows = []
     for seed in seeds:
         shape = {"width": width, "init_scale": 1.0, "symmetric": True, "outputs": y.shape[1]}
-        start = random_network(x.shape[1], **shape, seed=seed)
+        start = random_network(x.shape[1], **shape, seed=seed, dtype=x.dtype, device=x.device)
         # The largest power of ten times 1, 2 or 5 that is safe divides every time.
         rate = _round_down(safe_learning_rate(start, x, 0.0))
         trained = train_until(start, x, y, times, learning_rate=rate)
@@ -106,7 +106,7 @@ def cross_entropy_scores(
     for ridge in ridges:
         left_out = most_influential(dataset, ntk, ridge, removals)
         for seed in seeds:
-            start = Antisymmetric(Mlp(x.shape[1], width=width, outputs=y.shape[1], seed=seed))
+            start = Antisymmetric(Mlp(x.shape[1], width=width, outputs=y.shape[1], seed=seed)).to(x)
 
             def fit(x, y, start=start, ridge=ridge):
                 return train_module(start, x, y, ridge, loss=CROSS_ENTROPY, iterations=iterations)

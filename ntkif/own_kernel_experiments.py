@@ -40,7 +40,8 @@ def two_layer_comparisons(
         key = {"width": width, "init_scale": init_scale, "symmetric": symmetric, "seed": seed}
         # A seed of its own for each width, or networks of two widths would begin with the same random numbers.
         own = key | {"seed": 1_000_003 * seed + width, "outputs": dataset.y_train.shape[1]}
-        start = random_network(dataset.x_train.shape[1], **own)
+        x = dataset.x_train
+        start = random_network(x.shape[1], **own, dtype=x.dtype, device=x.device)
         rate = safe_learning_rate(start, dataset.x_train, ridge)
 
         def fit(x, y, start=start, rate=rate):

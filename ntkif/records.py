@@ -185,7 +185,7 @@ def verify_record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> d
             f"{experiment}: no part of it is small; `{_command(experiment, dataset.name)} --force` makes it again."
         )
     again = function(dataset, **settings | known.slice)
-    told, largest = compare(found.table, again, known.columns)
+    told, largest = compare(found.table, again, known.columns, tolerance=known.slice_tolerance)
     if told:
         raise ValueError(
             f"{experiment} on {dataset.name} is not reproduced: {'; '.join(told)}. It was made with torch "

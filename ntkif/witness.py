@@ -74,7 +74,12 @@ def difference(experiment: Experiment, kind: str, table: pd.DataFrame, folder: P
 
 
 def compare(
-    stored: pd.DataFrame, found: pd.DataFrame, columns: dict[str, Column], *, whole: bool = False
+    stored: pd.DataFrame,
+    found: pd.DataFrame,
+    columns: dict[str, Column],
+    *,
+    whole: bool = False,
+    tolerance: float | None = None,
 ) -> tuple[list[str], float]:
     """How a table that was made again, or a part of it, differs from the stored one.
 
@@ -85,6 +90,7 @@ def compare(
         found: the table, or some rows of it, made again.
         columns: what the columns are.
         whole: whether all rows have to be there.
+        tolerance: of values, in place of that of the columns.
 
     Returns:
         a line for each column that differs, none where the tables agree; and the largest difference of a value, as a
@@ -103,7 +109,7 @@ def compare(
         return [f"other rows, by {', '.join(keys)}: {len(wanted)} where {len(places)} were, new {lost[:3]}"], np.inf
     rows = stored.iloc[[places[mark] for mark in wanted]]
     differences = {
-        name: _difference(stored[name], rows[name], found[name], column)
+        name: _difference(stored[name], rows[name], found[name], column, tolerance or column.bound)
         for name, column in kinds.items()
         if column.kind in ("value", "noise")
     }
@@ -126,7 +132,9 @@ def _mark(entry) -> str:
     return str(entry) if isinstance(entry, str | bool) else f"{entry:.9g}"
 
 
-def _difference(whole: pd.Series, stored: pd.Series, found: pd.Series, column: Column) -> tuple[str, float]:
+def _difference(
+    whole: pd.Series, stored: pd.Series, found: pd.Series, column: Column, tolerance: float
+) -> tuple[str, float]:
     """In words, empty where none counts, and the size of a difference of values."""
     if found.dtype.kind != "f":
         other = [(a, b) for a, b in zip(stored.astype(str), found.astype(str), strict=True) if a != b]
@@ -142,4 +150,4 @@ def _difference(whole: pd.Series, stored: pd.Series, found: pd.Series, column: C
         return "NaN where there was a number, or a number where there was NaN", np.inf
     scale = np.nanmax(np.abs(whole.to_numpy(dtype=float)), initial=0.0) or 1.0
     size = float(np.nanmax(np.abs(values - before), initial=0.0) / scale)
-    return "" if size <= column.bound else f"differs by {size:.1e} of the largest, more than {column.bound:.0e}", size
+    return "" if size <= tolerance else f"differs by {size:.1e} of the largest, more than {tolerance:.0e}", size

@@ -26,7 +26,7 @@ def terms(problem, request):
     """(fit, exact, ihvp, term I, term II, what rounding explains) at a ridge."""
     fit = ridge_fit(problem.k_train_train, problem.y_train, request.param)
     one, two = influence_terms(fit, problem.k_test_train, problem.y_test)
-    slack = rounding(fit.predict(problem.k_test_train) - problem.y_test, two)
+    slack = rounding(fit.predict(problem.k_test_train) - problem.y_test, two, fit.condition)
     return fit, one + two, ihvp_influence(fit, problem.k_test_train, problem.y_test), one, two, slack
 
 

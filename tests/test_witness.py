@@ -131,6 +131,13 @@ def test_tables_that_differ(found, words):
     assert told.startswith(words) and (largest == np.inf or "differ" in told or "rounding" in told)
 
 
+def test_a_slice_may_have_a_wider_tolerance_for_its_values_alone():
+    off = changed("size", 0, 1e-3 + 1e-3)
+    assert compare(TABLE, off, COLUMNS, tolerance=1e-3)[0] == []
+    assert compare(TABLE, off, COLUMNS, tolerance=1e-4)[0][0].startswith("size: differs by 5.0e-04")
+    assert compare(TABLE, changed("residual", 0, 1e-6), COLUMNS, tolerance=1e-3)[0] != []
+
+
 def test_a_witness_survives_its_file_and_says_how_it_differs(tmp_path):
     def function(dataset, factor):
         return TABLE.assign(size=factor * TABLE["size"], top_10=TABLE["top_10"] + 1 / 3)
