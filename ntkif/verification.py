@@ -122,7 +122,7 @@ def _verify_one(title: str, dataset: Dataset) -> str:
     one = run.seconds / len(run.predictions)
     dear = one > _DEAR or not run.provenance["device"].startswith("CPU")
     note = verify_run(file, dataset, beginning=dear).provenance["reproduced"]
-    return f"{note['what']} within {note['largest_difference']:.0e}"
+    return ", ".join(f"{name} at {share:.2g} of what is allowed" for name, share in note["share_of_tolerance"].items())
 
 
 def _runs() -> list[str]:

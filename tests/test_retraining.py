@@ -310,8 +310,8 @@ def test_a_run_is_vouched_for_once_its_first_network_is_reproduced(tmp_path, beg
         "witness changed since it was recorded; run `python -m ntkif verify runs mnist-sample`."
     )
     note = verify_run(file, load("mnist-sample"), beginning=beginning).provenance["reproduced"]
-    assert run_status(file) is None and note["largest_difference"] == 0
-    assert note["what"].startswith("objective" if beginning else "predictions (60 epochs")
+    assert run_status(file) is None and set(note["share_of_tolerance"].values()) == {0}
+    assert ("predictions" in note["share_of_tolerance"], note["epochs"]) == (not beginning, 50 if beginning else 60)
     story = load_run(file).provenance
     store.add_note(file, "", reproduced=story["reproduced"] | {"witness": "older"})
     assert "witness changed since" in run_status(file)
@@ -329,7 +329,9 @@ def test_a_run_that_todays_code_does_not_reproduce_is_not_vouched_for(tmp_path, 
     file = unvouched(tmp_path)
     before, real = files(tmp_path), retraining.train
     monkeypatch.setattr(retraining, "train", lambda *a, **k: real(*a, **k | change))
-    with pytest.raises(ValueError, match=r"today's code gives another .*, by up to .* delete the run"):
+    with pytest.raises(
+        ValueError, match=r"today's code gives another network in .0 epochs: objective .* delete the run"
+    ):
         verify_run(file, load("mnist-sample"), beginning=beginning)
     assert files(tmp_path) == before
 
@@ -344,7 +346,7 @@ def test_a_run_without_a_beginning_is_trained_whole(tmp_path, monkeypatch):
     assert np.isnan(load_run(file).beginning).all()
     with pytest.raises(ValueError, match="has no beginning, since an older version made it; train"):
         verify_run(file, load("mnist-sample"), beginning=True)
-    assert verify_run(file, load("mnist-sample")).provenance["reproduced"]["largest_difference"] == 0
+    assert verify_run(file, load("mnist-sample")).provenance["reproduced"]["share_of_tolerance"]["predictions"] == 0
 
 
 def test_a_witness_of_other_code_is_named_and_made_anew(tmp_path, monkeypatch):
