@@ -8,7 +8,7 @@ import torch
 from ntkif.data import Dataset
 from ntkif.factorized import factorized
 from ntkif.flow_influence import influence_along
-from ntkif.metrics import misfit
+from ntkif.metrics import misfit, share
 
 __all__ = ["images_along", "signed_scores", "turnover"]
 
@@ -72,16 +72,16 @@ def turnover(dataset: Dataset, ridge: float, times: Sequence[float], top: int) -
     solved = factorized(dataset)
     errors, best = [], {}
     for timed in influence_along(solved.flow(ridge), solved.k_test_train, dataset.y_test, times):
-        errors.append(_share(misfit(timed.prediction, dataset.y_test)))
+        errors.append(share(misfit(timed.prediction, dataset.y_test)))
         for kind, score in signed_scores(timed.influence).items():
             best.setdefault(kind, []).append(score.topk(top, dim=1).indices)
     rows = []
     for kind, along in best.items():
-        steady = _share(torch.stack([now[:, 0] == along[0][:, 0] for now in along]).all(0))
+        steady = share(torch.stack([now[:, 0] == along[0][:, 0] for now in along]).all(0))
         for place, now in enumerate(along):
             row = {"kind": kind, "time": times[place], "test_error": errors[place], "steady": steady}
             for name, other in (("before", along[place - 1] if place else None), ("end", along[-1])):
-                row[f"same_{name}"] = float("nan") if other is None else _share(now[:, 0] == other[:, 0])
+                row[f"same_{name}"] = float("nan") if other is None else share(now[:, 0] == other[:, 0])
                 row[f"overlap_{name}"] = float("nan") if other is None else _overlap(now, other)
             rows.append(row)
     return pd.DataFrame(rows)
@@ -92,10 +92,6 @@ def signed_scores(influence: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"influential": influence.abs(), "helpful": influence, "harmful": -influence}
 
 
-def _share(condition: torch.Tensor) -> float:
-    return float(condition.double().mean())
-
-
 def _overlap(one: torch.Tensor, other: torch.Tensor) -> float:
     """Mean share of the entries of each row of `one` that are in the same row of `other`."""
-    return _share((one[:, :, None] == other[:, None, :]).any(2))
+    return share((one[:, :, None] == other[:, None, :]).any(2))
