@@ -1,5 +1,7 @@
 """Linearised networks against models that are linear in their parameters, refitted by normal equations of these."""
 
+import math
+
 import mpmath
 import pytest
 import torch
@@ -12,7 +14,7 @@ from ntkif.ihvp import network_ihvp
 from ntkif.linearized import linearized_fit
 from ntkif.losses import CROSS_ENTROPY, SQUARES
 from ntkif.network import random_network, safe_learning_rate, train
-from ntkif.own_kernel import NotStationaryError, gradient_share
+from ntkif.own_kernel import NotStationaryError, gradient_share, predict
 from ntkif.tangent import tangent_kernel
 from ntkif.trained import network_influence
 
@@ -178,6 +180,22 @@ def test_the_share_by_plain_gradients(fitted):
         for value in (loss + RIDGE / 2 * penalty, loss)
     )
     assert gradient_share(moved, module, p.x_train, p.y_train, RIDGE) == pytest.approx(float(whole / pull), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["module", "two-layer network"])
+def test_a_perfect_fit_is_a_minimum_where_the_network_has_not_moved(fitted, kind):
+    """Where the losses have no gradient: with nothing to learn no point matters; else the ridge pulls back."""
+    p, start, moved = fitted.p, fitted.start, fitted.trained()
+    if kind == "two-layer network":
+        start, moved = (random_network(6, width=32, init_scale=1.0, seed=s, outputs=fitted.outputs) for s in (0, 1))
+    arrays = p.x_train, predict(start, p.x_train), p.x_test, p.y_test
+    assert gradient_share(start, start, *arrays[:2], RIDGE) == 0
+    assert not network_influence(start, *arrays, RIDGE, start=start).any()
+    arrays = p.x_train, predict(moved, p.x_train), p.x_test, p.y_test
+    assert gradient_share(moved, start, *arrays[:2], RIDGE) == math.inf
+    with pytest.raises(NotStationaryError, match=r"is only that of its ridge, as its losses have none, above the tol"):
+        network_influence(moved, *arrays, RIDGE, start=start)
+    assert not network_influence(moved, *arrays, RIDGE, start=None).any()
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
