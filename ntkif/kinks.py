@@ -81,7 +81,8 @@ def kernel_on_kinks(
         raise ValueError(f"resting: expected pairs of shape {wanted}, got {tuple(resting.shape)}.")
     symmetric, z = z is None, x if z is None else z
     kernel = tangent_kernel(network, x, None if symmetric else z)
-    gates_x, gates_z = network.gates(x), network.gates(z)
+    gates_x = network.gates(x)
+    gates_z = gates_x if z is x else network.gates(z)
     for r in resting.any(1).nonzero()[:, 0].tolist():
         across = _span(points[resting[r]])
         one, other = (gates[r, :, None] * (rows @ across) for gates, rows in ((gates_x, x), (gates_z, z)))
