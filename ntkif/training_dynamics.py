@@ -26,23 +26,19 @@ def images_along(
         kinds: of images: influential (largest |influence|), helpful, harmful.
 
     Returns:
-        a row for each time, kind and test image: test_row; prediction, of the model with all points, times the
-        target, or that for the right one of several classes; correct, whether it names the class; time; kind; row in
-        the training set; label (a class name); influence.
+        a row for each time, kind and test image: test_row, time, kind, row in the training set, label (a class name),
+        influence.
     """
-    k_test_train, y_test = factorized(dataset).k_test_train[test_rows], dataset.y_test[test_rows]
+    solved = factorized(dataset)
+    k_test_train, y_test = solved.k_test_train[test_rows], dataset.y_test[test_rows]
     rows = []
-    for timed in influence_along(factorized(dataset).flow(ridge), k_test_train, y_test, times):
-        own_class = (timed.prediction * y_test).sum(1)
-        wrong = misfit(timed.prediction, y_test)
+    for timed in influence_along(solved.flow(ridge), k_test_train, y_test, times):
         scores = signed_scores(timed.influence)
         for kind in kinds:
             for place, row in enumerate(scores[kind].argmax(1).tolist()):
                 rows.append(
                     {
                         "test_row": test_rows[place],
-                        "prediction": float(own_class[place]),
-                        "correct": not wrong[place],
                         "time": timed.time,
                         "kind": kind,
                         "row": row,
