@@ -132,11 +132,12 @@ def own_concentration(fit: RidgeFit, *, block_size: int = 512) -> torch.Tensor:
     Returns:
         (n,) γ_i; the theorem's γ is the largest. Its bound on A_i is sqrt(γ / (n n_k)) in a cluster of n_k points.
     """
-    out = torch.empty_like(fit.leverage)
+    leverage, every = fit.leverage, torch.arange(len(fit.dual), device=fit.dual.device)
+    out = torch.empty_like(leverage)
     for rows in row_blocks(len(out), block_size):
-        alpha = fit.inverse[rows] * -fit.ridge
+        alpha = fit.inverse[every[rows]] * -fit.ridge  # by numbers: a fit in tiles has no slices of its inverse
         alpha.diagonal(rows.start).add_(1)
-        out[rows] = len(out) * fit.leverage[rows].square() / alpha.square().sum(1)
+        out[rows] = len(out) * leverage[rows].square() / alpha.square().sum(1)
     return out
 
 

@@ -15,6 +15,7 @@ from ntkif.mixture import (
     sample_mixture,
     smallest_ridge,
 )
+from ntkif.tiles import tiled_fit
 
 COUNTS, RADIUS = (5, 10, 20, 40), 0.001
 
@@ -81,6 +82,14 @@ def test_own_concentration_by_definition(points):
     truth = len(alpha) * alpha.diagonal().square() / alpha.square().sum(1)
     for block_size in (7, 1000):
         assert torch.allclose(own_concentration(fit, block_size=block_size), truth, rtol=1e-9)
+
+
+@pytest.mark.parametrize("tile", [13, 64, 200])
+def test_own_concentration_of_a_fit_in_tiles(points, tile):
+    dense = own_concentration(ridge_fit(ntk(points.x_train), points.y_train, 0.3))
+    tiled = tiled_fit(points.x_train, points.y_train, 0.3, tile=tile, progress=False)
+    for block_size in (7, 1000):
+        assert torch.allclose(own_concentration(tiled, block_size=block_size), dense, rtol=1e-10, atol=0)
 
 
 def test_theorem_4_holds_in_every_cluster_where_its_condition_does(points):
