@@ -116,6 +116,23 @@ def test_the_ceiling_of_copies():
         cluster_ceiling(10, 0.1, 0.0)
 
 
+@pytest.mark.parametrize("radius", [-0.5, 0.0, 1.0000001, 3.0, math.inf, math.nan])
+@pytest.mark.parametrize(
+    "call",
+    [
+        cluster_spread,
+        lambda radius: cluster_spread(radius, as_printed=True),
+        lambda radius: smallest_ridge(radius, 40.0),
+        lambda radius: cluster_ceiling(10, radius, 0.5),
+    ],
+    ids=["spread", "printed spread", "ridge", "ceiling"],
+)
+def test_a_radius_that_no_cluster_has(radius, call):
+    with pytest.raises(ValueError, match=rf"radius: expected a number above 0 and at most 1, .*, got {radius}; give"):
+        call(radius)
+    assert cluster_spread(1.0) == 3 and cluster_ceiling(10, 1.0, 0.5) == pytest.approx(1 / 11 + 6)
+
+
 @pytest.mark.parametrize("wrong", [{"counts": ()}, {"counts": (3, 0)}, {"radius": 0.0}, {"radius": 1.1}, {"d": 1}])
 def test_wrong_mixtures(wrong):
     settings = {"counts": (3, 4), "radius": 0.1, "d": 5} | wrong
