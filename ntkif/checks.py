@@ -14,6 +14,7 @@ __all__ = [
     "check_matrix",
     "check_ridge",
     "check_symmetric",
+    "check_training_kernel",
     "check_unit_rows",
     "peak_bytes",
 ]
@@ -98,6 +99,24 @@ def check_ridge(ridge: float, *, positive: bool = False) -> None:
     if not math.isfinite(ridge) or ridge < 0 or (positive and ridge == 0):
         why = ": without a ridge the Hessian of an over-parameterized network has no inverse" if positive else ""
         raise ValueError(f"ridge: expected {wanted}, got {ridge}{why}. The paper uses 4 and 10 for 5000 images.")
+
+
+def check_training_kernel(
+    k_train_train: torch.Tensor, y_train: torch.Tensor, ridge: float, *, double: bool = False
+) -> None:
+    """Require an (n, n) symmetric kernel of the training points, (n, c) targets and a ridge, of float64 if `double`.
+
+    Raises:
+        TypeError: not torch tensors of one dtype and device, or not of float64 where that is needed.
+        ValueError: wrong shapes, NaN, a kernel that is not symmetric, a negative ridge.
+    """
+    n = len(k_train_train)
+    check_matrix("k_train_train", k_train_train, rows=n, columns=n)
+    if double and k_train_train.dtype != torch.float64:
+        raise TypeError(f"k_train_train: expected float64, got {k_train_train.dtype}; load the data in float64.")
+    check_symmetric("k_train_train", k_train_train)
+    check_matrix("y_train", y_train, rows=n, like=k_train_train)
+    check_ridge(ridge)
 
 
 def available_bytes(device: torch.device) -> int | None:

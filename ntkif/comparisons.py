@@ -11,7 +11,7 @@ from ntkif.data import Dataset
 from ntkif.experiment import AGREEMENT, Column
 from ntkif.influence import loo_influence
 from ntkif.linearized import linearized_fit
-from ntkif.metrics import agreement
+from ntkif.metrics import agreement, share
 from ntkif.network import Network
 from ntkif.own_kernel import gradient_share, predict
 from ntkif.regression import ridge_fit
@@ -182,6 +182,4 @@ def _gate_flips(network, without, x: torch.Tensor, x_test: torch.Tensor) -> dict
     if not isinstance(network, Network):
         return {}
     places = {"flips": x, "test_flips": x_test}
-    return {
-        name: float((network.gates(points) != without.gates(points)).double().mean()) for name, points in places.items()
-    }
+    return {name: share(network.gates(points) != without.gates(points)) for name, points in places.items()}

@@ -12,7 +12,7 @@ from ntkif.experiment import AGREEMENT, Column, experiment
 from ntkif.factorized import factorized
 from ntkif.influence import influence_terms, loo_influence
 from ntkif.kernel import ntk, ntk_monte_carlo
-from ntkif.metrics import agreement, misfit
+from ntkif.metrics import agreement, misfit, share
 
 __all__ = [
     "decomposition",
@@ -94,15 +94,15 @@ def decomposition(dataset: Dataset, ridges: Sequence[float], top: int = 40) -> p
         rows.append(
             {
                 "ridge": ridge,
-                "test_error": _share(misfit(prediction, dataset.y_test)),
+                "test_error": share(misfit(prediction, dataset.y_test)),
                 "largest_coefficient": float(fit.coefficients(k_test_train).abs().max()),
                 "median_ratio": float(ratio.median()),
-                "above_tenth": _share(ratio > 0.1),
-                "above_one": _share(ratio > 1),
-                "sign_flips": _share(term_one.sign() != exact.sign()),
-                "above_tenth_top": _share(above_top),
-                "top_best_quarter": _share(above_top[best]),
-                "top_others": _share(above_top[~best]),
+                "above_tenth": share(ratio > 0.1),
+                "above_one": share(ratio > 1),
+                "sign_flips": share(term_one.sign() != exact.sign()),
+                "above_tenth_top": share(above_top),
+                "top_best_quarter": share(above_top[best]),
+                "top_others": share(above_top[~best]),
                 **agreement(term_one, exact),
                 "rank_low": float(_row_spearman(term_one, exact).quantile(0.05)),
             }
@@ -223,10 +223,6 @@ def homogeneity(dataset: Dataset, groups: dict[str, Sequence[int]], draws: int, 
             }
         )
     return pd.DataFrame(rows)
-
-
-def _share(condition: torch.Tensor) -> float:
-    return float(condition.double().mean())
 
 
 def _row_spearman(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from ntkif.experiment import AGREEMENT, Column, experiment
 from ntkif.features import nystrom_fit
 from ntkif.influence import loo_influence
 from ntkif.kernel import ntk
-from ntkif.metrics import agreement, misfit
+from ntkif.metrics import agreement, misfit, share
 from ntkif.regression import ridge_fit
 from ntkif.shifts import ShiftedImages
 
@@ -58,7 +58,7 @@ def feature_errors(dataset: Dataset, ridge: float, features: Sequence[int], seed
     exact = loo_influence(fit, k_test_train, y_test)
     common = {
         "exact_seconds": time.perf_counter() - clock,
-        "exact_test_error": _error(fit.predict(k_test_train), y_test),
+        "exact_test_error": share(misfit(fit.predict(k_test_train), y_test)),
         "exact_numbers": 2 * len(x) ** 2 + 2 * len(x) * len(x_test),
     }
     rows = []
@@ -68,7 +68,7 @@ def feature_errors(dataset: Dataset, ridge: float, features: Sequence[int], seed
             clock = time.perf_counter()
             found = nystrom_fit([(x, y)], marks, ridge)
             influence = found.loo_influence(x, y, x_test, y_test)
-            row = {"seconds": time.perf_counter() - clock, "test_error": _error(found.predict(x_test), y_test)}
+            row = {"seconds": time.perf_counter() - clock, "test_error": share(misfit(found.predict(x_test), y_test))}
             agreed = agreement(influence, exact)
             rows.append({"features": p, "seed": seed, **agreed, **row, "numbers": 8 * p**2 + 2 * p * len(x), **common})
     return pd.DataFrame(rows)
@@ -158,8 +158,8 @@ def shifted_fit(
         peaks = peaks_of(client).values()
     alone = nystrom_fit([(dataset.x_train, dataset.y_train)], marks, ridge)
     whole = {
-        "test_error": _error(fit.predict(x_test), y_test),
-        "few_test_error": _error(alone.predict(x_test), y_test),
+        "test_error": share(misfit(fit.predict(x_test), y_test)),
+        "few_test_error": share(misfit(alone.predict(x_test), y_test)),
         **seconds,
         "rows_gib": rows * dataset.x_train[0].numel() * dataset.x_train.element_size() / 2**30,
         "worker_gib": max(peaks) / 2**30,
@@ -198,7 +198,3 @@ def _removed(fit, source, row: int, x_test, y_test, influence) -> dict:
 
 def _landmarks(x: torch.Tensor, p: int, seed: int) -> torch.Tensor:
     return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:p]]
-
-
-def _error(prediction: torch.Tensor, y: torch.Tensor) -> float:
-    return float(misfit(prediction, y).double().mean())

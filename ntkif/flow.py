@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ntkif.checks import check_fits, check_matrix, check_ridge, check_symmetric
+from ntkif.checks import check_fits, check_matrix, check_training_kernel
 
 __all__ = ["KernelFlow", "flow_without", "kernel_flow", "paper_time"]
 
@@ -74,13 +74,8 @@ def kernel_flow(k_train_train: torch.Tensor, y_train: torch.Tensor, ridge: float
     >>> float(kernel_flow(torch.eye(2).double(), torch.ones(2, 1).double()).predict(torch.eye(2).double(), 1.0)[0])
     0.632...
     """
+    check_training_kernel(k_train_train, y_train, ridge, double=True)
     n = len(k_train_train)
-    check_matrix("k_train_train", k_train_train, rows=n, columns=n)
-    if k_train_train.dtype != torch.float64:
-        raise TypeError(f"k_train_train: expected float64, got {k_train_train.dtype}; load the data in float64.")
-    check_symmetric("k_train_train", k_train_train)
-    check_matrix("y_train", y_train, rows=n, like=k_train_train)
-    check_ridge(ridge)
     check_fits("the eigendecomposition", 4, n, n, like=k_train_train, advice="use fewer training points.")
     eigenvalues, eigenvectors = torch.linalg.eigh(k_train_train)
     if eigenvalues[0] < -1e-12 * n**0.5 * eigenvalues[-1]:

@@ -13,7 +13,7 @@ from ntkif.data import Dataset
 from ntkif.experiment import AGREEMENT, Column, experiment
 from ntkif.influence import ihvp_influence, loo_influence
 from ntkif.kernel import ntk
-from ntkif.metrics import agreement, misfit
+from ntkif.metrics import agreement, misfit, share
 from ntkif.regression import RidgeFit
 from ntkif.tiles import tiled_fit
 
@@ -67,7 +67,7 @@ def full_fit(dataset: Dataset, ridge: float, n_test: int, removals: int, seed: i
     seconds["influence_seconds"] = time.perf_counter() - clock
     whole = {
         "condition": fit.condition,
-        "test_error": float(misfit(fit.predict(k_test_train), y_test).double().mean()),
+        "test_error": share(misfit(fit.predict(k_test_train), y_test)),
         "leverage_median": float(fit.leverage.median()),
         "leverage_max": float(fit.leverage.max()),
         **agreement(ihvp_influence(fit, k_test_train, y_test), influence),

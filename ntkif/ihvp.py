@@ -17,7 +17,9 @@ __all__ = ["check_ihvp", "hessian_product", "network_ihvp"]
 
 
 @torch.no_grad()
-def hessian_product(network: Network, x: torch.Tensor, vector: torch.Tensor, shift: float) -> torch.Tensor:
+def hessian_product(
+    network: Network, x: torch.Tensor, vector: torch.Tensor, shift: float, gates: torch.Tensor | None = None
+) -> torch.Tensor:
     """(J J^T + shift I) v, the Hessian of (2) times vectors, with `shift` the ridge (plus damping).
 
     Args:
@@ -25,11 +27,13 @@ def hessian_product(network: Network, x: torch.Tensor, vector: torch.Tensor, shi
         x: (n, d) training points.
         vector: (..., m, d) vectors, shaped as the first layer.
         shift: what is added to the diagonal.
+        gates: (m, n) `network.gates(x)`, for many products at the same points; computed where absent.
 
     Returns:
         (..., m, d) products.
     """
-    return pull_back(network, x, push_forward(network, x, vector)).add_(vector, alpha=shift)
+    gates = network.gates(x) if gates is None else gates
+    return pull_back(network, x, push_forward(network, x, vector, gates), gates).add_(vector, alpha=shift)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from ntkif.data import Dataset
 from ntkif.experiment import AGREEMENT, Column, experiment
 from ntkif.factorized import factorized
 from ntkif.influence import ihvp_influence, influence_terms
-from ntkif.metrics import agreement
+from ntkif.metrics import agreement, share
 
 __all__ = ["errors_by_point", "errors_by_ridge", "errors_over_ridges", "rounding"]
 
@@ -102,7 +102,7 @@ def errors_by_ridge(dataset: Dataset, ridges: Sequence[float]) -> pd.DataFrame:
                 "rescaled": float(bounds.error_rates(one, exact)["ratio_of_sums"]),
                 "violations": int((bound > error + slack).sum()),
                 "leverage_violations": int(((low > error + slack) | (error > high + slack)).sum()),
-                "informative": float((bound > 0).double().mean()),
+                "informative": share(bound > 0),
                 "looseness": float((error / bound)[bound > 0].median()),
                 **agreement(ihvp, exact),
                 "rescaled_slope": cured["slope"],

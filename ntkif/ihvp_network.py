@@ -10,7 +10,7 @@ from ntkif.data import Dataset
 from ntkif.ihvp import network_ihvp
 from ntkif.influence import ihvp_influence
 from ntkif.kernel import ntk
-from ntkif.metrics import agreement
+from ntkif.metrics import agreement, share
 from ntkif.network import Network, random_network, train
 from ntkif.regression import ridge_fit
 from ntkif.solvers import DivergenceError, network_ihvp_cg, network_ihvp_lissa
@@ -68,8 +68,8 @@ def proposition_1_errors(
                 "train_residual": _relative(train_prediction - y, fit.residual),
                 "test_residual": _relative(test_prediction - y_test, kernel_test - y_test),
                 "hessian": _relative(network_ihvp(network, x, moved[0], x_test, moved[1], ridge), limit),
-                "flips": float((network.gates(x) != start.gates(x)).double().mean()),
-                "on_kink": float((response.abs() < 1e-6).double().mean()),
+                "flips": share(network.gates(x) != start.gates(x)),
+                "on_kink": share(response.abs() < 1e-6),
                 "epochs": trained.epochs,
                 "unsettled": trained.unsettled,
             }

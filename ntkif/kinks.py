@@ -15,6 +15,8 @@ from ntkif.tangent import tangent_kernel
 
 __all__ = ["kernel_on_kinks", "resting_pairs"]
 
+_DEPENDENT = 1000  # roundings, of the largest singular value: points that span a direction by less do not span it
+
 
 def resting_pairs(
     start: Network,
@@ -56,8 +58,7 @@ def kernel_on_kinks(
         K(x, z) = 1/m Σ_r 1[w_r·x > 0] 1[w_r·z > 0] x·P_r z
 
     with P_r the projection at right angles to the training points on whose kink neuron r rests. A neuron on a kink of
-    the very point that is removed would be free without it; this kernel holds it too. The points of one neuron must be
-    linearly independent.
+    the very point that is removed would be free without it; this kernel holds it too.
 
     Args:
         network: trained, of one output.
@@ -80,9 +81,16 @@ def kernel_on_kinks(
         raise ValueError(f"resting: expected pairs of shape {wanted}, got {tuple(resting.shape)}.")
     symmetric, z = z is None, x if z is None else z
     kernel = tangent_kernel(network, x, None if symmetric else z)
-    gates_x, gates_z = network.gates(x), network.gates(z)
+    gates_x = network.gates(x)
+    gates_z = gates_x if z is x else network.gates(z)
     for r in resting.any(1).nonzero()[:, 0].tolist():
-        across = torch.linalg.qr(points[resting[r]].T).Q
+        across = _span(points[resting[r]])
         one, other = (gates[r, :, None] * (rows @ across) for gates, rows in ((gates_x, x), (gates_z, z)))
         kernel.addmm_(one, other.T, alpha=-1 / len(network.weights))
     return kernel
+
+
+def _span(points: torch.Tensor) -> torch.Tensor:
+    """(d, rank) orthonormal basis of what the rows span; copies and other dependent points add nothing to it."""
+    _, sizes, directions = torch.linalg.svd(points, full_matrices=False)
+    return directions[sizes > _DEPENDENT * torch.finfo(points.dtype).eps * sizes[0]].T

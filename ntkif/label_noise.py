@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif import paper
+from ntkif import metrics, paper  # `share` is also the name of an argument here
 from ntkif.data import Dataset
 from ntkif.experiment import Column, experiment
 from ntkif.factorized import factorized
 from ntkif.flow_influence import influence_along
-from ntkif.metrics import misfit
 from ntkif.training_dynamics import TIMES, signed_scores
 
 __all__ = ["NoisyLabels", "detection_curves", "detection_scores", "flip_labels", "noise_along"]
@@ -102,14 +101,14 @@ def noise_along(
         rows.append(
             {
                 "time": timed.time,
-                "accuracy": 1 - _share(misfit(timed.prediction, data.y_test)),
-                "loo_accuracy": 1 - _share(misfit(loo, data.y_train)),
-                "learnt": 1 - _share(misfit(fitted, data.y_train)[flipped]),
+                "accuracy": 1 - metrics.share(metrics.misfit(timed.prediction, data.y_test)),
+                "loo_accuracy": 1 - metrics.share(metrics.misfit(loo, data.y_train)),
+                "learnt": 1 - metrics.share(metrics.misfit(fitted, data.y_train)[flipped]),
                 "clean_residual": float(surprise[~flipped].mean()),
                 "flipped_residual": float(surprise[flipped].mean()),
             }
             | {
-                f"{kind}_{top}": _share(flipped[score.topk(top, dim=1).indices])
+                f"{kind}_{top}": metrics.share(flipped[score.topk(top, dim=1).indices])
                 for kind, score in signed_scores(timed.influence).items()
                 for top in tops
             }
@@ -164,7 +163,3 @@ def _average_precision(flipped: torch.Tensor, score: torch.Tensor) -> float:
     from sklearn.metrics import average_precision_score
 
     return float(average_precision_score(flipped.cpu().numpy(), score.cpu().numpy()))
-
-
-def _share(condition: torch.Tensor) -> float:
-    return float(condition.double().mean())

@@ -172,7 +172,7 @@ def linearized_fit(
 
     Raises:
         TypeError, ValueError: wrong shapes, NaN, a kernel that is not symmetric, a ridge or damping below zero, or
-            zero in sum.
+            zero in sum; a gradient outside the range of its curvature.
         MemoryError, numpy.linalg.LinAlgError: as `ridge_fit`.
     """
     check_matrix("residual", residual, rows=len(k_train_train))
@@ -201,11 +201,30 @@ def _whiten(curvature: torch.Tensor, gradient: torch.Tensor) -> tuple[torch.Tens
     wanted = (*gradient.shape, gradient.shape[1])
     if curvature.shape != wanted:
         raise ValueError(f"curvature: expected shape {wanted}, got {tuple(curvature.shape)}.")
-    values, vectors = torch.linalg.eigh(curvature)
-    kept = values > torch.finfo(values.dtype).eps * values.amax(1, keepdim=True)
-    scale = torch.where(kept, values, 0).sqrt()
-    inverse = torch.where(kept, scale, 1).reciprocal() * kept
-    return vectors * scale[:, None], torch.einsum("nba,nb->na", vectors, gradient) * inverse
+    # Each diagonal is scaled to one, since eigh knows an eigenvalue only to the rounding of the largest, and along an
+    # output of small probability the curvature is far smaller.
+    size = curvature.diagonal(dim1=1, dim2=2).sqrt()
+    size = torch.where(size > 0, size, 1)
+    values, vectors = torch.linalg.eigh(curvature / size[:, :, None] / size[:, None, :])
+    kept = values > values.shape[1] * torch.finfo(values.dtype).eps * values.amax(1, keepdim=True)
+    scale = torch.where(kept, values, 1).sqrt()
+    root = size[:, :, None] * vectors * (scale * kept)[:, None]
+    solution = torch.einsum("nba,nb->na", vectors, gradient / size) / scale * kept
+    _check_range(torch.einsum("nab,nb->na", root, solution), gradient)
+    return root, solution
+
+
+def _check_range(reached: torch.Tensor, gradient: torch.Tensor) -> None:
+    missed, whole = (reached - gradient).abs().amax(1), gradient.abs().amax(1)
+    bad = missed > torch.finfo(whole.dtype).eps ** 0.5 * whole
+    if bad.any():
+        point = int(bad.nonzero()[0])
+        raise ValueError(
+            f"residual: expected gradients in the range of the curvature, but that of training point {point} is off "
+            f"by {float(missed[point] / whole[point]):.1e} of its size. Both must be of one loss; if they are, the "
+            f"network gives the right class of the point a probability too small for {whole.dtype}: leave the point "
+            f"out, or train with a larger ridge."
+        )
 
 
 def _flatten(kernel: torch.Tensor) -> torch.Tensor:

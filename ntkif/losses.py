@@ -1,7 +1,7 @@
 """Losses of one point as functions of its outputs, with gradient and curvature: half squares and cross-entropy.
 
-The curvature of the softmax loses its digits where a probability nears 1 to working precision; a network so sure of a
-wrong label is beyond what one Newton step describes.
+Gradient and curvature of the softmax keep their digits where a probability nears 1. A network so sure of a wrong label
+is still beyond what one Newton step describes.
 """
 
 from collections.abc import Callable
@@ -27,12 +27,26 @@ class Loss:
     curvature: Callable[[torch.Tensor], torch.Tensor] | None = None
 
 
-def _softmax_curvature(f: torch.Tensor) -> torch.Tensor:
+def _softmax(f: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(..., c) probabilities p, and 1 - p as the sums of the others, since 1 - p has no digits where p nears 1."""
     p = f.softmax(-1)
-    return torch.diag_embed(p) - p[..., :, None] * p[..., None, :]
+    others = torch.ones(p.shape[-1], p.shape[-1], dtype=p.dtype, device=p.device).fill_diagonal_(0)
+    return p, p @ others
+
+
+def _softmax_gradient(f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The difference p - y as p (1 - y) - y (1 - p)."""
+    p, rest = _softmax(f)
+    return p * (1 - y) - y * rest
+
+
+def _softmax_curvature(f: torch.Tensor) -> torch.Tensor:
+    """The matrix diag(p) - p pᵀ, whose diagonal is p (1 - p)."""
+    p, rest = _softmax(f)
+    return (-p[..., :, None] * p[..., None, :]).diagonal_scatter(p * rest, dim1=-2, dim2=-1)
 
 
 #: 1/2 |f - y|², the loss of the paper (Eq. 2).
 SQUARES = Loss(lambda f, y: (f - y).square().sum(-1) / 2, lambda f, y: f - y)
 #: -Σ_c y_c log softmax(f)_c, for targets that are one-hot.
-CROSS_ENTROPY = Loss(lambda f, y: -(y * f.log_softmax(-1)).sum(-1), lambda f, y: f.softmax(-1) - y, _softmax_curvature)
+CROSS_ENTROPY = Loss(lambda f, y: -(y * f.log_softmax(-1)).sum(-1), _softmax_gradient, _softmax_curvature)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-__all__ = ["agreement", "misfit", "power_law"]
+__all__ = ["agreement", "misfit", "power_law", "share"]
 
 
 def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]:
@@ -76,3 +76,25 @@ def power_law(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
         raise ValueError(f"expected at least three pairs of positive numbers, got x={x.tolist()}, y={y.tolist()}.")
     line = linregress(np.log(x), np.log(y))
     return float(line.slope), float(line.stderr)
+
+
+def share(condition: torch.Tensor) -> float:
+    """How large a part of its cases a condition holds in, from 0 to 1; NaN where there is no case.
+
+    Args:
+        condition: bool, any shape.
+
+    Returns:
+        the number of true entries over that of all.
+
+    Raises:
+        TypeError: not of dtype bool.
+
+    >>> share(torch.tensor([[True, False], [False, False]]))
+    0.25
+    """
+    if condition.dtype != torch.bool:
+        raise TypeError(
+            f"condition: expected a tensor of dtype bool, got {condition.dtype}; compare it with something."
+        )
+    return float(condition.double().mean())

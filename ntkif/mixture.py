@@ -94,7 +94,15 @@ def cluster_spread(radius: float, *, as_printed: bool = False) -> float:
 
     Returns:
         ε_r^2.
+
+    Raises:
+        ValueError: a radius outside (0, 1].
     """
+    if not 0 < radius <= 1:
+        raise ValueError(
+            f"radius: expected a number above 0 and at most 1, where two points of a cluster can be opposite on the "
+            f"sphere, got {radius}; give the largest distance of a point from the mean of its cluster."
+        )
     angle = math.acos(1 - 2 * radius**2)
     return 2 * radius**2 + (angle if as_printed else angle / math.pi)
 
@@ -103,7 +111,7 @@ def smallest_ridge(radius: float, largest_eigenvalue: float) -> float:
     """Theorem 4's condition: the ridge has to exceed √2 λ_max ε_r / (1 - √2 ε_r), with ε_r as printed.
 
     Raises:
-        ValueError: a radius so large that √2 ε_r >= 1, where no ridge is large enough.
+        ValueError: a radius outside (0, 1], or so large that √2 ε_r >= 1, where no ridge is large enough.
     """
     spread = math.sqrt(2 * cluster_spread(radius, as_printed=True))
     if spread >= 1:
@@ -132,11 +140,12 @@ def own_concentration(fit: RidgeFit, *, block_size: int = 512) -> torch.Tensor:
     Returns:
         (n,) γ_i; the theorem's γ is the largest. Its bound on A_i is sqrt(γ / (n n_k)) in a cluster of n_k points.
     """
-    out = torch.empty_like(fit.leverage)
+    leverage, every = fit.leverage, torch.arange(len(fit.dual), device=fit.dual.device)
+    out = torch.empty_like(leverage)
     for rows in row_blocks(len(out), block_size):
-        alpha = fit.inverse[rows] * -fit.ridge
+        alpha = fit.inverse[every[rows]] * -fit.ridge  # by numbers: a fit in tiles has no slices of its inverse
         alpha.diagonal(rows.start).add_(1)
-        out[rows] = len(out) * fit.leverage[rows].square() / alpha.square().sum(1)
+        out[rows] = len(out) * leverage[rows].square() / alpha.square().sum(1)
     return out
 
 
@@ -157,7 +166,7 @@ def cluster_ceiling(count: int, radius: float, ridge: float) -> float:
         the bound.
 
     Raises:
-        ValueError: the ridge is not positive.
+        ValueError: the ridge is not positive, or a radius outside (0, 1].
     """
     check_ridge(ridge, positive=True)
     return 1 / (count + 2 * ridge) + cluster_spread(radius) / ridge

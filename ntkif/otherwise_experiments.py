@@ -13,7 +13,7 @@ from ntkif.flow_influence import influence_at
 from ntkif.kernel import ntk
 from ntkif.linearized import linearized_fit
 from ntkif.losses import CROSS_ENTROPY
-from ntkif.metrics import agreement, misfit
+from ntkif.metrics import agreement, misfit, share
 from ntkif.network import random_network, safe_learning_rate
 from ntkif.network_dynamics import train_until
 from ntkif.own_kernel import gradient_share, predict
@@ -69,7 +69,7 @@ def early_stopped_scores(
             truth = torch.stack([loss[place] for loss in losses], 1) - test_residual.square().sum(1, keepdim=True) / 2
             own, own_test = tangent_kernel(network, x), tangent_kernel(network, x_test, x)
             flows = {"own kernel, flow": (kernel_flow(own, y, 0.0), own_test), "analytic kernel, flow": analytic}
-            key = {"seed": seed, "time": time, "train_error": float(misfit(residual + y, y).double().mean())}
+            key = {"seed": seed, "time": time, "train_error": share(misfit(residual + y, y))}
             for factor in factors:
                 fit = linearized_fit(own, residual, 0.0, damping=factor / time)
                 predicted = fit.loo_influence(own_test, test_residual)[:, left_out]

@@ -1,5 +1,6 @@
 """Leave-one-out influence of a real, trained network through its own tangent kernel (beyond the paper)."""
 
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -72,7 +73,8 @@ def gradient_share(
         |J g + λ (θ - θ(0))| / |J g|,    g the gradient of the losses by the outputs, f - y for half squares
 
     At a minimum the two parts balance and it is 0. Where a ReLU network rests on kinks it stays above, since the
-    gradient there jumps from one side to the other.
+    gradient there jumps from one side to the other. Where the losses have no gradient at all, as in a perfect fit, only
+    a network that has not moved is at the minimum: its share is 0, that of any other infinite.
 
     Args:
         network: trained.
@@ -83,12 +85,15 @@ def gradient_share(
         loss: of the training.
 
     Returns:
-        the share.
+        the share, from 0 to infinity.
     """
     pull = _loss_gradient(network, x, y, loss)
     moved = [end - begin for end, begin in zip(_parameters(network), _parameters(start), strict=True)]
     gradient = [p + ridge * m for p, m in zip(pull, moved, strict=True)]
-    return _norm(gradient) / _norm(pull)
+    whole, of_losses = _norm(gradient), _norm(pull)
+    if of_losses == 0:
+        return math.inf if whole > 0 else 0.0
+    return whole / of_losses
 
 
 @torch.no_grad()
@@ -117,7 +122,10 @@ def _norm(parts: Sequence[torch.Tensor]) -> float:
 
 
 def _check_stationary(share: float, tolerance: float) -> None:
-    said = f"the gradient of the objective at the trained weights is {share:.2g} of that of its losses"
+    size = (
+        "only that of its ridge, as its losses have none" if math.isinf(share) else f"{share:.2g} of that of its losses"
+    )
+    said = f"the gradient of the objective at the trained weights is {size}"
     if not share <= tolerance:
         raise NotStationaryError(
             f"network: expected one that minimises the sum of losses plus ridge/2 times the squared distance "

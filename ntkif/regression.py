@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import torch
 
 from ntkif.blocks import mirror_upper_, row_blocks
-from ntkif.checks import check_fits, check_matrix, check_ridge, check_symmetric
+from ntkif.checks import check_fits, check_matrix, check_ridge, check_training_kernel
 
 __all__ = ["RidgeFit", "refit_without", "ridge_fit"]
 
@@ -118,11 +118,8 @@ def ridge_fit(k_train_train: torch.Tensor, y_train: torch.Tensor, ridge: float) 
     >>> float(ridge_fit(torch.eye(2), torch.ones(2, 1), ridge=1.0).predict(torch.eye(2))[0])
     0.5
     """
+    check_training_kernel(k_train_train, y_train, ridge)
     n = len(k_train_train)
-    check_matrix("k_train_train", k_train_train, rows=n, columns=n)
-    check_symmetric("k_train_train", k_train_train)
-    check_matrix("y_train", y_train, rows=n, like=k_train_train)
-    check_ridge(ridge)
     check_fits("the inverse kernel", n, n, like=k_train_train, advice="use fewer training points or float32.")
     inverse = _inverse(k_train_train, ridge)
     # Columns of K + λI sum to those of |K| plus λ, since a kernel's diagonal is not negative.

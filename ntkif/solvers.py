@@ -91,13 +91,13 @@ def network_ihvp_cg(
     shift = check_ihvp(network, x_train, y_train, x_test, y_test, ridge, damping)
     most = y_train.numel() + 10 if max_iterations is None else max_iterations
     _check_positive(tolerance=tolerance, max_iterations=most)
-    like, counts = network.weights, []
+    like, gates, counts = network.weights, network.gates(x_train), []
 
     def as_vector(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(like).reshape(like.shape)
 
     def product(array: np.ndarray) -> np.ndarray:
-        return hessian_product(network, x_train, as_vector(array), shift).flatten().cpu().numpy()
+        return hessian_product(network, x_train, as_vector(array), shift, gates).flatten().cpu().numpy()
 
     gradient = _test_gradients(network, x_test, y_test)
     hessian = LinearOperator((like.numel(), like.numel()), product, dtype=gradient.cpu().numpy().dtype)
@@ -111,7 +111,7 @@ def network_ihvp_cg(
         # Half the tolerance, since the residual that CG carries along strays from the true one.
         settings = {"rtol": tolerance / 2, "maxiter": most, "callback": count}
         solution[t] = as_vector(cg(hessian, right.flatten().cpu().numpy(), **settings)[0])
-    return _estimate(network, x_train, y_train, gradient, solution, shift, max(counts), tolerance)
+    return _estimate(network, x_train, y_train, gates, gradient, solution, shift, max(counts), tolerance)
 
 
 @torch.no_grad()
@@ -171,12 +171,12 @@ def network_ihvp_lissa(
         raise ValueError(f"batch_size: expected at most the {n} training points, got {size}.")
     gradient, generator = _test_gradients(network, x_test, y_test), torch.Generator().manual_seed(seed)
     limit = _TOO_LARGE * gradient.flatten(1).norm(dim=1) / shift
-    mean = torch.zeros_like(gradient)
+    mean, gates = torch.zeros_like(gradient), network.gates(x_train)
     for _ in range(repeats):
         s = gradient / scale
         for step in range(1, depth + 1):
             batch = torch.randperm(n, generator=generator)[:size].to(like.device) if size < n else slice(None)
-            curved = hessian_product(network, x_train[batch] * (n / size) ** 0.5, s, shift)
+            curved = hessian_product(network, x_train[batch] * (n / size) ** 0.5, s, shift, gates[:, batch])
             s += curved.neg_().add_(gradient).div_(scale)
             if not (s.flatten(1).norm(dim=1) <= limit).all():
                 safe = _largest_eigenvalue(network, x_train, size, shift)
@@ -186,7 +186,7 @@ def network_ihvp_lissa(
                     f"With scale={safe:.3g} it cannot diverge, and an eigenvalue w needs about {safe:.3g} / w steps."
                 )
         mean += s / repeats
-    return _estimate(network, x_train, y_train, gradient, mean, shift, depth, tolerance)
+    return _estimate(network, x_train, y_train, gates, gradient, mean, shift, depth, tolerance)
 
 
 def _test_gradients(network: Network, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
@@ -197,10 +197,11 @@ def _test_gradients(network: Network, x_test: torch.Tensor, y_test: torch.Tensor
     return torch.stack([pull_back(network, x[None], r[None]) for x, r in zip(x_test, residual, strict=True)])
 
 
-def _estimate(network, x_train, y_train, gradient, solution, shift, iterations, tolerance) -> Estimate:
-    train_residual = network.predict(x_train) - y_train
-    influence = (push_forward(network, x_train, solution) * train_residual).sum(2)
-    short = (hessian_product(network, x_train, solution, shift) - gradient).flatten(1).norm(dim=1)
+def _estimate(network, x_train, y_train, gates, gradient, solution, shift, iterations, tolerance) -> Estimate:
+    moved = push_forward(network, x_train, solution, gates)
+    influence = (moved * (network.predict(x_train) - y_train)).sum(2)
+    product = pull_back(network, x_train, moved, gates).add_(solution, alpha=shift)  # with the Hessian
+    short = (product - gradient).flatten(1).norm(dim=1)
     size = gradient.flatten(1).norm(dim=1)
     residual = torch.where(size > 0, short / size, short)
     return Estimate(influence, residual, iterations, tolerance)

@@ -54,7 +54,8 @@ def tangent_kernel(
         check_matrix(name, points, columns=network.weights.shape[1], like=network.weights)
     size = (len(x), len(z)) if traced else (len(x), len(z), c, c)
     check_fits("the tangent kernel", *size, like=x, advice="use fewer points, float32, or the traced kernel.")
-    gates_x, gates_z = (network.gates(points).to(x.dtype) for points in (x, z))
+    gates_x = network.gates(x).to(x.dtype)
+    gates_z = gates_x if z is x else network.gates(z).to(x.dtype)
     cosine = (x @ z.T).div_(m)
     if traced or c == 1:  # the square of a sign is one
         return cosine.mul_(gates_x.T @ gates_z)
@@ -68,32 +69,38 @@ def tangent_kernel(
 
 
 @torch.no_grad()
-def push_forward(network: Network, x: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+def push_forward(
+    network: Network, x: torch.Tensor, direction: torch.Tensor, gates: torch.Tensor | None = None
+) -> torch.Tensor:
     """J^T v: by how much each output changes, to first order, when the weights move by v.
 
     Args:
         network: with m neurons and c outputs.
         x: (n, d) points.
         direction: (..., m, d) movements v.
+        gates: (m, n) `network.gates(x)`, for many products at the same points; computed where absent.
 
     Returns:
         (..., n, c) changes.
     """
-    response = (direction @ x.T).mul_(network.gates(x))
+    response = (direction @ x.T).mul_(network.gates(x) if gates is None else gates)
     return (response.mT @ network.signs).div_(len(network.weights) ** 0.5)
 
 
 @torch.no_grad()
-def pull_back(network: Network, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def pull_back(
+    network: Network, x: torch.Tensor, weight: torch.Tensor, gates: torch.Tensor | None = None
+) -> torch.Tensor:
     """J u: the gradient of Σ_ia u_ia f_a(x_i) with respect to the first layer.
 
     Args:
         network: with m neurons and c outputs.
         x: (n, d) points.
         weight: (..., n, c) weights u of the outputs.
+        gates: as `push_forward`.
 
     Returns:
         (..., m, d) gradients.
     """
-    pull = (network.signs @ weight.mT).mul_(network.gates(x))
+    pull = (network.signs @ weight.mT).mul_(network.gates(x) if gates is None else gates)
     return (pull @ x).div_(len(network.weights) ** 0.5)

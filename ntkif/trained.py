@@ -59,7 +59,8 @@ def network_influence(
     Raises:
         NotStationaryError: the gradient is larger than the tolerance allows; the error says by how much.
         TypeError, ValueError: wrong shapes, dtypes or NaN; a module in training mode, even in part; a start of other
-            shapes; neither ridge nor damping, or a start without a ridge; or another loss with the traced kernel.
+            shapes; neither ridge nor damping, or a start without a ridge; or another loss with the traced kernel, or
+            with a right class of no chance (see `linearized_fit`).
         MemoryError, numpy.linalg.LinAlgError: as `tangent_kernel` and `ridge_fit`.
 
     Warns:

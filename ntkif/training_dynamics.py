@@ -10,7 +10,7 @@ from ntkif.data import Dataset
 from ntkif.experiment import Column, experiment
 from ntkif.factorized import factorized
 from ntkif.flow_influence import influence_along
-from ntkif.metrics import misfit
+from ntkif.metrics import misfit, share
 
 __all__ = ["images_along", "signed_scores", "turnover"]
 
@@ -33,8 +33,6 @@ TIMES = [float(f"{10 ** (e / 2):.2g}") for e in range(-10, 5)]
     slice={"times": [0.1]},
     columns={
         "test_row": Column.key("the test image"),
-        "prediction": Column.value("of the model with all points, times the target, or that for the right class"),
-        "correct": Column.value("whether it names the class"),
         "time": Column.key("of the flow (3)"),
         "kind": Column.key("influential, helpful or harmful"),
         "row": Column.value("the image that matters most, in the training set"),
@@ -57,19 +55,16 @@ def images_along(
     Returns:
         a row for each time, kind and test image.
     """
-    k_test_train, y_test = factorized(dataset).k_test_train[test_rows], dataset.y_test[test_rows]
+    solved = factorized(dataset)
+    k_test_train, y_test = solved.k_test_train[test_rows], dataset.y_test[test_rows]
     rows = []
-    for timed in influence_along(factorized(dataset).flow(ridge), k_test_train, y_test, times):
-        own_class = (timed.prediction * y_test).sum(1)
-        wrong = misfit(timed.prediction, y_test)
+    for timed in influence_along(solved.flow(ridge), k_test_train, y_test, times):
         scores = signed_scores(timed.influence)
         for kind in kinds:
             for place, row in enumerate(scores[kind].argmax(1).tolist()):
                 rows.append(
                     {
                         "test_row": test_rows[place],
-                        "prediction": float(own_class[place]),
-                        "correct": not wrong[place],
                         "time": timed.time,
                         "kind": kind,
                         "row": row,
@@ -111,16 +106,16 @@ def turnover(dataset: Dataset, ridge: float, times: Sequence[float], top: int) -
     solved = factorized(dataset)
     errors, best = [], {}
     for timed in influence_along(solved.flow(ridge), solved.k_test_train, dataset.y_test, times):
-        errors.append(_share(misfit(timed.prediction, dataset.y_test)))
+        errors.append(share(misfit(timed.prediction, dataset.y_test)))
         for kind, score in signed_scores(timed.influence).items():
             best.setdefault(kind, []).append(score.topk(top, dim=1).indices)
     rows = []
     for kind, along in best.items():
-        steady = _share(torch.stack([now[:, 0] == along[0][:, 0] for now in along]).all(0))
+        steady = share(torch.stack([now[:, 0] == along[0][:, 0] for now in along]).all(0))
         for place, now in enumerate(along):
             row = {"kind": kind, "time": times[place], "test_error": errors[place], "steady": steady}
             for name, other in (("before", along[place - 1] if place else None), ("end", along[-1])):
-                row[f"same_{name}"] = float("nan") if other is None else _share(now[:, 0] == other[:, 0])
+                row[f"same_{name}"] = float("nan") if other is None else share(now[:, 0] == other[:, 0])
                 row[f"overlap_{name}"] = float("nan") if other is None else _overlap(now, other)
             rows.append(row)
     return pd.DataFrame(rows)
@@ -131,10 +126,6 @@ def signed_scores(influence: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"influential": influence.abs(), "helpful": influence, "harmful": -influence}
 
 
-def _share(condition: torch.Tensor) -> float:
-    return float(condition.double().mean())
-
-
 def _overlap(one: torch.Tensor, other: torch.Tensor) -> float:
     """Mean share of the entries of each row of `one` that are in the same row of `other`."""
-    return _share((one[:, :, None] == other[:, None, :]).any(2))
+    return share((one[:, :, None] == other[:, None, :]).any(2))

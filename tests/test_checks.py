@@ -6,6 +6,8 @@ import torch
 from problem import make_problem
 
 from ntkif import (
+    checks,
+    flow,
     group_influence,
     ihvp_influence,
     influence_terms,
@@ -14,9 +16,11 @@ from ntkif import (
     ntk_influence,
     ntk_monte_carlo,
     refit_without,
+    regression,
     ridge_fit,
 )
 from ntkif.blocks import row_blocks
+from ntkif.flow import kernel_flow
 from ntkif.metrics import agreement
 
 P = make_problem()
@@ -118,6 +122,22 @@ def test_bad_input(case):
     call, error, message = CASES[case]
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [(K_TEST, Y, 1.0), (K.triu(), Y, 1.0), (with_nan(K), Y, 1.0), (K, Y[1:], 1.0), (K, Y.float(), 1.0), (K, Y, -1.0)],
+    ids=["rectangular", "one triangle", "NaN", "too few targets", "two dtypes", "negative ridge"],
+)
+def test_a_fit_and_a_flow_check_their_input_alike(wrong):
+    """By the same words, which stand in one function."""
+    said = []
+    for solve in (ridge_fit, kernel_flow):
+        with pytest.raises((TypeError, ValueError)) as refused:
+            solve(*wrong)
+        said.append((refused.type, str(refused.value)))
+    assert said[0] == said[1]
+    assert regression.check_training_kernel is flow.check_training_kernel is checks.check_training_kernel
 
 
 def test_finite_numbers_whose_sum_overflows_are_fine():

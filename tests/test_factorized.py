@@ -14,7 +14,7 @@ from ntkif.factorized import factorized
 from ntkif.flow import kernel_flow
 from ntkif.ihvp_errors import errors_by_ridge
 from ntkif.label_noise import noise_along
-from ntkif.training_dynamics import turnover
+from ntkif.training_dynamics import images_along, turnover
 
 DATA = load("mnist-sample").head(60, 20)
 TEN = load("mini-mnist-sample").head(60, 20)
@@ -45,6 +45,8 @@ def test_experiments_share_it(monkeypatch):
     errors_by_ridge(dataset, [0.5, 2.0])
     errors_by_ridge(dataset, [2.0, 0.5])
     turnover(dataset, 0.0, [0.1], top=3)
+    for kind in ("influential", "harmful"):
+        images_along(dataset, 0.0, [0.1], [0, 1], [kind])
     noise_along(dataset, 0.4, 0, 0.0, [0.1], [1])
     assert sorted(calls) == ["kernel_flow", "ntk", "ntk", "ridge_fit", "ridge_fit"]
 

@@ -7,6 +7,7 @@ from problem import make_problem
 from ntkif.ihvp import hessian_product, network_ihvp
 from ntkif.network import Network, random_network, train
 from ntkif.solvers import DivergenceError, network_ihvp_cg, network_ihvp_lissa
+from ntkif.tangent import tangent_kernel
 
 RIDGE = 0.3
 
@@ -132,6 +133,24 @@ def test_the_least_stable_scale_is_half_of_the_largest_eigenvalue(trained):
     network_ihvp_lissa(trained.network, *trained.arrays, RIDGE, depth=3000, scale=0.505 * largest)
     with pytest.raises(DivergenceError):
         network_ihvp_lissa(trained.network, *trained.arrays, RIDGE, depth=3000, scale=0.495 * largest)
+
+
+def test_gates_are_computed_once_however_many_products_are_made(monkeypatch):
+    """Of the training points, and of each test point for its gradient."""
+    trained, gates, asked = Trained(1), Network.gates, []
+    monkeypatch.setattr(Network, "gates", lambda self, x: asked.append(len(x)) or gates(self, x))
+    for solver, settings in (
+        (network_ihvp_cg, {}),
+        (network_ihvp_lissa, {"depth": 9, "scale": 30.0}),
+        (network_ihvp_lissa, {"depth": 9, "scale": 30.0, "batch_size": 4, "repeats": 2}),
+    ):
+        asked.clear()
+        assert solver(trained.network, *trained.arrays, RIDGE, **settings).iterations >= 9
+        assert sorted(asked) == [1] * 5 + [15]
+    asked.clear()
+    hessian_product(trained.network, trained.arrays[0], trained.start.weights, RIDGE)
+    tangent_kernel(trained.network, trained.arrays[0])
+    assert asked == [15, 15]
 
 
 def test_too_few_steps_are_reported(trained):

@@ -1,5 +1,8 @@
 """Linearised networks against models that are linear in their parameters, refitted by normal equations of these."""
 
+import math
+
+import mpmath
 import pytest
 import torch
 from problem import close, make_problem
@@ -11,7 +14,7 @@ from ntkif.ihvp import network_ihvp
 from ntkif.linearized import linearized_fit
 from ntkif.losses import CROSS_ENTROPY, SQUARES
 from ntkif.network import random_network, safe_learning_rate, train
-from ntkif.own_kernel import NotStationaryError, gradient_share
+from ntkif.own_kernel import NotStationaryError, gradient_share, predict
 from ntkif.tangent import tangent_kernel
 from ntkif.trained import network_influence
 
@@ -179,6 +182,22 @@ def test_the_share_by_plain_gradients(fitted):
     assert gradient_share(moved, module, p.x_train, p.y_train, RIDGE) == pytest.approx(float(whole / pull), rel=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["module", "two-layer network"])
+def test_a_perfect_fit_is_a_minimum_where_the_network_has_not_moved(fitted, kind):
+    """Where the losses have no gradient: with nothing to learn no point matters; else the ridge pulls back."""
+    p, start, moved = fitted.p, fitted.start, fitted.trained()
+    if kind == "two-layer network":
+        start, moved = (random_network(6, width=32, init_scale=1.0, seed=s, outputs=fitted.outputs) for s in (0, 1))
+    arrays = p.x_train, predict(start, p.x_train), p.x_test, p.y_test
+    assert gradient_share(start, start, *arrays[:2], RIDGE) == 0
+    assert not network_influence(start, *arrays, RIDGE, start=start).any()
+    arrays = p.x_train, predict(moved, p.x_train), p.x_test, p.y_test
+    assert gradient_share(moved, start, *arrays[:2], RIDGE) == math.inf
+    with pytest.raises(NotStationaryError, match=r"is only that of its ridge, as its losses have none, above the tol"):
+        network_influence(moved, *arrays, RIDGE, start=start)
+    assert not network_influence(moved, *arrays, RIDGE, start=None).any()
+
+
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.filterwarnings("ignore:the gradient")
 def test_two_layer_networks_take_the_functions_of_the_analytic_kernel(outputs):
@@ -245,6 +264,81 @@ def test_losses_by_automatic_differentiation(loss):
     if loss is CROSS_ENTROPY:
         torch_says = nn.functional.cross_entropy(f, y, reduction="none")
         assert torch.allclose(loss.value(f, y), torch_says)
+
+
+def softmax_by_many_digits(f):
+    """Gradient for each right class, (c, c), and curvature, (c, c), of the cross-entropy at c outputs."""
+    e = [mpmath.exp(mpmath.mpf(float(value))) for value in f]
+    p = mpmath.matrix([value / sum(e) for value in e])
+    one = mpmath.eye(len(e))
+    return mpmath.ones(len(e), 1) * p.T - one, mpmath.diag(p) - p * p.T
+
+
+def doubles(matrix):
+    rows = [[float(matrix[i, j]) for j in range(matrix.cols)] for i in range(matrix.rows)]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+SURE = ([0.0, 40.0], [0.0, 50.0, 0.0], [3.0, 0.5, 37.0], [0.0, 40.0, 41.0], [0.0, 0.3, -0.2], [0.0, 300.0, 500.0])
+
+
+@pytest.mark.parametrize("f", SURE, ids=str)
+def test_the_softmax_keeps_its_digits_where_a_probability_nears_one(f):
+    """Each entry to 14 digits; and the rows of the curvature still sum to zero."""
+    c = len(f)
+    with mpmath.workdps(500):
+        gradient, curvature = (doubles(matrix) for matrix in softmax_by_many_digits(f))
+    outputs = torch.tensor(f, dtype=torch.float64)
+    found = CROSS_ENTROPY.gradient(outputs.expand(c, c), torch.eye(c, dtype=torch.float64))
+    assert torch.allclose(found, gradient, rtol=1e-14, atol=0)
+    found = CROSS_ENTROPY.curvature(outputs)
+    assert torch.allclose(found, curvature, rtol=1e-14, atol=0)
+    assert (found.sum(1).abs() <= 1e-15 * found.abs().amax(1)).all()
+
+
+def newton_by_many_digits(j, j_test, f, y):
+    """(k, n, c) change of the linearised test predictions by one Newton step without each point."""
+
+    def matrix(values):
+        return mpmath.matrix(values.tolist())
+
+    gradients, hessians = [], []
+    for own, outputs, right in zip(j, f, y.argmax(1).tolist(), strict=True):
+        gradient, curvature = softmax_by_many_digits(outputs)
+        gradients.append((gradient[right, :] * matrix(own)).T)
+        hessians.append(matrix(own).T * curvature * matrix(own))
+    whole = RIDGE * mpmath.eye(j.shape[2])
+    for hessian in hessians:
+        whole += hessian
+    steps = [mpmath.lu_solve(whole - h, g) for h, g in zip(hessians, gradients, strict=True)]
+    moved = doubles(matrix(j_test.flatten(0, 1)) * mpmath.matrix([list(step) for step in steps]).T)
+    return moved.reshape(len(j_test), -1, len(j)).transpose(1, 2)
+
+
+@pytest.mark.parametrize("f", [f for f in SURE if len(f) == 3 and max(f) < 100], ids=str)
+@pytest.mark.parametrize("right", [0, 1, 2])
+def test_cross_entropy_of_a_sure_network_is_a_newton_step_to_twelve_digits(f, right):
+    """Of a point with a right label, with a wrong one, and with one that has no chance beside two that compete."""
+    generator = torch.Generator().manual_seed(1)
+    j, j_test, others = (
+        torch.randn(*size, generator=generator, dtype=torch.float64) for size in ((5, 3, 8), (2, 3, 8), (4, 3))
+    )
+    f = torch.cat([torch.tensor([f], dtype=torch.float64), others])
+    y = torch.eye(3, dtype=torch.float64)[[right, 0, 1, 2, 0]]
+    k, k_test = (torch.einsum("iap,jbp->ijab", one, j) for one in (j, j_test))
+    fit = linearized_fit(k, CROSS_ENTROPY.gradient(f, y), RIDGE, curvature=CROSS_ENTROPY.curvature(f))
+    with mpmath.workdps(100):
+        truth = newton_by_many_digits(j, j_test, f, y)
+    error, size = (values.abs().amax((0, 2)) for values in (fit.loo_change(k_test) - truth, truth))
+    assert (error <= 1e-12 * size).all()
+
+
+def test_a_class_without_any_chance_is_refused():
+    """A probability of exp(-1000) is zero in float64, and so is its row of the curvature: nothing leads back."""
+    f, y = torch.tensor([[0.0, 999.0, 1000.0]] * 2).double(), torch.eye(3, dtype=torch.float64)[[2, 0]]
+    k = torch.eye(6, dtype=torch.float64).reshape(2, 3, 2, 3).transpose(1, 2)
+    with pytest.raises(ValueError, match=r"range of the curvature, but that of training point 1 is off by 1\.0e\+00"):
+        linearized_fit(k, CROSS_ENTROPY.gradient(f, y), RIDGE, curvature=CROSS_ENTROPY.curvature(f))
 
 
 def test_wrong_input(fitted):

@@ -1,9 +1,11 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
-from ntkif.metrics import agreement
+from ntkif import metrics
+from ntkif.metrics import agreement, share
 
 
 def test_a_wrong_scale_shows_in_slope_and_error_alone():
@@ -22,3 +24,16 @@ def test_order_alone_shows_in_spearman_alone():
 def test_noise_of_a_known_size():
     noise = torch.tensor([0.0, 3.0])
     assert agreement(torch.tensor([4.0, 0.0]) + noise, torch.tensor([4.0, 0.0]))["relative_error"] == 0.75
+
+
+def test_a_share_counts_what_is_true():
+    assert share(torch.tensor([True, False, False])) == pytest.approx(1 / 3, rel=1e-15)
+    assert share(torch.ones(2, 3, dtype=torch.bool)) == 1 and share(torch.zeros(4, dtype=torch.bool)) == 0
+    assert math.isnan(share(torch.zeros(0, dtype=torch.bool)))
+    with pytest.raises(TypeError, match=r"condition: expected a tensor of dtype bool, got torch\.float32; compare it"):
+        share(torch.ones(3))
+
+
+def test_shares_are_taken_in_one_place():
+    modules = Path(metrics.__file__).parent.rglob("*.py")
+    assert [file.name for file in modules if ".double().mean()" in file.read_text()] == ["metrics.py"]

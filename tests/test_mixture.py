@@ -15,6 +15,7 @@ from ntkif.mixture import (
     sample_mixture,
     smallest_ridge,
 )
+from ntkif.tiles import tiled_fit
 
 COUNTS, RADIUS = (5, 10, 20, 40), 0.001
 
@@ -83,6 +84,14 @@ def test_own_concentration_by_definition(points):
         assert torch.allclose(own_concentration(fit, block_size=block_size), truth, rtol=1e-9)
 
 
+@pytest.mark.parametrize("tile", [13, 64, 200])
+def test_own_concentration_of_a_fit_in_tiles(points, tile):
+    dense = own_concentration(ridge_fit(ntk(points.x_train), points.y_train, 0.3))
+    tiled = tiled_fit(points.x_train, points.y_train, 0.3, tile=tile, progress=False)
+    for block_size in (7, 1000):
+        assert torch.allclose(own_concentration(tiled, block_size=block_size), dense, rtol=1e-10, atol=0)
+
+
 def test_theorem_4_holds_in_every_cluster_where_its_condition_does(points):
     largest = float(torch.linalg.eigvalsh(ntk(points.x_train))[-1])
     assert largest_eigenvalue(ntk(points.x_train)) == pytest.approx(largest, rel=1e-12)
@@ -105,6 +114,23 @@ def test_the_ceiling_of_copies():
     assert cluster_ceiling(10, 1e-9, 0.5) == pytest.approx(1 / 11, rel=1e-6)
     with pytest.raises(ValueError, match="ridge: expected a positive number"):
         cluster_ceiling(10, 0.1, 0.0)
+
+
+@pytest.mark.parametrize("radius", [-0.5, 0.0, 1.0000001, 3.0, math.inf, math.nan])
+@pytest.mark.parametrize(
+    "call",
+    [
+        cluster_spread,
+        lambda radius: cluster_spread(radius, as_printed=True),
+        lambda radius: smallest_ridge(radius, 40.0),
+        lambda radius: cluster_ceiling(10, radius, 0.5),
+    ],
+    ids=["spread", "printed spread", "ridge", "ceiling"],
+)
+def test_a_radius_that_no_cluster_has(radius, call):
+    with pytest.raises(ValueError, match=rf"radius: expected a number above 0 and at most 1, .*, got {radius}; give"):
+        call(radius)
+    assert cluster_spread(1.0) == 3 and cluster_ceiling(10, 1.0, 0.5) == pytest.approx(1 / 11 + 6)
 
 
 @pytest.mark.parametrize("wrong", [{"counts": ()}, {"counts": (3, 0)}, {"radius": 0.0}, {"radius": 1.1}, {"d": 1}])

@@ -154,6 +154,28 @@ def test_a_kernel_on_kinks_is_that_of_projected_gradients():
         kernel_on_kinks(random_network(6, width=30, init_scale=1.0, seed=0, outputs=2), resting, p.x_train, p.x_test)
 
 
+def test_dependent_points_hold_a_neuron_once():
+    """Copies, a sum of two, and more points than dimensions; one alone is held beside a near copy, at 1e-6."""
+    p = make_problem(n=8, k=5)
+    network = random_network(6, width=4, init_scale=0.7, seed=1)
+    made = torch.stack([p.x_train[0], -p.x_train[1], p.x_train[0] + p.x_train[1], p.x_train[2] + 1e-6 * p.x_train[3]])
+    points = torch.cat([p.x_train, torch.nn.functional.normalize(made)])  # 8, 9 and 10 depend on 0 and 1; 11 on 2 and 3
+
+    def kernel(*held):
+        resting = torch.zeros(4, len(points), dtype=torch.bool)
+        for neuron, rows in enumerate(held):
+            resting[neuron, list(rows)] = True
+        return kernel_on_kinks(network, resting, points, p.x_test)
+
+    def same(one, other):
+        return torch.allclose(one, other, rtol=0, atol=1e-9)
+
+    assert same(kernel([0, 8], [0, 1, 8, 9], [0, 10], [8, 9, 10]), kernel([0], [0, 1], [0, 1], [0, 1]))
+    assert same(kernel([2, 11], range(12)), kernel([2, 3], range(6)))
+    assert not same(kernel([2, 11]), kernel([2]))
+    assert torch.linalg.eigvalsh(kernel(*[range(12)] * 4)).abs().max() < 1e-14  # nothing is left to move
+
+
 def test_pairs_that_rest():
     """Their gates hop to and fro, so the largest response of a step is near zero; the others stand still."""
     settings = {"width": 64, "init_scale": 0.01, "symmetric": False, "seed": 1}
