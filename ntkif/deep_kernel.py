@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from ntkif.angles import angles
 from ntkif.blocks import mirror_upper_, row_blocks
 from ntkif.checks import check_fits
 from ntkif.kernel import check_points
@@ -56,7 +57,7 @@ def deep_ntk(
 
 
 def _block(x: torch.Tensor, z: torch.Tensor, hidden_layers: int) -> torch.Tensor:
-    angle = _angle(x, z)
+    _, angle = angles(x, z)
     kernel = angle.cos()
     for _ in range(hidden_layers):
         open_share = 1 - angle / math.pi  # of the neurons that see both points
@@ -65,15 +66,3 @@ def _block(x: torch.Tensor, z: torch.Tensor, hidden_layers: int) -> torch.Tensor
         kernel = kernel.mul_(open_share).add_(1 - gap)
         angle = 2 * (gap / 2).clamp_(0, 1).sqrt_().asin()
     return kernel
-
-
-def _angle(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """Angles between unit rows; where they are nearly parallel, by the chord, as arccos loses half of the digits."""
-    cosine = (x @ z.T).clamp_(-1, 1)
-    angle = cosine.arccos()
-    near = (cosine.abs() > 1 - max(1e-6, 1e4 * torch.finfo(x.dtype).eps)).nonzero()
-    for i, j in (pairs.T for pairs in near.split(max(1, cosine.numel() // (4 * x.shape[1])))):
-        sign = cosine[i, j].sign()
-        chord = 2 * torch.asin(torch.linalg.vector_norm(x[i] - sign[:, None] * z[j], dim=1) / 2)
-        angle[i, j] = torch.where(sign > 0, chord, math.pi - chord)
-    return angle

@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from ntkif.angles import angles
 from ntkif.blocks import mirror_upper_, row_blocks
 from ntkif.checks import check_fits, check_matrix, check_unit_rows
 
@@ -94,14 +95,5 @@ def check_points(x: torch.Tensor, z: torch.Tensor) -> None:
 
 
 def _ntk_block(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    cosine = (x @ z.T).clamp_(-1, 1)
-    open_angle = torch.arccos(cosine).neg_().add_(math.pi)
-    # arccos loses half the digits where |cosine| nears 1 (some 1e-9 in K, so that identical images would not look
-    # identical); there the chord between the points gives the angle to full precision.
-    bound = 1 - max(1e-6, 1e4 * torch.finfo(x.dtype).eps)
-    near = ((cosine > bound) | (cosine < -bound)).nonzero()
-    for i, j in (pairs.T for pairs in near.split(max(1, cosine.numel() // (4 * x.shape[1])))):
-        sign = cosine[i, j].sign()
-        angle = 2 * torch.asin(torch.linalg.vector_norm(x[i] - sign[:, None] * z[j], dim=1) / 2)
-        open_angle[i, j] = torch.where(sign > 0, math.pi - angle, angle)
-    return cosine.mul_(open_angle).div_(2 * math.pi)
+    minus_cosine, open_angle = angles(x, z, opposite=True)  # π - arccos x.z, the neurons that see both points
+    return minus_cosine.mul_(open_angle).div_(-2 * math.pi)
