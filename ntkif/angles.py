@@ -7,6 +7,7 @@ import torch
 
 __all__ = ["angles"]
 
+_FEW = 8  # near points of one: for so many a copy of each pair takes less time
 _SURE = 0.01  # share of |a|² + |b|² above which |a - b|² = |a|² + |b|² - 2 a.b has lost at most two digits
 
 
@@ -43,13 +44,12 @@ def _mend_(angle: torch.Tensor, near: torch.Tensor, x: torch.Tensor, z: torch.Te
     """
     at_once = max(1, near.numel() // (2 * x.shape[1]))  # rows whose copy takes half as much as the result
     while near.any():
-        count = near.sum(1, dtype=torch.int32)
-        for rows in (count == 1).nonzero()[:, 0].split(at_once):
-            columns = _first(near[rows])
-            chord = torch.linalg.vector_norm(x[rows].mul_(sign).sub_(z[columns]), dim=1)
-            angle[rows, columns] = _by_chord(chord, far)
-            near[rows, columns] = False
-        for rows, columns in _crowds(near, count > 1):
+        crowded = near.sum(1, dtype=torch.int32) > _FEW
+        for i, j in (pairs.T for pairs in (near & ~crowded[:, None]).nonzero().split(at_once)):
+            chord = torch.linalg.vector_norm(x[i].mul_(sign).sub_(z[j]), dim=1)
+            angle[i, j] = _by_chord(chord, far)
+        near &= crowded[:, None]
+        for rows, columns in _crowds(near, crowded):
             for r in rows.split(min(at_once, -(-len(near) // 16))):
                 from_one = x[r].mul_(sign).sub_(z[columns[0]])
                 for c in columns.split(at_once):
@@ -74,12 +74,7 @@ def _by_chord(chord: torch.Tensor, far: bool) -> torch.Tensor:
 def _crowds(near: torch.Tensor, crowded: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Rows with the same first near column, and the columns near to any of them, the first one first."""
     rows = crowded.nonzero()[:, 0]
-    first = _first(near[rows])
+    first = near[rows].byte().argmax(1)
     order, sizes = first.argsort(), first.unique(return_counts=True)[1]
     for group in rows[order].split(sizes.tolist()):
         yield group, near[group].any(0).nonzero()[:, 0]
-
-
-def _first(near: torch.Tensor) -> torch.Tensor:
-    """The first true entry of each row."""
-    return near.byte().argmax(1)
