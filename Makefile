@@ -18,7 +18,7 @@ KEEP := --ClearMetadataPreprocessor.enabled=True \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='mystnb' \
 	--ClearMetadataPreprocessor.preserve_nb_metadata_mask='kernelspec'
 
-.PHONY: always book test notebooks lint lab bench peers peers-large clean
+.PHONY: always book test test-arithmetic notebooks lint lab bench peers peers-large clean
 .DELETE_ON_ERROR:
 
 book: $(SITE)  ## build the site
@@ -44,9 +44,15 @@ _build/.sources: always
 	@mkdir -p _build
 	@echo '$(SOURCES)' | cmp -s - $@ || echo '$(SOURCES)' > $@
 
+TESTS := -q -n 2 --dist loadfile --doctest-modules --ignore tests/site \
+	--nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg ntkif tests notebooks
+
 test: $(INSTALLED)  ## unit and property tests, then every notebook again, outputs compared
-	$(STEADY) $(BIN)/pytest -q -n 2 --dist loadfile --doctest-modules --ignore tests/site \
-		--nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg ntkif tests notebooks
+	$(STEADY) $(BIN)/pytest $(TESTS)
+
+# All that this machine can do, or those that ARITHMETIC names, or with by-commit the one whose turn it is.
+test-arithmetic: $(INSTALLED)  ## the same tests under other kernels, threads and orders of sums
+	$(STEADY) $(BIN)/python tests/arithmetic.py $(ARITHMETIC) -- $(TESTS)
 
 # Only what changed, or whose package or records changed, runs again; `make -W FILE notebooks` forces one.
 notebooks: $(NOTEBOOKS:notebooks/%.ipynb=_build/executed/%)  ## re-execute the notebooks in place

@@ -30,6 +30,8 @@ __all__ = [
     "theorem_2_errors",
 ]
 
+_ZERO = 1e-12  # what is below is a rounding error of a zero, such as the outputs of a symmetric start
+
 
 def network_errors(
     dataset: Dataset,
@@ -115,11 +117,11 @@ def fitted_rates(table: pd.DataFrame, columns: Sequence[str], over: str = "width
         over: what they depend on.
 
     Returns:
-        a row for each start, a column "b ± error" for each quantity; a quantity that is zero somewhere has none.
+        a row for each start, a column "b ± error" for each quantity; one that is zero somewhere, to rounding, has none.
     """
     rows = {}
     for (init_scale, symmetric), group in table.groupby(["init_scale", "symmetric"]):
-        fits = {name: power_law(group[over], group[name]) for name in columns if (group[name] > 0).all()}
+        fits = {name: power_law(group[over], group[name]) for name in columns if (group[name] > _ZERO).all()}
         rows[start_name(init_scale, symmetric)] = {name: f"{b:.2f} ± {error:.2f}" for name, (b, error) in fits.items()}
     return pd.DataFrame(rows).T.reindex(columns=list(columns))
 

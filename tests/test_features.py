@@ -1,5 +1,8 @@
 """Feature fits: ridge regression in feature space, whose leave-one-out fits are refits there."""
 
+from contextlib import nullcontext
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -77,8 +80,9 @@ def test_bad_input_is_refused(problem, monkeypatch):
         nystrom_fit(parts(p), p.x_train[:5], 0.0)
     with pytest.raises(ValueError, match="at least one block"):
         nystrom_fit([], p.x_train[:5], 1.0)
+    # The copy's pivot is half a rounding, and the threshold twenty; of two landmarks it would be one.
     with pytest.raises(LinAlgError, match="landmarks: expected points that all differ"):
-        nystrom_fit(parts(p), p.x_train[[0, 0]], 1.0)
+        nystrom_fit(parts(p), torch.cat([p.x_train, p.x_train[:1]]), 1.0)
     with pytest.raises(ValueError, match=r"sums\.gram"):
         feature_fit(p.x_train[:5], feature_sums(p.x_train[:4], p.x_train, p.y_train), 1.0)
     with pytest.raises(LinAlgError, match="sums: expected those of these landmarks"):
@@ -122,9 +126,22 @@ def test_what_leaves_the_picture_does_not_come_back():
 
 
 def test_a_leverage_that_rounding_took_to_one_is_refused():
-    p = make_problem(n=300, d=3)
-    x, y, x_test, y_test = (a.float() for a in (p.x_train, p.y_train, p.x_test, p.y_test))
-    fit = nystrom_fit([(x, y)], x, 1e-3)
-    assert fit.leverage(x).max() > 1
+    """It is 1 - 2e-9 here: float32, with 6e-8 between numbers, has no such number, and float64 has it by far."""
+    p = make_problem(n=5)
+    arrays = p.x_train, p.y_train, p.x_test, p.y_test
+    single = tuple(array.float() for array in arrays)
     with pytest.raises(LinAlgError, match="use float64, a larger ridge or fewer landmarks"):
-        fit.loo_influence(x, y, x_test, y_test)
+        nystrom_fit([single[:2]], single[0], 1e-9).loo_influence(*single)
+    for ridge, (x, y, *test) in ((1e-9, arrays), (0.5, single)):
+        assert torch.isfinite(nystrom_fit([(x, y)], x, ridge).loo_influence(x, y, *test)).all()
+
+
+@pytest.mark.parametrize("below_one", (-1.0, 0.0, 0.5, 2.0))
+def test_a_leverage_must_be_below_one_by_a_hundred_roundings_for_each_landmark(below_one):
+    """In units of that threshold: each case stands off it by half of it, which is fifty times the rounding."""
+    p = make_problem()
+    fit = nystrom_fit(parts(p), p.x_train[:5], p.ridge)
+    wanted = 1 - below_one * 100 * 5 * torch.finfo(torch.float64).eps
+    fit = replace(fit, whiten=fit.whiten * (wanted / fit.leverage(p.x_train).max()).sqrt())
+    with nullcontext() if below_one > 1 else pytest.raises(LinAlgError, match="a leverage of 1 came out"):
+        fit.loo_influence(p.x_train, p.y_train, p.x_test, p.y_test)

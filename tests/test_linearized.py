@@ -152,7 +152,7 @@ def test_damping_is_added_to_the_ridge(fitted):
 def test_a_network_that_is_not_trained(fitted):
     p = fitted.p
     arrays = p.x_train, p.y_train, p.x_test, p.y_test
-    assert gradient_share(fitted.start, fitted.start, p.x_train, p.y_train, RIDGE) == 1
+    assert gradient_share(fitted.start, fitted.start, p.x_train, p.y_train, RIDGE) == pytest.approx(1, rel=1e-12)
     with pytest.raises(NotStationaryError, match=r"is 1 of that of its losses, above the tolerance 0\.3"):
         network_influence(fitted.start, *arrays, RIDGE, start=fitted.start)
     near = fitted.trained()
