@@ -188,13 +188,14 @@ def retrain(
 
 def retraining_digest() -> str:
     """SHA-256 of the code that trains (see `code_digest`): a run whose digest is another is stale."""
-    return code_digest(_train_without, train, random_network, Network, row_blocks, load)
+    return code_digest(_start, _train_without, train, random_network, Network, row_blocks, load)
 
 
 def _results(missing: dict, arrays: list, protocol: Protocol, client, update: Callable) -> Iterator[tuple[int, dict]]:
     """The number of each missing network, and what came of it, as they are finished."""
     if client is None:
-        yield from ((number, _timed(row, arrays, protocol, update)) for number, row in missing.items())
+        start = _start(arrays, protocol) if missing else None
+        yield from ((number, _timed(row, arrays, protocol, update, start)) for number, row in missing.items())
         return
     from distributed import as_completed
 
@@ -210,10 +211,12 @@ def _results(missing: dict, arrays: list, protocol: Protocol, client, update: Ca
         yield place.pop(future), result
 
 
-def _timed(row: int | None, arrays: list, protocol: Protocol, update: Callable) -> dict[str, np.ndarray]:
+def _timed(
+    row: int | None, arrays: list, protocol: Protocol, update: Callable, start: Network | None = None
+) -> dict[str, np.ndarray]:
     clock = time.perf_counter()
     with _no_tf32():  # but where `train` asks for it
-        result = _train_without(row, *arrays, protocol, update)
+        result = _train_without(row, start or _start(arrays, protocol), *arrays, protocol, update)
     return result | {"seconds": np.float64(time.perf_counter() - clock)}
 
 
@@ -221,11 +224,9 @@ def _unheard(epochs: int) -> None:
     """Progress of a worker stays with it."""
 
 
-def _train_without(row, x_train, y_train, x_test, protocol: Protocol, progress) -> dict[str, np.ndarray]:
-    kept = torch.ones(len(x_train), dtype=torch.bool, device=x_train.device)
-    if row is not None:
-        kept[row] = False
-    start = random_network(
+def _start(arrays: list, protocol: Protocol) -> Network:
+    x_train, y_train, _ = arrays
+    return random_network(
         x_train.shape[1],
         width=protocol.width,
         init_scale=protocol.init_scale,
@@ -235,6 +236,14 @@ def _train_without(row, x_train, y_train, x_test, protocol: Protocol, progress) 
         dtype=x_train.dtype,
         device=x_train.device,
     )
+
+
+def _train_without(
+    row, start: Network, x_train, y_train, x_test, protocol: Protocol, progress
+) -> dict[str, np.ndarray]:
+    kept = torch.ones(len(x_train), dtype=torch.bool, device=x_train.device)
+    if row is not None:
+        kept[row] = False
     trained = train(
         start,
         x_train[kept],
