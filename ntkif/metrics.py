@@ -28,7 +28,7 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
     >>> agreement(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 2.0]))
     {'pearson': 1.0, 'spearman': 1.0, 'slope': 2.0, 'relative_error': 1.0}
     """
-    from scipy.stats import pearsonr, spearmanr
+    from scipy.stats import pearsonr
 
     if predicted.shape != actual.shape or actual.numel() < 2:
         raise ValueError(
@@ -39,12 +39,24 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
     for name, values in (("predicted", p), ("actual", a)):
         if not torch.isfinite(values).all() or values.min() == values.max():
             raise ValueError(f"{name}: expected finite values that are not all equal, got {values[:4].tolist()} ...")
+    ranks = (_ranks(values.numpy()) for values in (p, a))
     return {
         "pearson": float(pearsonr(p.numpy(), a.numpy()).statistic),
-        "spearman": float(spearmanr(p.numpy(), a.numpy()).statistic),
+        "spearman": float(pearsonr(*ranks).statistic),
         "slope": float(p @ a / (a @ a)),
         "relative_error": float((p - a).norm() / a.norm()),
     }
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 0, the mean of theirs for equal values; several times as fast as SciPy's, whose sort is stable."""
+    order = np.argsort(values)
+    ordered = values[order]
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    counts = np.diff(first, append=len(values))
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat(first + (counts - 1) / 2, counts)
+    return ranks
 
 
 def misfit(prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from ntkif.metrics import agreement
 
@@ -22,3 +23,9 @@ def test_order_alone_shows_in_spearman_alone():
 def test_noise_of_a_known_size():
     noise = torch.tensor([0.0, 3.0])
     assert agreement(torch.tensor([4.0, 0.0]) + noise, torch.tensor([4.0, 0.0]))["relative_error"] == 0.75
+
+
+def test_equal_values_share_their_rank():
+    predicted, actual = torch.tensor([[3.0, 1.0, 3.0, 2.0, 3.0], [1.0, 0.0, -0.0, 5.0, 0.0]]), torch.arange(10) % 4
+    truth = spearmanr(predicted.flatten(), actual).statistic
+    assert agreement(predicted, actual.reshape(2, 5))["spearman"] == pytest.approx(truth, rel=1e-14)
