@@ -205,9 +205,9 @@ def test_early_stopped_networks_by_hand():
 
 
 def test_cross_entropy_by_hand():
-    table = cross_entropy_scores(DATA, [1.0], width=64, removals=3, seeds=[0], iterations=60).set_index("method")
+    table = cross_entropy_scores(DATA, [1.0], width=32, removals=3, seeds=[0], iterations=60).set_index("method")
     y, y_test = (torch.cat([t > 0, t < 0], 1).double() for t in (DATA.y_train, DATA.y_test))
-    start, rows = Antisymmetric(Mlp(784, width=64, outputs=2)), most_influential(DATA, ntk, 1.0, 3)
+    start, rows = Antisymmetric(Mlp(784, width=32, outputs=2)), most_influential(DATA, ntk, 1.0, 3)
     losses, networks = [], []
     for left_out in (None, *rows):
         kept = [i for i in range(30) if i != left_out]
