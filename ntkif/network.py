@@ -168,7 +168,7 @@ def train(
         tf32: round the operands of the matrix products to 10 bits, as the tensor cores do; needs float32. On a CPU
             the rounding is imitated, slowly, so that its effect can be tested.
         block_size: neurons handled at once; working memory beside weights and gates is about
-            3 * block_size * n numbers. Chosen for the device where absent.
+            2 * block_size * n numbers. Chosen for the device where absent.
         progress: called with the number of epochs since the last call.
 
     Returns:
