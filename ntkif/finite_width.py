@@ -64,6 +64,7 @@ def network_errors(
         the share of gates that flipped (flips); epochs and unsettled, see `Training`.
     """
     x, y, x_test = dataset.x_train, dataset.y_train, dataset.x_test
+    both = torch.cat([x, x_test])
     kernel = ntk(x)
     truth = ridge_fit(kernel, y, ridge).predict(ntk(x_test, x))
     rows = []
@@ -73,19 +74,24 @@ def network_errors(
         own = 1_000_003 * seed + width
         start = random_network(x.shape[1], **key | {"seed": own}, dtype=x.dtype, device=x.device)
         trained = train(start, x, y, ridge, **training)
-        end, (k_start, k_end) = trained.network, (tangent_kernel(net, x) for net in (start, trained.network))
-        k_test_start, k_test_end = (tangent_kernel(net, x_test, x) for net in (start, end))
-        pull = ridge_fit(k_start.double(), (y - start.predict(x)).double(), ridge).dual.to(x.dtype)
-        linear, linear_train = start.predict(x_test) + k_test_start @ pull, start.predict(x) + k_start @ pull
+        end = trained.network
+        (k_start, k_test_start), (k_end, k_test_end) = (
+            tangent_kernel(net, both, x).tensor_split([len(x)]) for net in (start, end)
+        )
+        (f_start, f_test_start), (f_end, f_test_end) = (
+            net.predict(both).tensor_split([len(x)]) for net in (start, end)
+        )
+        pull = ridge_fit(k_start.double(), (y - f_start).double(), ridge).dual.to(x.dtype)
+        linear, linear_train = f_test_start + k_test_start @ pull, f_start + k_start @ pull
         flipped = end.gates(x).to(x.dtype) - start.gates(x).to(x.dtype)
         rows.append(
             key
             | {
-                "error": _rms(end.predict(x_test) - truth),
-                "network_linear": _rms(end.predict(x_test) - linear),
+                "error": _rms(f_test_end - truth),
+                "network_linear": _rms(f_test_end - linear),
                 "linear_kernel": _rms(linear - truth),
-                "start": _rms(start.predict(x_test)),
-                "train_linear": float((end.predict(x) - linear_train).norm()),
+                "start": _rms(f_test_start),
+                "train_linear": float((f_end - linear_train).norm()),
                 "movement": trained.movement,
                 "kernel_change": float(torch.linalg.matrix_norm(k_end - k_start, 2)),
                 "test_kernel_change": _rms((k_test_end - k_test_start).norm(dim=1)),

@@ -138,7 +138,9 @@ def density_deciles(
     return pd.DataFrame(rows)
 
 
-def errors_by_cluster(points: mixture.Mixture, ridges: Sequence[float]) -> pd.DataFrame:
+def errors_by_cluster(
+    points: mixture.Mixture, ridges: Sequence[float], *, k_train_train: torch.Tensor | None = None
+) -> pd.DataFrame:
     """Theorem 4 and Figure 12: the error of IHVP in each cluster against its bound (Eq. 18).
 
         |I - Î| <= sqrt(γ / (n n_k)) |I| + II,    in which sqrt(γ / (n n_k)) bounds the leverage
@@ -146,6 +148,7 @@ def errors_by_cluster(points: mixture.Mixture, ridges: Sequence[float]) -> pd.Da
     Args:
         points: of Definition 1.
         ridges: penalties λ > 0.
+        k_train_train: (n, n) kernel of the training points, where it is at hand.
 
     Returns:
         a row for each ridge and cluster: ridge, cluster, count (n_k); of |I - Î| over the pairs of its training
@@ -154,7 +157,8 @@ def errors_by_cluster(points: mixture.Mixture, ridges: Sequence[float]) -> pd.Da
         what the theorem has above it (paper_ceiling), the same with γ of this cluster alone (own_ceiling), and
         `mixture.cluster_ceiling` (ceiling); γ of all points (gamma) and the condition on the ridge (smallest_ridge).
     """
-    k_train_train, k_test_train = ntk(points.x_train), ntk(points.x_test, points.x_train)
+    k_train_train = ntk(points.x_train) if k_train_train is None else k_train_train
+    k_test_train = ntk(points.x_test, points.x_train)
     least = mixture.smallest_ridge(points.radius, mixture.largest_eigenvalue(k_train_train))
     n, rows = len(points.x_train), []
     for ridge in ridges:

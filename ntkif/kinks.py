@@ -6,47 +6,52 @@ stays: of its movements only those at right angles to x_i are free, and the tang
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from ntkif.checks import check_matrix
-from ntkif.network import Network, train
-from ntkif.tangent import tangent_kernel
+from ntkif.network import Network
+from ntkif.tangent import pull_back, tangent_kernel
 
 __all__ = ["kernel_on_kinks", "resting_pairs"]
 
 _DEPENDENT = 1000  # roundings, of the largest singular value: points that span a direction by less do not span it
 
 
+@torch.no_grad()
 def resting_pairs(
+    network: Network,
     start: Network,
     x: torch.Tensor,
     y: torch.Tensor,
     ridge: float,
     *,
     learning_rate: float,
-    epochs: int,
     looks: Sequence[int] = (1, 2, 3),
 ) -> torch.Tensor:
     """(m, n) pairs of neuron and training point that rest on a kink: their gate still switches after training.
 
     Args:
-        start: network before training.
+        network: trained by gradient descent; it takes a few steps more here.
+        start: the same before training.
         x: (n, d) training points.
         y: (n, c) targets.
         ridge: penalty λ.
         learning_rate: step size.
-        epochs: steps that the training took.
-        looks: epochs after these at which the gates are looked at; each takes one training.
+        looks: further steps after which the gates are looked at.
 
     Returns:
         true where a gate at one of the looks differs from that at the end of training.
     """
-    gates = [
-        train(start, x, y, ridge, learning_rate=learning_rate, epochs=epochs + more).network.gates(x)
-        for more in (0, *looks)
-    ]
-    return torch.stack([later != gates[0] for later in gates[1:]]).any(0)
+    ended = network.gates(x)
+    resting = torch.zeros_like(ended)
+    for epoch in range(1, max(looks) + 1):
+        gradient = pull_back(network, x, network.predict(x) - y) + ridge * (network.weights - start.weights)
+        network = replace(network, weights=network.weights - learning_rate * gradient)
+        if epoch in looks:
+            resting |= network.gates(x) != ended
+    return resting
 
 
 @torch.no_grad()

@@ -45,12 +45,10 @@ def two_layer_comparisons(
         rate = safe_learning_rate(start, dataset.x_train, ridge)
 
         def fit(x, y, start=start, rate=rate):
-            return train(start, x, y, ridge, learning_rate=rate, epochs=10_000, tolerance=0.005)
+            return train(start, x, y, ridge, learning_rate=rate, epochs=10_000, tolerance=0.005).network
 
-        def on_kinks(network, start=start, rate=rate, fit=fit):
-            arrays = dataset.x_train, dataset.y_train
-            epochs = fit(*arrays).epochs
-            resting = resting_pairs(start, *arrays, ridge, learning_rate=rate, epochs=epochs)
+        def on_kinks(network, start=start, rate=rate):
+            resting = resting_pairs(network, start, dataset.x_train, dataset.y_train, ridge, learning_rate=rate)
             return partial(kernel_on_kinks, network, resting, dataset.x_train)
 
         yield compare(
@@ -59,7 +57,7 @@ def two_layer_comparisons(
             ridge,
             rows,
             start,
-            lambda x, y, fit=fit: fit(x, y).network,
+            fit,
             ntk,
             on_kinks if start.signs.shape[1] == 1 else None,
         )

@@ -19,7 +19,7 @@ from ntkif.files import write_atomically
 from ntkif.influence import loo_influence
 from ntkif.kernel import ntk
 from ntkif.metrics import misfit
-from ntkif.network import random_network, train
+from ntkif.network import Network, random_network, train
 from ntkif.regression import ridge_fit
 
 __all__ = ["LOOKS", "Protocol", "Retraining", "chosen_points", "retrain"]
@@ -191,7 +191,8 @@ def retrain(
 def _results(missing: dict, arrays: list, protocol: Protocol, client, update: Callable) -> Iterator[tuple[int, dict]]:
     """The number of each missing network, and what came of it, as they are finished."""
     if client is None:
-        yield from ((number, _timed(row, arrays, protocol, update)) for number, row in missing.items())
+        start = _start(arrays, protocol) if missing else None
+        yield from ((number, _timed(row, arrays, protocol, update, start)) for number, row in missing.items())
         return
     from distributed import as_completed
 
@@ -207,10 +208,12 @@ def _results(missing: dict, arrays: list, protocol: Protocol, client, update: Ca
         yield place.pop(future), result
 
 
-def _timed(row: int | None, arrays: list, protocol: Protocol, update: Callable) -> dict[str, np.ndarray]:
+def _timed(
+    row: int | None, arrays: list, protocol: Protocol, update: Callable, start: Network | None = None
+) -> dict[str, np.ndarray]:
     clock = time.perf_counter()
     with _no_tf32():  # but where `train` asks for it
-        result = _train_without(row, *arrays, protocol, update)
+        result = _train_without(row, start or _start(arrays, protocol), *arrays, protocol, update)
     return result | {"seconds": np.float64(time.perf_counter() - clock)}
 
 
@@ -218,11 +221,9 @@ def _unheard(epochs: int) -> None:
     """Progress of a worker stays with it."""
 
 
-def _train_without(row, x_train, y_train, x_test, protocol: Protocol, progress) -> dict[str, np.ndarray]:
-    kept = torch.ones(len(x_train), dtype=torch.bool, device=x_train.device)
-    if row is not None:
-        kept[row] = False
-    start = random_network(
+def _start(arrays: list, protocol: Protocol) -> Network:
+    x_train, y_train, _ = arrays
+    return random_network(
         x_train.shape[1],
         width=protocol.width,
         init_scale=protocol.init_scale,
@@ -232,6 +233,14 @@ def _train_without(row, x_train, y_train, x_test, protocol: Protocol, progress) 
         dtype=x_train.dtype,
         device=x_train.device,
     )
+
+
+def _train_without(
+    row, start: Network, x_train, y_train, x_test, protocol: Protocol, progress
+) -> dict[str, np.ndarray]:
+    kept = torch.ones(len(x_train), dtype=torch.bool, device=x_train.device)
+    if row is not None:
+        kept[row] = False
     trained = train(
         start,
         x_train[kept],

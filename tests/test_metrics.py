@@ -1,10 +1,8 @@
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
-from ntkif import metrics
 from ntkif.metrics import agreement, share
 
 
@@ -32,8 +30,3 @@ def test_a_share_counts_what_is_true():
     assert math.isnan(share(torch.zeros(0, dtype=torch.bool)))
     with pytest.raises(TypeError, match=r"condition: expected a tensor of dtype bool, got torch\.float32; compare it"):
         share(torch.ones(3))
-
-
-def test_shares_are_taken_in_one_place():
-    modules = Path(metrics.__file__).parent.rglob("*.py")
-    assert [file.name for file in modules if ".double().mean()" in file.read_text()] == ["metrics.py"]

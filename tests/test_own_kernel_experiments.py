@@ -69,7 +69,7 @@ def test_each_method_is_that_of_the_package(comparison):
     network, rows = training.network, comparison.rows
     fit = ridge_fit(ntk(DATA.x_train), DATA.y_train, RIDGE)
     rate = safe_learning_rate(start, DATA.x_train, RIDGE)
-    resting = resting_pairs(start, *ARRAYS[:2], RIDGE, learning_rate=rate, epochs=training.epochs)
+    resting = resting_pairs(network, start, *ARRAYS[:2], RIDGE, learning_rate=rate)
     kernels = [kernel_on_kinks(network, resting, DATA.x_train, x, DATA.x_train) for x in (DATA.x_train, DATA.x_test)]
     held = linearized_fit(kernels[0], network.predict(DATA.x_train) - DATA.y_train, RIDGE)
     expected = {
@@ -181,14 +181,14 @@ def test_pairs_that_rest():
     settings = {"width": 64, "init_scale": 0.01, "symmetric": False, "seed": 1}
     start = random_network(784, **settings)
     rate = safe_learning_rate(start, DATA.x_train, RIDGE)
-    epochs = train(start, *ARRAYS[:2], RIDGE, learning_rate=rate, epochs=10_000, tolerance=0.005).epochs
-    keywords = {"learning_rate": rate, "epochs": epochs}
-    resting = resting_pairs(start, *ARRAYS[:2], RIDGE, **keywords)
+    ended = train(start, *ARRAYS[:2], RIDGE, learning_rate=rate, epochs=10_000, tolerance=0.005)
+    arguments = ended.network, start, *ARRAYS[:2], RIDGE
+    resting = resting_pairs(*arguments, learning_rate=rate)
     one, other = (
-        train(start, *ARRAYS[:2], RIDGE, learning_rate=rate, epochs=epochs + more).network.gates(DATA.x_train)
+        train(start, *ARRAYS[:2], RIDGE, learning_rate=rate, epochs=ended.epochs + more).network.gates(DATA.x_train)
         for more in (0, 1)
     )
-    assert torch.equal(resting_pairs(start, *ARRAYS[:2], RIDGE, looks=[1], **keywords), one != other)
+    assert torch.equal(resting_pairs(*arguments, learning_rate=rate, looks=[1]), one != other)
     assert 0.01 < float(resting.double().mean()) < 0.2 and (resting | (one == other)).all()
 
 
@@ -227,9 +227,9 @@ def test_early_stopped_networks_by_hand():
 
 
 def test_cross_entropy_by_hand():
-    table = cross_entropy_scores(DATA, [1.0], width=64, removals=3, seeds=[0], iterations=60).set_index("method")
+    table = cross_entropy_scores(DATA, [1.0], width=32, removals=3, seeds=[0], iterations=60).set_index("method")
     y, y_test = (torch.cat([t > 0, t < 0], 1).double() for t in (DATA.y_train, DATA.y_test))
-    start, rows = Antisymmetric(Mlp(784, width=64, outputs=2)), most_influential(DATA, ntk, 1.0, 3)
+    start, rows = Antisymmetric(Mlp(784, width=32, outputs=2)), most_influential(DATA, ntk, 1.0, 3)
     losses, networks = [], []
     for left_out in (None, *rows):
         kept = [i for i in range(30) if i != left_out]
