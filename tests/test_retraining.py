@@ -330,7 +330,7 @@ def test_a_run_that_todays_code_does_not_reproduce_is_not_vouched_for(tmp_path, 
     before, real = files(tmp_path), retraining.train
     monkeypatch.setattr(retraining, "train", lambda *a, **k: real(*a, **k | change))
     with pytest.raises(
-        ValueError, match=r"today's code gives another network in .0 epochs: objective .* delete the run"
+        ValueError, match=r"today's code gives another network in .0 epochs: objective .* record it again"
     ):
         verify_run(file, load("mnist-sample"), beginning=beginning)
     assert files(tmp_path) == before
