@@ -5,6 +5,7 @@ p × p numbers, and a column of influences for each row. Every task can be made 
 added in a fixed order: a worker that dies costs time, and changes no bit.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import reduce
@@ -38,7 +39,9 @@ class Rows(Protocol):
 
 
 @contextmanager
-def connect(address: str | None = None, *, workers: int | None = None, memory_limit: str = "8GiB") -> Iterator[Client]:
+def connect(
+    address: str | None = None, *, workers: int | None = None, memory_limit: str = "8GiB", warnings: bool = True
+) -> Iterator[Client]:
     """A Dask client: of the scheduler at an address, or of worker processes on this machine, which end with it.
 
     A script must call it below `if __name__ == "__main__":`, since the new processes import the script.
@@ -47,6 +50,7 @@ def connect(address: str | None = None, *, workers: int | None = None, memory_li
         address: such as "tcp://host:8786"; absent: this machine.
         workers: processes, with one thread each; on this machine as many as it has cores, where absent.
         memory_limit: of each of them.
+        warnings: whether Dask warns on this machine, as of a busy processor, or tells of errors alone.
 
     Raises:
         OSError, TimeoutError: no scheduler answers at the address, or it has no workers within a minute.
@@ -57,6 +61,7 @@ def connect(address: str | None = None, *, workers: int | None = None, memory_li
             yield client
         return
     size = {"n_workers": workers, "threads_per_worker": 1, "memory_limit": memory_limit}
+    size["silence_logs"] = logging.WARNING if warnings else logging.ERROR
     with LocalCluster(**size, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
         yield client
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from ntkif.metrics import agreement, share
+from ntkif.metrics import agreement, misfit, share
 
 
 def test_a_wrong_scale_shows_in_slope_and_error_alone():
@@ -30,3 +30,11 @@ def test_a_share_counts_what_is_true():
     assert math.isnan(share(torch.zeros(0, dtype=torch.bool)))
     with pytest.raises(TypeError, match=r"condition: expected a tensor of dtype bool, got torch\.float32; compare it"):
         share(torch.ones(3))
+
+
+def test_an_undecided_prediction_is_wrong():
+    """Of one output zero, which has no sign; of several, equal ones name the first class."""
+    prediction, y = torch.tensor([[0.0], [-0.0], [0.0], [1e-300], [2.0]]), torch.tensor([[1.0], [1], [-1], [1], [-1]])
+    assert misfit(prediction.double(), y.double()).tolist() == [True, True, True, False, True]
+    several = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.0, 1.0]])
+    assert misfit(several, torch.tensor([[1.0, 0.0], [0, 1], [0, 1]])).tolist() == [False, True, False]
