@@ -348,6 +348,18 @@ def test_a_run_that_todays_code_does_not_reproduce_is_not_vouched_for(tmp_path, 
     assert files(tmp_path) == before
 
 
+def test_a_network_that_comes_to_nothing_vouches_for_no_run(tmp_path, monkeypatch):
+    file, real = unvouched(tmp_path), retraining._train_without
+
+    def fails(*arguments):
+        return {name: value * np.nan if value.dtype.kind == "f" else value for name, value in real(*arguments).items()}
+
+    monkeypatch.setattr(retraining, "_train_without", fails)
+    with pytest.raises(ValueError, match="predictions by nan times what is allowed"):
+        verify_run(file, load("mnist-sample"))
+    assert run_witness.witness_difference("two") is not None
+
+
 def test_a_run_without_a_beginning_is_trained_whole(tmp_path, monkeypatch):
     file = unvouched(tmp_path)
     with np.load(file) as saved:
