@@ -1,11 +1,13 @@
 """Today's code against the witnesses that records name, and what telling two tables apart means."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from ntkif import measured, run_witness
+from ntkif import measured, run_witness, verification
 from ntkif.catalogue import EXPERIMENTS
 from ntkif.experiment import Column, Experiment
 from ntkif.provenance import ROOT
@@ -152,6 +154,23 @@ def test_a_witness_survives_its_file_and_says_how_it_differs(tmp_path):
         read_witness(Experiment("made-up", function, {}, {"factor": 3.0}, COLUMNS, {}), "two", tmp_path)
     with pytest.raises(FileNotFoundError, match="not recorded yet"):
         read_witness(known, "ten", tmp_path)
+
+
+def test_all_witnesses_are_made_and_named_after_an_upgrade(monkeypatch):
+    known, said = EXPERIMENTS["figure-4-images"], []
+    monkeypatch.setattr(verification, "EXPERIMENTS", {"figure-4-images": known})
+    answer = verification.witnesses(say=said.append)
+    assert answer.startswith("5 witnesses agree with those that the records name; here are {'torch':")
+    assert said[:2] == ["figure-4-images, ten: agrees", "figure-4-images, two: agrees"] and len(said) == 5
+
+    def other(*data, **settings):
+        table = known.function(*data, **settings)
+        return table.assign(size=1.0001 * table["size"])
+
+    monkeypatch.setattr(verification, "EXPERIMENTS", {"figure-4-images": replace(known, function=other)})
+    with pytest.raises(ValueError, match=r"\(ten\) differs: size: differs by 1\.0e-04 [^$]*\n[^$]*\(two\) differs"):
+        verification.witnesses(say=said.append)
+    assert said[5:7] == ["figure-4-images, ten: differs", "figure-4-images, two: differs"] and len(said) == 10
 
 
 def test_the_docstring_of_an_experiment_tells_of_its_columns():
