@@ -19,8 +19,8 @@ from pydvl.influence.torch import DirectInfluence
 from torch.utils.data import DataLoader, TensorDataset
 
 from ntkif import ihvp_influence, ridge_fit
-from ntkif.measured import keep_measurement
 from ntkif.provenance import now
+from ntkif.study.records.measured import keep_measurement
 
 N, K, D, RIDGE = 24, 5, 4, 0.5
 

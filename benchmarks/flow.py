@@ -20,8 +20,8 @@ import torch
 from common import problem, seconds, summary
 
 from ntkif import ntk
-from ntkif.flow import flow_without, kernel_flow
-from ntkif.flow_influence import influence_at
+from ntkif.influence.flow import influence_at
+from ntkif.regression.flow import flow_without, kernel_flow
 
 TIME = 1.0
 

@@ -19,8 +19,8 @@ from common import problem, seconds, summary
 from peer_tools import as_layers
 
 from ntkif import network_influence, ntk_influence
-from ntkif.network import random_network, train
-from ntkif.tangent import tangent_kernel
+from ntkif.kernels.tangent import tangent_kernel
+from ntkif.networks.two_layer import random_network, train
 
 
 def main():

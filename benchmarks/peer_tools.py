@@ -16,11 +16,11 @@ from torch.func import functional_call
 from torch.utils.data import DataLoader, TensorDataset
 
 import ntkif
-from ntkif.deep_kernel import deep_ntk
-from ntkif.linearized import linearized_fit
-from ntkif.network import Network
-from ntkif.own_kernel import predict
-from ntkif.tangent import tangent_kernel
+from ntkif.influence.linearized import linearized_fit
+from ntkif.influence.network import predict
+from ntkif.kernels.deep import deep_ntk
+from ntkif.kernels.tangent import tangent_kernel
+from ntkif.networks.two_layer import Network
 
 KERNELS = {"ntk": ntkif.ntk, "deep_ntk": deep_ntk}
 

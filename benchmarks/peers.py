@@ -29,10 +29,10 @@ import torch
 from peer_tools import TOOLS, Problem
 
 from ntkif.files import write_atomically
-from ntkif.measured import OWN_ANSWER, keep_measurement
 from ntkif.metrics import agreement
 from ntkif.provenance import ROOT, device_name, now
-from ntkif.witness import witness_digest
+from ntkif.study.records.measured import OWN_ANSWER, keep_measurement
+from ntkif.study.records.witness import witness_digest
 
 BUILT = ROOT / "_build" / "peers"
 RECORDS = {"peers": ("two-layer", "mlp", "conv"), "peers-large": ("two-layer, n = 5000",)}

@@ -21,7 +21,7 @@ import time
 import torch
 from common import summary
 
-from ntkif.network import random_network, train
+from ntkif.networks.two_layer import random_network, train
 
 RATE, RIDGE = 1e-4, 4.0
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import torch
 from peer_tools import as_layers
 
-from ntkif.comparisons import most_influential
-from ntkif.data import Dataset, load
-from ntkif.deep_kernel import deep_ntk
-from ntkif.deep_networks import Antisymmetric, ConvNet, Mlp, train_module
+from ntkif.data.sets import Dataset, load
 from ntkif.files import write_atomically
-from ntkif.kernel import ntk
-from ntkif.network import random_network, safe_learning_rate, train
-from ntkif.own_kernel import gradient_share, predict
+from ntkif.influence.network import gradient_share, predict
+from ntkif.kernels.deep import deep_ntk
+from ntkif.kernels.infinite import ntk
+from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, train_module
+from ntkif.networks.two_layer import random_network, safe_learning_rate, train
+from ntkif.study.experiments.comparison import most_influential
 
 FOLDER = Path(__file__).parents[1] / "_build" / "peers"
 K, REMOVALS = 100, 40

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import torch
 
-from ntkif import paper, run_witness, runs
-from ntkif.data import NAMES, load
-from ntkif.retraining import Protocol, Retraining, chosen_points
-from ntkif.samples import kind_of
+from ntkif.data.samples import kind_of
+from ntkif.data.sets import NAMES, load
+from ntkif.retraining import runs
+from ntkif.retraining import witness as run_witness
+from ntkif.retraining.protocol import Protocol, Retraining, chosen_points
+from ntkif.study import paper
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _add_record(commands) -> None:
     one = commands.add_parser("record", help="run an experiment at the paper's size and store its table")
     one.add_argument(
-        "experiment", nargs="?", metavar="EXPERIMENT", help="see ntkif/catalogue.py; a wrong name lists them"
+        "experiment", nargs="?", metavar="EXPERIMENT", help="see ntkif/study/experiments; a wrong name lists them"
     )
     one.add_argument("dataset", nargs="?", choices=NAMES, metavar="DATASET", help=", ".join(NAMES))
     one.add_argument("--all", action="store_true", help="make every record that is missing or stale, and no other")
@@ -50,8 +52,8 @@ def _add_record(commands) -> None:
 
 
 def _prepare_record(chosen: argparse.Namespace) -> Callable:
-    from ntkif.catalogue import settings_of  # needs pandas, which a bare GPU machine may not have
-    from ntkif.records import record, record_all
+    from ntkif.study.experiments.catalogue import settings_of  # needs pandas, which a bare GPU machine may not have
+    from ntkif.study.records.tables import record, record_all
 
     named = (chosen.experiment is not None) + (chosen.dataset is not None)
     if named != (0 if chosen.all else 2):
@@ -92,7 +94,9 @@ def _add_retrain(commands) -> None:
     one.add_argument("--seed", type=int, default=Protocol.seed, help="of the first weights")
     one.add_argument("--learning-rate", type=float, default=Protocol.learning_rate, help="step size")
     one.add_argument("--epochs", type=int, default=Protocol.epochs, help="steps, at most")
-    one.add_argument("--tolerance", type=float, help="stop once no prediction changes by more, see ntkif.network.train")
+    one.add_argument(
+        "--tolerance", type=float, help="stop once no prediction changes by more, see networks.two_layer.train"
+    )
     one.add_argument("--precision", default=Protocol.precision, help="float32, tf32 or float64")
     one.add_argument("--device", default="cpu", help="cpu or cuda")
     one.add_argument(
@@ -130,7 +134,7 @@ def _cluster(address: str | None) -> AbstractContextManager:
     if address is None:
         return nullcontext()
     try:
-        from ntkif.cluster import connect
+        from ntkif.regression.cluster import connect
     except ModuleNotFoundError as missing:  # a bare GPU machine may not have Dask
         raise ValueError(f"--dask: {missing}; install it with `pip install distributed`.") from missing
     return connect(address or None)
@@ -143,7 +147,7 @@ def _add_witness(commands) -> None:
 
 
 def _prepare_witness(chosen: argparse.Namespace) -> Callable:
-    from ntkif.verification import witnesses  # needs pandas, which a bare GPU machine may not have
+    from ntkif.study.records.verification import witnesses  # needs pandas, which a bare GPU machine may not have
 
     return lambda: witnesses(chosen.device)
 
@@ -162,7 +166,7 @@ def _add_verify(commands) -> None:
 
 
 def _prepare_verify(chosen: argparse.Namespace) -> Callable:
-    from ntkif import verification  # needs pandas, which a bare GPU machine may not have
+    from ntkif.study.records import verification
 
     named = (chosen.experiment is not None) + (chosen.dataset is not None)
     several = chosen.all + (chosen.sample is not None)
@@ -182,7 +186,7 @@ def _add_pages(commands) -> None:
 
 
 def _prepare_pages(chosen: argparse.Namespace) -> Callable:
-    from ntkif.pages import write_pages  # needs matplotlib, which a bare GPU machine may not have
+    from ntkif.study.pages.write import write_pages  # needs matplotlib, which a bare GPU machine may not have
 
     def job() -> str:
         write_pages(chosen.folder)

@@ -20,7 +20,7 @@ def book_style():
     import matplotlib
     from matplotlib import pyplot
 
-    from ntkif import plots
+    from ntkif.study import plots
 
     matplotlib.use("Agg")  # not by MPLBACKEND, which the kernels of the notebooks would inherit
     plots.use_style()

@@ -9,8 +9,8 @@ from problem import make_problem
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ntkif import ntk
-from ntkif.angles import angles
-from ntkif.deep_kernel import deep_ntk
+from ntkif.kernels.angles import angles
+from ntkif.kernels.deep import deep_ntk
 
 
 def crowd(size, *, count=12, d=30, dtype=torch.float64):

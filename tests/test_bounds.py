@@ -7,7 +7,7 @@ import torch
 from problem import make_problem
 
 from ntkif import ihvp_influence, influence_terms, ridge_fit
-from ntkif.bounds import (
+from ntkif.influence.bounds import (
     concentration,
     error_rates,
     leverage_bounds,
@@ -16,7 +16,7 @@ from ntkif.bounds import (
     neighbour_ceiling,
     theorem_3_bound,
 )
-from ntkif.ihvp_errors import rounding
+from ntkif.study.experiments.ihvp import rounding
 
 RIDGES = (0.01, 0.5, 20.0)
 

@@ -7,7 +7,6 @@ from problem import make_problem
 
 from ntkif import (
     checks,
-    flow,
     group_influence,
     ihvp_influence,
     influence_terms,
@@ -16,12 +15,13 @@ from ntkif import (
     ntk_influence,
     ntk_monte_carlo,
     refit_without,
-    regression,
     ridge_fit,
 )
 from ntkif.blocks import row_blocks
-from ntkif.flow import kernel_flow
 from ntkif.metrics import agreement
+from ntkif.regression import flow
+from ntkif.regression import ridge as regression
+from ntkif.regression.flow import kernel_flow
 
 P = make_problem()
 K, K_TEST, Y, Y_TEST = P.k_train_train, P.k_test_train, P.y_train, P.y_test

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
-from ntkif import paper, scoreboard
-from ntkif.claims import MIME, VERDICTS, Claim, claim_table, overall, read_claims
-from ntkif.records import load_record
-from ntkif.scoreboard import DEFINITION, evidence, judged_claims, to_markdown, verdicts
-from ntkif.scoreboard_plots import VERDICT_COLORS, verdict_tiles
+from ntkif.study import paper
+from ntkif.study.pages import scoreboard
+from ntkif.study.pages.claims import MIME, VERDICTS, Claim, claim_table, overall, read_claims
+from ntkif.study.pages.scoreboard import DEFINITION, evidence, judged_claims, to_markdown, verdicts
+from ntkif.study.pages.scoreboard_figures import VERDICT_COLORS, verdict_tiles
+from ntkif.study.records.tables import load_record
 
 ROOT = Path(__file__).parents[1]
 KEYS = ["lemma-1", "lemma-2", "lemma-3"]
@@ -32,7 +33,7 @@ def test_a_verdict_is_that_of_the_parts():
 def test_what_is_not_a_claim_is_refused():
     with pytest.raises(ValueError, match="expected one of holds, holds in part, does not hold, got 'maybe'"):
         Claim("lemma-1", {"": "m"}, "t", "maybe")
-    with pytest.raises(ValueError, match=r"expected a claim of ntkif/paper.toml, got 'lemma-9'; write it down there"):
+    with pytest.raises(ValueError, match=r"expected a claim of study/paper.toml, got 'lemma-9'; write it down there"):
         Claim.judge("lemma-9", "m", "t", [True])
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from ntkif import __main__, cluster, runs
+from ntkif import __main__
 from ntkif.checks import peak_bytes
-from ntkif.data import load
-from ntkif.features import nystrom_fit
-from ntkif.retraining import Protocol, chosen_points, retrain
-from ntkif.shifts import ShiftedImages
+from ntkif.data.sets import load
+from ntkif.data.shifts import ShiftedImages
+from ntkif.regression import cluster
+from ntkif.regression.nystrom import nystrom_fit
+from ntkif.retraining import runs
+from ntkif.retraining.protocol import Protocol, chosen_points, retrain
 
 DATA = load("mini-mnist-sample").head(100, 20)
 ROWS = ShiftedImages(DATA.images_train, DATA.y_train, radius=1)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
-from ntkif import comparison_plots
-from ntkif.comparisons import KINKS, METHODS, Comparison
+from ntkif.study.experiments.comparison import KINKS, METHODS, Comparison
+from ntkif.study.plots import comparison as comparison_plots
 
 pytestmark = pytest.mark.usefixtures("book_style")
 GENERATOR = np.random.default_rng(0)

@@ -8,14 +8,8 @@ from problem import close, make_problem
 from scipy.linalg import cho_factor, cho_solve
 
 from ntkif import ntk, ridge_fit
-from ntkif.complexity import (
-    alike_pairs,
-    influence_groups,
-    interpolant,
-    norm_increments,
-    point_increments,
-    rkhs_norm,
-)
+from ntkif.influence.complexity import influence_groups, norm_increments, point_increments, rkhs_norm
+from ntkif.regression.ridge import alike_pairs, interpolant
 
 
 def norm(p, kept):

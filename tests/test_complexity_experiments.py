@@ -7,8 +7,8 @@ import torch
 from scipy.stats import spearmanr
 
 from ntkif import loo_influence, ntk, ridge_fit
-from ntkif.complexity_experiments import complexity_by_group, complexity_by_point, ends_lead, leads
-from ntkif.data import load
+from ntkif.data.sets import load
+from ntkif.study.experiments.complexity import complexity_by_group, complexity_by_point, ends_lead, leads
 
 DATA = load("mnist-sample").head(60, 25)
 KERNEL, TEST = ntk(DATA.x_train), ntk(DATA.x_test, DATA.x_train)

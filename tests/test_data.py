@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from ntkif import archives, data
+from ntkif.data import archives
+from ntkif.data import sets as data
 
 PREPARED = Path(os.environ.get("NTKIF_DATA") or Path(__file__).parents[2] / "shared" / "data")
 needs_prepared = pytest.mark.skipif(

@@ -7,9 +7,9 @@ import torch
 from problem import make_problem
 
 from ntkif import ntk
-from ntkif.deep_kernel import deep_ntk
-from ntkif.deep_networks import Mlp
-from ntkif.tangent import tangent_kernel
+from ntkif.kernels.deep import deep_ntk
+from ntkif.kernels.tangent import tangent_kernel
+from ntkif.networks.modules import Mlp
 
 
 def by_quadrature(u, hidden_layers):

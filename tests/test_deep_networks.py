@@ -4,10 +4,10 @@ import pytest
 import torch
 from problem import make_problem
 
-from ntkif.deep_networks import Antisymmetric, ConvNet, Mlp, train_module
-from ntkif.losses import CROSS_ENTROPY
-from ntkif.own_kernel import gradient_share
-from ntkif.tangent import tangent_kernel
+from ntkif.influence.network import gradient_share
+from ntkif.kernels.tangent import tangent_kernel
+from ntkif.networks.losses import CROSS_ENTROPY
+from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, train_module
 
 IMAGES = torch.nn.functional.normalize(torch.rand(9, 100, generator=torch.Generator().manual_seed(1)).double())
 NETWORKS = {

@@ -9,7 +9,7 @@ from scipy.stats import gaussian_kde, spearmanr
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KernelDensity
 
-from ntkif.density import median_distance, nearest_distance, pca_density, sphere_density
+from ntkif.influence.density import median_distance, nearest_distance, pca_density, sphere_density
 
 X = make_problem(n=60).x_train
 

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ntkif import NTKInfluence, NTKInfluenceClassifier, ntk, ntk_influence
-from ntkif.flow import flow_without, kernel_flow
-from ntkif.tiles import TiledInverse
+from ntkif.regression.flow import flow_without, kernel_flow
+from ntkif.regression.tiled import TiledInverse
 
 # scikit-learn skips this one itself unless SCIPY_ARRAY_API is set before scipy is imported, which would change scipy
 # for all other tests; the estimators make no claim to array API input (the tag is off).
@@ -246,7 +246,7 @@ def test_where_kernel_and_inverse_do_not_fit_the_fit_is_in_tiles(tmp_path, monke
     y, x_test, y_test = TARGETS["three"][:31], X_TEST, TARGETS["three"][30:]
     exact = NTKInfluence(ridge=0.5).fit(x, y)
     few = 2 * 8 * len(x) ** 2 - 1
-    monkeypatch.setattr("ntkif.estimator.available_bytes", lambda device: few)
+    monkeypatch.setattr("ntkif.estimators.regressor.available_bytes", lambda device: few)
     tiled = NTKInfluence(ridge=0.5, block_size=16).fit(x, y)
     assert isinstance(tiled.fit_.inverse, TiledInverse) and not isinstance(exact.fit_.inverse, TiledInverse)
     tiled.save(tmp_path / "model")

@@ -5,9 +5,9 @@ import torch
 from scipy.stats import spearmanr
 
 from ntkif import loo_influence, ntk, ridge_fit
-from ntkif.data import load
-from ntkif.experiments import decomposition, extreme_images, homogeneity, kernel_convergence
+from ntkif.data.sets import load
 from ntkif.metrics import misfit, power_law
+from ntkif.study.experiments.kernel import decomposition, extreme_images, homogeneity, kernel_convergence
 
 DATA = load("mnist-sample").head(60, 30)
 TEN = load("mini-mnist-sample").head(60, 30)

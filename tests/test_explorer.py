@@ -9,12 +9,14 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from ntkif import __main__, ihvp_influence, ntk, ntk_influence, page_plots, pages, ridge_fit
-from ntkif.data import load
-from ntkif.explorer import METHODS, chosen_tests, explore, signed_ranks, sprite, write_explorer
-from ntkif.flow import flow_without, kernel_flow
+from ntkif import __main__, ihvp_influence, ntk, ntk_influence, ridge_fit
+from ntkif.data.sets import load
 from ntkif.metrics import agreement
-from ntkif.scoreboard import MARKS
+from ntkif.regression.flow import flow_without, kernel_flow
+from ntkif.study.pages import figures as page_plots
+from ntkif.study.pages import write as pages
+from ntkif.study.pages.explorer import METHODS, chosen_tests, explore, signed_ranks, sprite, write_explorer
+from ntkif.study.pages.scoreboard import MARKS
 
 TESTS, SIZES, TIMES = [3, 8], [0.25, 2.0], [0.5, math.inf]
 

@@ -7,14 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ntkif import exactness, ntk, refit_without, ridge_fit
-from ntkif import factorized as module
-from ntkif.data import load
-from ntkif.factorized import factorized
-from ntkif.flow import kernel_flow
-from ntkif.ihvp_errors import errors_by_ridge
-from ntkif.label_noise import noise_along
-from ntkif.training_dynamics import images_along, turnover
+from ntkif import ntk, refit_without, ridge_fit
+from ntkif.data.sets import load
+from ntkif.regression import factorized as module
+from ntkif.regression.factorized import factorized
+from ntkif.regression.flow import kernel_flow
+from ntkif.study.experiments import exactness
+from ntkif.study.experiments.dynamics import images_along, turnover
+from ntkif.study.experiments.ihvp import errors_by_ridge
+from ntkif.study.experiments.label_noise import noise_along
 
 DATA = load("mnist-sample").head(60, 20)
 TEN = load("mini-mnist-sample").head(60, 20)

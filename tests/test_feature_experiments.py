@@ -2,8 +2,8 @@
 
 import pytest
 
-from ntkif.data import load
-from ntkif.feature_experiments import feature_errors, shifted_fit
+from ntkif.data.sets import load
+from ntkif.study.experiments.features import feature_errors, shifted_fit
 
 
 def test_the_error_falls_to_zero_with_the_features():

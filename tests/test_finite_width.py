@@ -6,9 +6,15 @@ import pytest
 import torch
 from scipy.stats import pearsonr
 
-from ntkif import finite_width, ntk, paper, records, ridge_fit, runs
-from ntkif.data import load
-from ntkif.finite_width import (
+from ntkif import ntk, ridge_fit
+from ntkif.data.sets import load
+from ntkif.networks.two_layer import random_network, train
+from ntkif.retraining import runs
+from ntkif.retraining.protocol import Protocol, chosen_points, retrain
+from ntkif.retraining.runs import keep_run
+from ntkif.study import paper
+from ntkif.study.experiments import width as finite_width
+from ntkif.study.experiments.width import (
     fitted_rates,
     influence_pairs,
     influence_scores,
@@ -16,9 +22,7 @@ from ntkif.finite_width import (
     start_name,
     theorem_2_errors,
 )
-from ntkif.network import random_network, train
-from ntkif.retraining import Protocol, chosen_points, retrain
-from ntkif.runs import keep_run
+from ntkif.study.records import tables as records
 
 DATA = load("mnist-sample").head(40, 30)
 POINTS = chosen_points(DATA, 1.0, 5)

@@ -6,7 +6,7 @@ import torch
 from problem import close, make_problem, sklearn_without
 from scipy.linalg import expm
 
-from ntkif.flow import flow_without, kernel_flow, paper_time
+from ntkif.regression.flow import flow_without, kernel_flow, paper_time
 
 TIMES = [1e-4, 0.1, 3.0, 100.0]
 RIDGES = [0.0, 0.5]

@@ -4,10 +4,10 @@ import pytest
 import torch
 from problem import make_problem
 
-from ntkif.ihvp import hessian_product, network_ihvp
-from ntkif.network import Network, random_network, train
-from ntkif.solvers import DivergenceError, network_ihvp_cg, network_ihvp_lissa
-from ntkif.tangent import tangent_kernel
+from ntkif.influence.ihvp import hessian_product, network_ihvp
+from ntkif.influence.solvers import DivergenceError, network_ihvp_cg, network_ihvp_lissa
+from ntkif.kernels.tangent import tangent_kernel
+from ntkif.networks.two_layer import Network, random_network, train
 
 RIDGE = 0.3
 
@@ -204,6 +204,8 @@ def test_wrong_settings(trained, monkeypatch):
     ):
         with pytest.raises(ValueError, match=message):
             solver(net, *trained.arrays, RIDGE, **settings)
-    monkeypatch.setattr("ntkif.solvers.check_fits", lambda *a, **b: (_ for _ in ()).throw(MemoryError("too large")))
+    monkeypatch.setattr(
+        "ntkif.influence.solvers.check_fits", lambda *a, **b: (_ for _ in ()).throw(MemoryError("too large"))
+    )
     with pytest.raises(MemoryError):
         network_ihvp_cg(net, *trained.arrays, RIDGE)

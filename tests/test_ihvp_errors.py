@@ -7,13 +7,13 @@ import torch
 from scipy.stats import spearmanr
 
 from ntkif import ihvp_influence, influence_terms, ntk, ridge_fit
-from ntkif.data import load
-from ntkif.density import median_distance, nearest_distance, pca_density, sphere_density
-from ntkif.ihvp import network_ihvp
-from ntkif.ihvp_density import density_correlations, density_deciles, point_densities
-from ntkif.ihvp_errors import errors_by_point, errors_by_ridge
-from ntkif.ihvp_network import proposition_1_errors, solver_errors
-from ntkif.network import random_network, train
+from ntkif.data.sets import load
+from ntkif.influence.density import median_distance, nearest_distance, pca_density, sphere_density
+from ntkif.influence.ihvp import network_ihvp
+from ntkif.networks.two_layer import random_network, train
+from ntkif.study.experiments.density import density_correlations, density_deciles, point_densities
+from ntkif.study.experiments.ihvp import errors_by_point, errors_by_ridge
+from ntkif.study.experiments.solvers import proposition_1_errors, solver_errors
 
 DATA = load("mnist-sample").head(60, 25)
 KERNEL, TEST = ntk(DATA.x_train), ntk(DATA.x_test, DATA.x_train)
@@ -57,8 +57,10 @@ def test_errors_by_ridge_by_hand():
 
 
 def test_violations_are_counted(monkeypatch):
-    monkeypatch.setattr("ntkif.ihvp_errors.bounds.leverage_floor", lambda eigenvalue, ridge: 0.9)
-    monkeypatch.setattr("ntkif.ihvp_errors.bounds.leverage_bounds", lambda i, two, leverage: (0 * i, 0.001 * i.abs()))
+    monkeypatch.setattr("ntkif.study.experiments.ihvp.bounds.leverage_floor", lambda eigenvalue, ridge: 0.9)
+    monkeypatch.setattr(
+        "ntkif.study.experiments.ihvp.bounds.leverage_bounds", lambda i, two, leverage: (0 * i, 0.001 * i.abs())
+    )
     row = errors_by_ridge(DATA, [3.0]).iloc[0]
     assert row["violations"] > 500 and row["leverage_violations"] > 500
 

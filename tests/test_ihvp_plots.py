@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ntkif import ihvp_plots
-from ntkif.data import load
-from ntkif.ihvp_density import density_correlations, density_deciles, errors_by_cluster
-from ntkif.ihvp_errors import errors_by_point, errors_by_ridge
-from ntkif.mixture import sample_mixture
+from ntkif.data.sets import load
+from ntkif.influence.mixture import sample_mixture
+from ntkif.study.experiments.density import density_correlations, density_deciles, errors_by_cluster
+from ntkif.study.experiments.ihvp import errors_by_point, errors_by_ridge
+from ntkif.study.plots import ihvp as ihvp_plots
 
 DATA = load("mnist-sample").head(40, 20)
 pytestmark = pytest.mark.usefixtures("book_style")

@@ -5,9 +5,9 @@ import torch
 from problem import make_problem
 from torch import nn
 
-from ntkif.jacobians import _pieces, jacobian, module_kernel
-from ntkif.network import random_network
-from ntkif.tangent import tangent_kernel
+from ntkif.kernels.jacobian import _pieces, jacobian, module_kernel
+from ntkif.kernels.tangent import tangent_kernel
+from ntkif.networks.two_layer import random_network
 
 
 def plain_jacobian(module, x):

@@ -10,13 +10,13 @@ from test_jacobians import plain_jacobian
 from torch import nn
 
 from ntkif import ihvp_influence, loo_influence
-from ntkif.ihvp import network_ihvp
-from ntkif.linearized import linearized_fit
-from ntkif.losses import CROSS_ENTROPY, SQUARES
-from ntkif.network import random_network, safe_learning_rate, train
-from ntkif.own_kernel import NotStationaryError, gradient_share, predict
-from ntkif.tangent import tangent_kernel
-from ntkif.trained import network_influence
+from ntkif.influence.ihvp import network_ihvp
+from ntkif.influence.linearized import linearized_fit
+from ntkif.influence.network import NotStationaryError, gradient_share, predict
+from ntkif.influence.trained import network_influence
+from ntkif.kernels.tangent import tangent_kernel
+from ntkif.networks.losses import CROSS_ENTROPY, SQUARES
+from ntkif.networks.two_layer import random_network, safe_learning_rate, train
 
 RIDGE = 0.4
 
@@ -201,7 +201,7 @@ def test_a_perfect_fit_is_a_minimum_where_the_network_has_not_moved(fitted, kind
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.filterwarnings("ignore:the gradient")
 def test_two_layer_networks_take_the_functions_of_the_analytic_kernel(outputs):
-    """With one output, or the traced kernel, the matrices are those of `ntkif.influence` on moved targets."""
+    """With one output, or the traced kernel, the matrices are those of `closed_form` on moved targets."""
     p = make_problem(n=15, k=5, outputs=outputs)
     start = random_network(6, width=64, init_scale=1.0, symmetric=True, seed=0, outputs=outputs)
     rate = safe_learning_rate(start, p.x_train, RIDGE)

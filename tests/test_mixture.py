@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from ntkif import ntk, ridge_fit
-from ntkif.ihvp_density import errors_by_cluster
-from ntkif.mixture import (
+from ntkif.influence.mixture import (
     cluster_ceiling,
     cluster_spread,
     largest_eigenvalue,
@@ -15,7 +14,8 @@ from ntkif.mixture import (
     sample_mixture,
     smallest_ridge,
 )
-from ntkif.tiles import tiled_fit
+from ntkif.regression.tiled import tiled_fit
+from ntkif.study.experiments.density import errors_by_cluster
 
 COUNTS, RADIUS = (5, 10, 20, 40), 0.001
 

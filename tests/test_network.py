@@ -3,12 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ntkif import network as module
 from ntkif import ntk, ridge_fit
-from ntkif.data import load
+from ntkif.data.sets import load
+from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement
-from ntkif.network import Network, random_network, safe_learning_rate, train
-from ntkif.tangent import tangent_kernel
+from ntkif.networks import two_layer as module
+from ntkif.networks.two_layer import Network, random_network, safe_learning_rate, train
 
 
 def points(n, d=30, lit=20, outputs=1, seed=0):

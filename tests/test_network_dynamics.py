@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from ntkif.data import load
-from ntkif.flow import flow_without
-from ntkif.kernel import ntk
+from ntkif.data.sets import load
+from ntkif.kernels.infinite import ntk
 from ntkif.metrics import agreement
-from ntkif.network import random_network, train
-from ntkif.network_dynamics import network_influence_along, train_until
+from ntkif.networks.two_layer import random_network, train
+from ntkif.regression.flow import flow_without
+from ntkif.study.experiments.network_dynamics import network_influence_along, train_until
 
 DATA = load("mnist-sample").head(30, 20)
 SETTINGS = {"learning_rate": 0.01, "seed": 0}

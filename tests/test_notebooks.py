@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ntkif import paper
+from ntkif.study import paper
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))

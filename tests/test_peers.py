@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from ntkif import measured, peers
 from ntkif.provenance import ROOT
-from ntkif.witness import witness_digest
+from ntkif.study.records import measured, peers
+from ntkif.study.records.witness import witness_digest
 
 
 def test_every_tool_can_be_converted_to_ours():

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import torch
 
-from ntkif import plots
-from ntkif.data import load
-from ntkif.experiments import extreme_images, homogeneity, kernel_convergence
+from ntkif.data.sets import load
+from ntkif.study import plots
+from ntkif.study.experiments.kernel import extreme_images, homogeneity, kernel_convergence
 
 DATA = load("mnist-sample").head(40, 20)
 pytestmark = pytest.mark.usefixtures("book_style")

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ntkif import data, experiments, records
 from ntkif.__main__ import main
-from ntkif.data import load
-from ntkif.records import EXPERIMENTS, load_record, record, unpack_images, unpack_test_images
-from ntkif.witness import compare
+from ntkif.data import sets as data
+from ntkif.data.sets import load
+from ntkif.study.experiments import kernel as experiments
+from ntkif.study.records import tables as records
+from ntkif.study.records.tables import EXPERIMENTS, load_record, record, unpack_images, unpack_test_images
+from ntkif.study.records.witness import compare
 
 DATA = replace(load("mnist-sample").head(40, 20), name="mnist")
 RECORDED = sorted(path for path in records.FOLDER.glob("*/*.csv") if not path.stem.startswith("witness-"))
@@ -158,7 +160,7 @@ def test_other_pixels_are_recorded_again(small, tmp_path):
 
 def test_a_witness_that_changed_makes_all_records_of_its_kind_stale(tmp_path, monkeypatch):
     settings = {name: {"ridge": 1.0, "count": 3} for name in ("mnist", "cifar")}
-    monkeypatch.setattr("ntkif.catalogue.EXPERIMENTS", chosen := {})
+    monkeypatch.setattr("ntkif.study.experiments.catalogue.EXPERIMENTS", chosen := {})
     monkeypatch.setattr(records, "EXPERIMENTS", chosen)
     chosen["figure-4-images"] = replace(EXPERIMENTS["figure-4-images"], settings=settings)
     assert len(records.record_all(lambda name: replace(DATA, name=name), tmp_path, list)) == 2
@@ -206,7 +208,7 @@ def test_record_all_makes_what_is_missing_and_goes_on_after_a_kill(tmp_path, mon
         "figure-4-likeness": replace(EXPERIMENTS["figure-4-likeness"], settings=likeness),
     }
     monkeypatch.setattr(records, "EXPERIMENTS", chosen)
-    monkeypatch.setattr("ntkif.catalogue.EXPERIMENTS", chosen)
+    monkeypatch.setattr("ntkif.study.experiments.catalogue.EXPERIMENTS", chosen)
     loaded, said = [], []
 
     def load_small(name):

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from problem import close, make_problem, sklearn_without
 
-from ntkif import ntk, refit_without, regression, ridge_fit
+from ntkif import ntk, refit_without, ridge_fit
+from ntkif.regression import ridge as regression
 
 
 def test_fit_is_the_minimiser_of_eq_5(problem):

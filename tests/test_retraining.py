@@ -12,14 +12,19 @@ import pytest
 import torch
 from problem import sklearn_without
 
-from ntkif import data, ntk, retraining, ridge_fit, run_witness, runs, store, verification
+from ntkif import ntk, ridge_fit, store
 from ntkif.__main__ import main
-from ntkif.data import load
+from ntkif.data import sets as data
+from ntkif.data.sets import load
 from ntkif.metrics import agreement
-from ntkif.network import random_network, train
-from ntkif.retraining import LOOKS, Protocol, chosen_points, retrain
-from ntkif.run_witness import run_status, verify_run
-from ntkif.runs import keep_run, load_run
+from ntkif.networks.two_layer import random_network, train
+from ntkif.retraining import protocol as retraining
+from ntkif.retraining import runs
+from ntkif.retraining import witness as run_witness
+from ntkif.retraining.protocol import LOOKS, Protocol, chosen_points, retrain
+from ntkif.retraining.runs import keep_run, load_run
+from ntkif.retraining.witness import run_status, verify_run
+from ntkif.study.records import verification
 
 SMALL = load("mnist-sample").head(40, 30)
 PROTOCOL = Protocol(ridge=1.0, width=32, learning_rate=0.02, epochs=60, precision="float64")
@@ -194,7 +199,8 @@ def test_killed_at_any_moment_it_ends_with_the_same_file(tmp_path, whole, parts)
 
 COUNT = """
 import sys
-from ntkif import __main__, retraining
+from ntkif import __main__
+from ntkif.retraining import protocol as retraining
 real, calls = retraining._train_without, []
 retraining._train_without = lambda *arguments: calls.append(1) or real(*arguments)
 __main__.main(sys.argv[1:])
@@ -215,8 +221,9 @@ for name in "pandas scipy matplotlib seaborn sklearn mlxtend pooch requests".spl
     sys.modules[name] = None  # importing it fails
 import torch
 from pathlib import Path
-from ntkif import __main__, retraining
-from ntkif.data import Dataset
+from ntkif import __main__
+from ntkif.retraining import protocol as retraining
+from ntkif.data.sets import Dataset
 x = torch.nn.functional.normalize(torch.randn(30, 8, dtype=torch.float64))
 y = torch.where(x[:, :1] > 0, 1.0, -1.0).double()
 images, labels = x.numpy(), y[:, 0].numpy()

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ntkif import size_plots
+from ntkif.study.plots import size as size_plots
 
 pytestmark = pytest.mark.usefixtures("book_style")
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from problem import make_problem
 
-from ntkif.network import random_network
-from ntkif.tangent import pull_back, push_forward, tangent_kernel
+from ntkif.kernels.tangent import pull_back, push_forward, tangent_kernel
+from ntkif.networks.two_layer import random_network
 
 
 def jacobian(network, x):

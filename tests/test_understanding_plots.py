@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from ntkif import plots, understanding_plots
-from ntkif.complexity_experiments import complexity_by_group
-from ntkif.data import load
-from ntkif.training_dynamics import images_along
+from ntkif.data.sets import load
+from ntkif.study import plots
+from ntkif.study.experiments.complexity import complexity_by_group
+from ntkif.study.experiments.dynamics import images_along
+from ntkif.study.plots import dynamics as understanding_plots
 
 DATA = load("mnist-sample").head(40, 20)
 pytestmark = pytest.mark.usefixtures("book_style")

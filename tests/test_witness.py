@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 import torch
 
-from ntkif import measured, run_witness, verification
-from ntkif.catalogue import EXPERIMENTS
-from ntkif.experiment import Column, Experiment
+from ntkif.data.samples import KINDS, kind_of, witness_set
 from ntkif.provenance import ROOT
-from ntkif.records import FOLDER
-from ntkif.samples import KINDS, kind_of, witness_set
-from ntkif.witness import compare, difference, kinds_of, read_witness, witness_table, write_witness
+from ntkif.retraining import witness as run_witness
+from ntkif.study.experiments.catalogue import EXPERIMENTS
+from ntkif.study.experiments.experiment import Column, Experiment
+from ntkif.study.records import measured, verification
+from ntkif.study.records.tables import FOLDER
+from ntkif.study.records.witness import compare, difference, kinds_of, read_witness, witness_table, write_witness
 
 EVERY = [(name, kind) for name, known in EXPERIMENTS.items() for kind in kinds_of(known)]
 

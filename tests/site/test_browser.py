@@ -13,10 +13,11 @@ import torch
 from playwright.sync_api import sync_playwright
 from site_pages import PAGES, SITE, name
 
-from ntkif import ihvp_influence, ntk, ntk_influence, plots, ridge_fit
-from ntkif.data import load
-from ntkif.explorer import METHODS, RIDGES, TIMES
-from ntkif.flow import flow_without, kernel_flow
+from ntkif import ihvp_influence, ntk, ntk_influence, ridge_fit
+from ntkif.data.sets import load
+from ntkif.regression.flow import flow_without, kernel_flow
+from ntkif.study import plots
+from ntkif.study.pages.explorer import METHODS, RIDGES, TIMES
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if CHROMIUM is None:

@@ -1,0 +1,1 @@
+"""The method with the face of scikit-learn: a regressor and a classifier with influences, and their files."""

@@ -1,0 +1,235 @@
+"""A trained network, linearised at its parameters, as kernel ridge regression with its own tangent kernel.
+
+Where the parameters θ̂ minimise the objective that the network was trained on,
+
+    Σ_i 1/2 |f(x_i; θ) - y_i|² + λ/2 |θ - θ(0)|²                                                            (Eq. 2)
+
+the linearised network is the kernel ridge fit, with the kernel K = JᵀJ of its own Jacobian, of the targets
+-(K + λI) r / λ, where r = f(X; θ̂) - y are the residuals that training left: those of the fit are r again. So all that
+Eq. 9 knows of kernel ridge fits holds for it, and without training point i a prediction changes by
+
+    f^{-i}(x) - f(x) = α(x_i, x) (I - A_i)^-1 r_i,    α(x_i, x) = [K_te (K + λI)^-1]_i,    A_i = [K (K + λI)^-1]_ii
+
+In term I of the influence (Eq. 14) the IHVP lacks (I - A_i)^-1, and it has no term II. With c outputs K is an
+(n c, n c) matrix, α and A_i are (c, c) blocks, and a point is removed with its c rows.
+
+For another loss let g_i be its gradient and S_i = L_i L_iᵀ its curvature at the outputs of point i. To second order in
+the parameters the same holds with L_iᵀ K_ij L_j in place of K_ij, K_te L_i in place of K_te, and L_i⁺ g_i in place of
+r_i.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ntkif.checks import check_fits, check_matrix, check_ridge
+from ntkif.influence.closed_form import group_influence, ihvp_influence, loo_influence
+from ntkif.regression.ridge import RidgeFit, _check_group, ridge_fit
+
+__all__ = ["LinearizedFit", "linearized_fit"]
+
+
+@dataclass(frozen=True, eq=False)
+class LinearizedFit:
+    """A trained network, linearised at its parameters, as a kernel ridge fit on its own kernel.
+
+    Attributes:
+        fit: of the moved targets: n rows and c columns where the outputs do not couple, else n c rows and one column.
+        residual: (n, c) predictions of the network minus targets, or what stands for them with another loss.
+        root: (n, c, c) factors L_i of the curvature of another loss; None for half squares.
+    """
+
+    fit: RidgeFit
+    residual: torch.Tensor
+    root: torch.Tensor | None = None
+
+    @property
+    def coupled(self) -> bool:
+        """Whether the fit has a row for each output of a point."""
+        return len(self.fit.dual) > len(self.residual)
+
+    @property
+    def leverage(self) -> torch.Tensor:
+        """A_i: (n,) where the outputs do not couple, else (n, c, c)."""
+        if not self.coupled:
+            return self.fit.leverage
+        own = torch.eye(self.residual.shape[1], dtype=self.residual.dtype, device=self.residual.device)
+        return own - self.fit.ridge * self._own_blocks()
+
+    @property
+    def loo_residual(self) -> torch.Tensor:
+        """(n, c) leave-one-out residual f^{-i}(x_i) - y_i = (I - A_i)^-1 r_i."""
+        if not self.coupled:
+            return self.fit.loo_residual
+        return -torch.linalg.solve(self._own_blocks(), self.fit.dual.reshape_as(self.residual))
+
+    def loo_change(self, k_test_train: torch.Tensor) -> torch.Tensor:
+        """(k, n, c) by how much each prediction changes without each training point, f^{-i}(x_te) - f(x_te).
+
+        Args:
+            k_test_train: (k, n) or (k, n, c, c) kernel between test and training points.
+        """
+        size = (len(k_test_train), *self.residual.shape)
+        check_fits("the changes", *size, like=self.residual, advice="pass fewer test points at once.")
+        coefficients = self.fit.coefficients(self._flat(k_test_train))
+        if not self.coupled:
+            return coefficients[:, :, None] * self.loo_residual
+        n, c = self.residual.shape
+        return torch.einsum("tanb,nb->tna", coefficients.reshape(-1, c, n, c), self.loo_residual)
+
+    def loo_influence(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> torch.Tensor:
+        """(k, n) leave-one-out influence in half squared errors; positive means helpful.
+
+        Args:
+            k_test_train: (k, n) or (k, n, c, c) kernel between test and training points.
+            test_residual: (k, c) predictions of the network minus targets.
+
+        Raises:
+            ValueError: the network was trained on another loss; take the loss of its predictions plus `loo_change`.
+        """
+        self._check_squares()
+        if not self.coupled:
+            return loo_influence(self.fit, *self._moved(k_test_train, test_residual))
+        change = self.loo_change(k_test_train)
+        return (change * (test_residual[:, None] + change / 2)).sum(2)
+
+    def group_influence(
+        self, k_test_train: torch.Tensor, test_residual: torch.Tensor, groups: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """(k, g) influence of whole sets of training points.
+
+        Args:
+            k_test_train: (k, n) or (k, n, c, c) kernel between test and training points.
+            test_residual: (k, c) predictions of the network minus targets.
+            groups: g sets, each a list of distinct training rows.
+        """
+        self._check_squares()
+        if self.coupled:
+            n, c = self.residual.shape
+            own = torch.arange(n * c).reshape(n, c)
+            groups = [own[_check_group(group, n)].flatten() for group in groups]
+        by_row = group_influence(self.fit, *self._moved(k_test_train, test_residual), groups)
+        return by_row.reshape(len(test_residual), -1, len(groups)).sum(1)
+
+    def ihvp_influence(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> torch.Tensor:
+        """(k, n) the classic estimate (Eq. 12) at the network's own Hessian; arguments as `loo_influence`."""
+        by_row = ihvp_influence(self.fit, *self._moved(k_test_train, test_residual))
+        each = self.residual.shape[1] if self.coupled else 1
+        return by_row.reshape(len(test_residual), each, -1, each).sum((1, 3))
+
+    def _check_squares(self) -> None:
+        if self.root is not None:
+            raise ValueError(
+                "expected a network trained on half squared errors, but the fit has the curvature of another loss; "
+                "take that loss of the predictions plus `loo_change`, as network_influence does."
+            )
+
+    def _own_blocks(self) -> torch.Tensor:
+        """(n, c, c) blocks of (K + λI)^-1 on its diagonal."""
+        n, c = self.residual.shape
+        return self.fit.inverse.reshape(n, c, n, c).diagonal(dim1=0, dim2=2).movedim(-1, 0)
+
+    def _moved(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Kernel, and targets so moved that the fit's residual is the network's; rows of outputs where they couple."""
+        check_matrix("test_residual", test_residual, len(k_test_train), self.residual.shape[1], like=self.residual)
+        flat = self._flat(k_test_train)
+        prediction = self.fit.predict(flat)
+        return flat, prediction - test_residual.reshape_as(prediction)
+
+    def _flat(self, k_test_train: torch.Tensor) -> torch.Tensor:
+        wanted = 4 if self.coupled else 2
+        if k_test_train.ndim != wanted:
+            raise ValueError(
+                f"k_test_train: expected {wanted} dimensions as the training kernel, "
+                f"got shape {tuple(k_test_train.shape)}; make both with tangent_kernel(..., traced=...) alike."
+            )
+        if self.root is not None:
+            k_test_train = torch.einsum("tnab,nbe->tnae", k_test_train, self.root)
+        return _flatten(k_test_train)
+
+
+@torch.no_grad()
+def linearized_fit(
+    k_train_train: torch.Tensor,
+    residual: torch.Tensor,
+    ridge: float,
+    *,
+    damping: float = 0.0,
+    curvature: torch.Tensor | None = None,
+) -> LinearizedFit:
+    """The linearised network from its own kernel and its own residuals.
+
+    Args:
+        k_train_train: (n, n) or (n, n, c, c) tangent kernel of the training points, see `tangent_kernel`.
+        residual: (n, c) predictions of the network minus targets; the gradient of the loss, for another loss.
+        ridge: penalty λ of the training.
+        damping: added to the ridge, for a network trained without one; see `network_influence`.
+        curvature: (n, c, c) second derivatives of another loss by the outputs; needs the coupled kernel.
+
+    Returns:
+        the fit, whose residuals are `residual`, or with a curvature L_i⁺ g_i.
+
+    Raises:
+        TypeError, ValueError: wrong shapes, NaN, a kernel that is not symmetric, a ridge or damping below zero, or
+            zero in sum; a gradient outside the range of its curvature.
+        MemoryError, numpy.linalg.LinAlgError: as `ridge_fit`.
+    """
+    check_matrix("residual", residual, rows=len(k_train_train))
+    n, c = residual.shape
+    allowed = [(n, n)] * (curvature is None) + [(n, n, c, c)] * (c > 1)
+    if k_train_train.shape not in allowed:
+        raise ValueError(
+            f"k_train_train: expected shape {' or '.join(map(str, allowed)) or 'of several outputs'} "
+            f"for residuals of shape {(n, c)}, got {tuple(k_train_train.shape)}."
+        )
+    check_ridge(ridge)
+    if not damping >= 0:
+        raise ValueError(f"damping: expected zero or a positive number, got {damping}.")
+    check_ridge(ridge + damping, positive=True)
+    root = None
+    if curvature is not None:
+        root, residual = _whiten(curvature, residual)
+        k_train_train = torch.einsum("iba,ijbd,jde->ijae", root, k_train_train, root)
+    shift, flat = ridge + damping, _flatten(k_train_train)
+    right = residual.reshape(len(flat), -1)
+    return LinearizedFit(ridge_fit(flat, -(flat @ right) / shift - right, shift), residual, root)
+
+
+def _whiten(curvature: torch.Tensor, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Factors L_i with S_i = L_i L_iᵀ, and L_i⁺ g_i. The gradient must lie in the range of S_i, as a softmax's does."""
+    wanted = (*gradient.shape, gradient.shape[1])
+    if curvature.shape != wanted:
+        raise ValueError(f"curvature: expected shape {wanted}, got {tuple(curvature.shape)}.")
+    # Each diagonal is scaled to one, since eigh knows an eigenvalue only to the rounding of the largest, and along an
+    # output of small probability the curvature is far smaller.
+    size = curvature.diagonal(dim1=1, dim2=2).sqrt()
+    size = torch.where(size > 0, size, 1)
+    values, vectors = torch.linalg.eigh(curvature / size[:, :, None] / size[:, None, :])
+    kept = values > values.shape[1] * torch.finfo(values.dtype).eps * values.amax(1, keepdim=True)
+    scale = torch.where(kept, values, 1).sqrt()
+    root = size[:, :, None] * vectors * (scale * kept)[:, None]
+    solution = torch.einsum("nba,nb->na", vectors, gradient / size) / scale * kept
+    _check_range(torch.einsum("nab,nb->na", root, solution), gradient)
+    return root, solution
+
+
+def _check_range(reached: torch.Tensor, gradient: torch.Tensor) -> None:
+    missed, whole = (reached - gradient).abs().amax(1), gradient.abs().amax(1)
+    bad = missed > torch.finfo(whole.dtype).eps ** 0.5 * whole
+    if bad.any():
+        point = int(bad.nonzero()[0])
+        raise ValueError(
+            f"residual: expected gradients in the range of the curvature, but that of training point {point} is off "
+            f"by {float(missed[point] / whole[point]):.1e} of its size. Both must be of one loss; if they are, the "
+            f"network gives the right class of the point a probability too small for {whole.dtype}: leave the point "
+            f"out, or train with a larger ridge."
+        )
+
+
+def _flatten(kernel: torch.Tensor) -> torch.Tensor:
+    """(n, k, c, c) as (n c, k c), the outputs of a point side by side; (n, k) as it is."""
+    if kernel.ndim == 2:
+        return kernel
+    n, k, c, _ = kernel.shape
+    return kernel.transpose(1, 2).reshape(n * c, k * c)

@@ -1,0 +1,100 @@
+"""The neural tangent kernel (NTK) of a two-layer ReLU network whose first layer is trained (Eq. 4)."""
+
+import math
+
+import torch
+
+from ntkif.blocks import mirror_upper_, row_blocks
+from ntkif.checks import check_fits, check_matrix, check_unit_rows
+from ntkif.kernels.angles import angles
+
+__all__ = ["ntk", "ntk_monte_carlo"]
+
+
+@torch.no_grad()
+def ntk(x: torch.Tensor, z: torch.Tensor | None = None, *, block_size: int = 512) -> torch.Tensor:
+    """The infinite-width NTK between the rows of `x` and the rows of `z` (Eq. 4).
+
+        K(x, z) = x.z (pi - arccos(x.z)) / (2 pi)
+
+    Args:
+        x: (n, d) points, rows of norm one.
+        z: (k, d) points, rows of norm one; `x` itself where absent, and then half of the work is saved.
+        block_size: rows of `x` handled at once. Working memory beside the result is at most
+            4 * block_size * k numbers.
+
+    Returns:
+        (n, k) kernel matrix, dtype and device of `x`; `ntk(x)` is exactly symmetric, with diagonal 1/2.
+
+    Raises:
+        TypeError, ValueError: wrong shapes, NaN, or rows whose norm is not one.
+        MemoryError: the result would not fit in memory.
+
+    >>> float(ntk(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8]])))  # 0.6 (pi - arccos 0.6) / (2 pi)
+    0.2114...
+    """
+    symmetric = z is None
+    z = x if symmetric else z
+    check_points(x, z)
+    check_fits("the kernel matrix", len(x), len(z), like=x, advice="use fewer points or float32.")
+    out = x.new_empty(len(x), len(z))
+    for rows in row_blocks(len(x), block_size):
+        start = rows.start if symmetric else 0
+        out[rows, start:] = _ntk_block(x[rows], z[start:])
+    return mirror_upper_(out, block_size) if symmetric else out
+
+
+@torch.no_grad()
+def ntk_monte_carlo(
+    x: torch.Tensor,
+    z: torch.Tensor | None = None,
+    *,
+    width: int,
+    generator: torch.Generator | None = None,
+    block_size: int = 4096,
+) -> torch.Tensor:
+    """The NTK of one random network of finite width at initialisation: the mean inside Eq. 4 over `width` neurons.
+
+        K_m(x, z) = x.z * (1/m) sum_r 1[w_r.x >= 0] 1[w_r.z >= 0],   w_r ~ N(0, I)
+
+    The scale `init_scale` of the weights cancels, since a gate sees only the sign of w_r.x.
+
+    Args:
+        x: (n, d) points, rows of norm one.
+        z: (k, d) points, rows of norm one; `x` itself where absent.
+        width: number m of hidden neurons.
+        generator: source of the random weights; on the CPU it gives the same ones for `x` on every device.
+        block_size: neurons handled at once. Working memory is block_size * (n + k + d) numbers beside
+            two matrices of the result's size.
+
+    Returns:
+        (n, k) kernel matrix; its mean over networks is `ntk(x, z)`, its error falls as 1 / sqrt(width).
+
+    Raises:
+        TypeError, ValueError: as `ntk`, or a width below one.
+    """
+    z = x if z is None else z
+    check_points(x, z)
+    if width < 1:
+        raise ValueError(f"width: expected at least one neuron, got {width}.")
+    place = x.device if generator is None else generator.device
+    both_open = x.new_zeros(len(x), len(z))
+    for neurons in row_blocks(width, block_size):
+        size = (neurons.stop - neurons.start, x.shape[1])
+        weights = torch.randn(size, generator=generator, dtype=x.dtype, device=place).to(x.device)
+        both_open.addmm_((x @ weights.T >= 0).to(x.dtype), (z @ weights.T >= 0).to(x.dtype).T)
+    return (x @ z.T).mul_(both_open).div_(width)
+
+
+def check_points(x: torch.Tensor, z: torch.Tensor) -> None:
+    """Require two sets of points on one unit sphere (see `check_matrix` and `check_unit_rows`)."""
+    check_matrix("x", x)
+    check_unit_rows("x", x)
+    if z is not x:
+        check_matrix("z", z, columns=x.shape[1], like=x)
+        check_unit_rows("z", z)
+
+
+def _ntk_block(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    minus_cosine, open_angle = angles(x, z, opposite=True)  # π - arccos x.z, the neurons that see both points
+    return minus_cosine.mul_(open_angle).div_(-2 * math.pi)

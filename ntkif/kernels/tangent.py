@@ -1,0 +1,106 @@
+"""The tangent features of a finite network: its Jacobian at its present weights, as products and as a kernel.
+
+The Jacobian J of the two-layer network has a column for each point and output, the gradient of that output with
+respect to the first layer. It is never formed: with m neurons, d inputs, n points and c outputs it would hold m d n c
+numbers.
+"""
+
+import torch
+
+from ntkif.checks import check_fits, check_matrix
+from ntkif.kernels.jacobian import module_kernel
+from ntkif.networks.two_layer import Network
+
+__all__ = ["pull_back", "push_forward", "tangent_kernel"]
+
+
+@torch.no_grad()
+def tangent_kernel(
+    network: Network | torch.nn.Module,
+    x: torch.Tensor,
+    z: torch.Tensor | None = None,
+    *,
+    traced: bool = False,
+    **blocks,
+) -> torch.Tensor:
+    """The tangent kernel of a network at its present weights (Lemma 2): products of gradients.
+
+        K(x, z)_ab = ∂f_a(x)/∂θ · ∂f_b(z)/∂θ,      traced: K(x, z) = 1/c Σ_a K(x, z)_aa
+
+    of the two-layer network, in closed form, a product of inputs and one of gates:
+
+        K(x, z)_ab = x.z * (1/m) Σ_r signs_ra signs_rb 1[w_r.x > 0] 1[w_r.z > 0]
+
+    Args:
+        network: with c outputs; a `Network`, or any torch module (see `module_kernel`).
+        x: (n, d) points.
+        z: (k, d) points; `x` itself where absent.
+        traced: whether to return the cheaper kernel that couples no outputs (see `module_kernel`).
+        **blocks: of a torch module, see `module_kernel`.
+
+    Returns:
+        (n, k) where traced or where the network has one output, else (n, k, c, c) with the two outputs last.
+
+    Raises:
+        TypeError, ValueError: a wrong number of columns, dtype or device, or NaN.
+        MemoryError: the result would not fit in memory.
+    """
+    if isinstance(network, torch.nn.Module):
+        return module_kernel(network, x, z, traced=traced, **blocks)
+    if blocks:
+        raise TypeError(f"tangent_kernel: {', '.join(blocks)} are for torch modules; the closed form needs no blocks.")
+    z, (m, c) = x if z is None else z, network.signs.shape
+    for name, points in (("x", x), ("z", z)):
+        check_matrix(name, points, columns=network.weights.shape[1], like=network.weights)
+    size = (len(x), len(z)) if traced else (len(x), len(z), c, c)
+    check_fits("the tangent kernel", *size, like=x, advice="use fewer points, float32, or the traced kernel.")
+    gates_x = network.gates(x).to(x.dtype)
+    gates_z = gates_x if z is x else network.gates(z).to(x.dtype)
+    cosine = (x @ z.T).div_(m)
+    if traced or c == 1:  # the square of a sign is one
+        return cosine.mul_(gates_x.T @ gates_z)
+    kernel = x.new_empty(len(x), len(z), c, c)
+    for a in range(c):
+        for b in range(a, c):
+            # The signs of a pair of outputs are the same both ways, and so is what they multiply.
+            both = (gates_x.T * (network.signs[:, a] * network.signs[:, b])) @ gates_z
+            kernel[:, :, a, b] = kernel[:, :, b, a] = both.mul_(cosine)
+    return kernel
+
+
+@torch.no_grad()
+def push_forward(
+    network: Network, x: torch.Tensor, direction: torch.Tensor, gates: torch.Tensor | None = None
+) -> torch.Tensor:
+    """J^T v: by how much each output changes, to first order, when the weights move by v.
+
+    Args:
+        network: with m neurons and c outputs.
+        x: (n, d) points.
+        direction: (..., m, d) movements v.
+        gates: (m, n) `network.gates(x)`, for many products at the same points; computed where absent.
+
+    Returns:
+        (..., n, c) changes.
+    """
+    response = (direction @ x.T).mul_(network.gates(x) if gates is None else gates)
+    return (response.mT @ network.signs).div_(len(network.weights) ** 0.5)
+
+
+@torch.no_grad()
+def pull_back(
+    network: Network, x: torch.Tensor, weight: torch.Tensor, gates: torch.Tensor | None = None
+) -> torch.Tensor:
+    """J u: the gradient of Σ_ia u_ia f_a(x_i) with respect to the first layer.
+
+    Args:
+        network: with m neurons and c outputs.
+        x: (n, d) points.
+        weight: (..., n, c) weights u of the outputs.
+        gates: as `push_forward`.
+
+    Returns:
+        (..., m, d) gradients.
+    """
+    pull = (network.signs @ weight.mT).mul_(network.gates(x) if gates is None else gates)
+    return (pull @ x).div_(len(network.weights) ** 0.5)

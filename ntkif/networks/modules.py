@@ -1,0 +1,232 @@
+"""Deeper networks as torch modules, in the parametrisation whose kernel has a limit, for comparison with it.
+
+Every weight starts from N(0, 1), and each layer behind a ReLU scales its sum by √(2 / fan-in); there are no biases.
+"""
+
+import copy
+import math
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ntkif.checks import check_ridge
+from ntkif.networks.losses import SQUARES, Loss
+
+__all__ = ["Antisymmetric", "ConvNet", "Mlp", "check_module", "train_module", "trained_parameters"]
+
+_ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu}
+
+
+class Mlp(nn.Module):
+    """A fully connected ReLU network whose layers are all trained.
+
+        h_1 = W_1 x,    h_l+1 = √(2/m) W_l+1 relu(h_l),    f = h_L+1
+
+    As the width m grows its tangent kernel tends to `deep_ntk`.
+
+    Args:
+        inputs: d.
+        width: neurons m of each hidden layer.
+        hidden_layers: L, at least one.
+        outputs: c.
+        seed: of the weights.
+        dtype: of the weights.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        *,
+        width: int,
+        hidden_layers: int = 2,
+        outputs: int = 1,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float64,
+    ):
+        super().__init__()
+        if min(inputs, width, hidden_layers, outputs) < 1:
+            raise ValueError(
+                f"expected at least one input, neuron, hidden layer and output, "
+                f"got inputs={inputs}, width={width}, hidden_layers={hidden_layers}, outputs={outputs}."
+            )
+        sizes = [inputs, *[width] * hidden_layers, outputs]
+        self.layers = _drawn([(b, a) for a, b in pairwise(sizes)], seed, dtype)
+        self.eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, c) outputs at (n, d) points."""
+        first, *others = self.layers
+        h = x @ first.T
+        for weight in others:
+            h = torch.relu(h) @ weight.T * math.sqrt(2 / weight.shape[1])
+        return h
+
+
+class ConvNet(nn.Module):
+    """A small convolutional network: two strided convolutions, then a linear layer, all trained.
+
+    Args:
+        image_shape: (height, width) or (height, width, colours) of the images, whose pixels come as rows.
+        channels: of the two convolutions.
+        activation: "relu", or "gelu", which has no kinks.
+        outputs: c.
+        seed: of the weights.
+        dtype: of the weights.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, ...],
+        *,
+        channels: tuple[int, int] = (16, 32),
+        activation: str = "relu",
+        outputs: int = 1,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float64,
+    ):
+        super().__init__()
+        height, width, colours = (*image_shape, 1)[:3]
+        if activation not in _ACTIVATIONS:
+            raise ValueError(f"activation: expected one of {', '.join(_ACTIVATIONS)}, got {activation!r}.")
+        self.activation = activation
+        self.image_shape = (height, width, colours)
+        # A row has norm one; so scaled, the colours of a pixel have squares that sum to one, on the mean.
+        self.pixel = math.sqrt(height * width)
+        after = [((side - 5) // 2 + 1 - 3) // 2 + 1 for side in (height, width)]
+        if min(after) < 1:
+            raise ValueError(f"image_shape: expected at least 9 x 9 pixels, got {height} x {width}.")
+        one, two = channels
+        sizes = [(one, colours, 5, 5), (two, one, 3, 3), (outputs, two * after[0] * after[1])]
+        self.layers = _drawn(sizes, seed, dtype)
+        self.eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, c) outputs at (n, height * width * colours) points, rows of norm one."""
+        (one, two, last), act = self.layers, _ACTIVATIONS[self.activation]
+        h = self.pixel * x.reshape(-1, *self.image_shape).movedim(3, 1)
+        h = functional.conv2d(h, one, stride=2) / math.sqrt(one[0, 0].numel())
+        h = functional.conv2d(act(h), two, stride=2) * math.sqrt(2 / two[0].numel())
+        return act(h).flatten(1) @ last.T * math.sqrt(2 / last.shape[1])
+
+
+class Antisymmetric(nn.Module):
+    """The difference, over √2, of a network and a copy of it: zero at the start, with the same tangent kernel.
+
+        f(x) = (g(x; θ) - g(x; θ')) / √2,    θ' = θ at the start
+
+    It is to any module what `symmetric` is to `random_network`.
+
+    Args:
+        module: g at its start.
+    """
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.plus, self.minus = copy.deepcopy(module), copy.deepcopy(module)
+        self.eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, c) outputs at the points that the module takes."""
+        return (self.plus(x) - self.minus(x)) / math.sqrt(2)
+
+
+def train_module(
+    module: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    ridge: float,
+    *,
+    loss: Loss = SQUARES,
+    iterations: int = 100,
+) -> nn.Module:
+    """Minimise the objective (Eq. 2) over all trained parameters of a module, from its present ones.
+
+        Σ_i l(f(x_i; θ), y_i) + λ/2 |θ - θ(0)|²
+
+    By torch's L-BFGS in full batches with strong Wolfe line searches, which needs no step size. How near a minimum it
+    came is for `gradient_share` to say.
+
+    Args:
+        module: θ(0), in evaluation mode; not changed.
+        x: (n, ...) training points.
+        y: (n, c) targets.
+        ridge: penalty λ.
+        loss: l, half squares where absent.
+        iterations: of L-BFGS, at most.
+
+    Returns:
+        the trained module, a copy.
+
+    Raises:
+        TypeError, ValueError: as `module_kernel` of module and points; targets of another shape; a negative ridge; or
+            a loss that is not finite.
+    """
+    c = check_module(module, x)
+    if y.shape != (len(x), c):
+        raise ValueError(f"y: expected targets of shape {(len(x), c)}, got {tuple(y.shape)}.")
+    check_ridge(ridge)
+    trained = copy.deepcopy(module)
+    parameters = list(trained_parameters(trained).values())
+    start = [value.detach().clone() for value in parameters]
+    descent = torch.optim.LBFGS(
+        parameters,
+        max_iter=iterations,
+        history_size=20,
+        line_search_fn="strong_wolfe",
+        tolerance_grad=1e-10,
+        tolerance_change=0.0,
+    )
+
+    def objective() -> torch.Tensor:
+        descent.zero_grad()
+        moved = sum((value - begin).square().sum() for value, begin in zip(parameters, start, strict=True))
+        total = loss.value(trained(x), y).sum() + ridge / 2 * moved
+        if not torch.isfinite(total):
+            raise ValueError(f"training: the loss became {total}; start from smaller weights, or clean the data.")
+        total.backward()
+        return total
+
+    with torch.enable_grad():
+        descent.step(objective)
+    descent.zero_grad()
+    return trained
+
+
+def trained_parameters(module: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The parameters that ask for gradients, by name; shared ones once."""
+    return {name: value for name, value in module.named_parameters() if value.requires_grad}
+
+
+def check_module(module: torch.nn.Module, x: torch.Tensor, name: str = "x") -> int:
+    """Require a module of which `module_kernel` can be taken at the points `x`; returns its number of outputs."""
+    if module.training:
+        raise ValueError(
+            "module: expected one in evaluation mode, where each point is predicted by itself and without chance; "
+            "call module.eval() first."
+        )
+    parameters = trained_parameters(module).values()
+    if not parameters:
+        raise ValueError("module: expected at least one parameter with requires_grad=True, got none.")
+    kinds = {(value.dtype, value.device) for value in parameters}
+    if len(kinds) > 1 or next(iter(kinds))[0] not in (torch.float32, torch.float64):
+        raise TypeError(f"module: expected parameters of one dtype, float32 or float64, on one device, got {kinds}.")
+    came = (x.dtype, x.device) if isinstance(x, torch.Tensor) else type(x).__name__
+    if came not in kinds:
+        raise TypeError(f"{name}: expected a torch tensor like the parameters, {next(iter(kinds))}, got {came}.")
+    if x.ndim < 2 or x.numel() == 0 or not torch.isfinite(x).all():
+        raise ValueError(f"{name}: expected finite points, one a row, got shape {tuple(x.shape)} or NaN or infinity.")
+    with torch.no_grad():
+        outputs = module(x[:1])
+    if outputs.ndim != 2 or len(outputs) != 1:
+        raise ValueError(
+            f"module: expected (n, c) outputs of n points, got shape {tuple(outputs.shape)} of one; "
+            f"let it return a column for a single output."
+        )
+    return outputs.shape[1]
+
+
+def _drawn(sizes: list[tuple[int, ...]], seed: int, dtype: torch.dtype) -> nn.ParameterList:
+    generator = torch.Generator().manual_seed(seed)
+    return nn.ParameterList(torch.randn(size, generator=generator, dtype=torch.float64).to(dtype) for size in sizes)

@@ -1,0 +1,147 @@
+"""Runs of `retraining` on disk: resumed where they stopped, and kept with how they were made.
+
+`records/runs/<dataset>-<n>/<protocol>.npz` holds the predictions of all networks, and the `.json` beside it the
+provenance. What vouches for them is in `witness`.
+"""
+
+import io
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ntkif.data.sets import Dataset
+from ntkif.provenance import ROOT, commit, device_name, machine, now
+from ntkif.retraining.protocol import LOOKS, Protocol, Retraining, retrain
+from ntkif.store import as_json, digest_of, load, save
+
+__all__ = ["FOLDER", "VERSION", "keep_run", "load_run", "load_runs"]
+
+FOLDER = ROOT / "records" / "runs"
+VERSION = 1  # raised by hand where runs change on purpose and no witness can see it
+_ARRAYS = ("rows", "epochs", "unsettled", "loss", "beginning")
+_COMMAND = "python -m ntkif retrain ..."
+
+
+def keep_run(
+    dataset: Dataset,
+    protocol: Protocol,
+    points: tuple[int, Sequence[int]],
+    folder: Path,
+    *,
+    witness: str | None = None,
+    progress: bool = True,
+    client=None,
+) -> Retraining:
+    """`retrain`, with each finished network written at once.
+
+    Killed at any moment and called again, it goes on with the network that it was at, and the `.npz` is in the end
+    the same, byte for byte, as without interruption.
+
+    Args:
+        dataset: training and test images, in float64; training takes place on their device.
+        protocol: how to train.
+        points: a test point and training rows, see `chosen_points`.
+        folder: where the run is kept, as `<folder>/<dataset>-<n>/<protocol>.npz` and `.json`.
+        witness: digest of the witnesses that this code was seen to give, see `retraining.witness.current_witness`.
+        progress: whether to show a bar with the time left.
+        client: a Dask client whose workers train, see `retrain`; it goes on only with workers of the same kind.
+
+    Returns:
+        the run as stored. A finished run is loaded, not made again.
+
+    Raises:
+        TypeError, ValueError, MemoryError: as `train`; or the folder holds a run of that name with other settings.
+    """
+    settings, made = _settings(dataset, protocol, points), {"commit": commit(), "started": now()}
+    file = Path(folder) / f"{dataset.name.split()[0]}-{len(dataset.x_train)}" / f"{protocol}.npz"
+    # Parts of another machine's run are not mixed with this one's.
+    where = machine(dataset.x_train.device) | {"device": _device(dataset.x_train.device, client)}
+    parts = file.with_name(f"{file.stem}.{digest_of(settings | where)[:16]}.parts")
+    if file.with_suffix(".json").exists():
+        shutil.rmtree(parts, ignore_errors=True)  # where the call that finished was killed before it could
+        return _load_same(file, settings)
+    run, buffer = retrain(dataset, protocol, points, parts=parts, progress=progress, client=client), io.BytesIO()
+    arrays = {name: getattr(run, name) for name in _ARRAYS} | {"predictions": run.predictions.numpy()}
+    np.savez_compressed(buffer, **arrays)
+    made |= {**where, "seconds": round(run.seconds, 1), "witness": witness}
+    save(file, buffer.getvalue(), settings | made)
+    shutil.rmtree(parts, ignore_errors=True)
+    return load_run(file)
+
+
+def load_run(file: Path) -> Retraining:
+    """A stored run.
+
+    Args:
+        file: its `.npz`.
+
+    Returns:
+        the run.
+
+    Raises:
+        FileNotFoundError: it or the `.json` beside it is not there.
+        ValueError: one of the two was changed or is not the other's.
+    """
+    content, provenance = load(file, _COMMAND)
+    with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+        arrays = {name: saved[name] for name in _ARRAYS if name in saved}
+        predictions = torch.from_numpy(saved["predictions"])
+    arrays.setdefault("beginning", np.full((len(predictions), LOOKS), np.nan))
+    return Retraining(
+        Protocol(**provenance["protocol"]),
+        provenance["test_point"],
+        predictions=predictions,
+        seconds=provenance["seconds"],
+        provenance=provenance,
+        **arrays,
+    )
+
+
+def load_runs(dataset: Dataset) -> list[Retraining]:
+    """All runs in `FOLDER` on an image set, or on the first images of it, by size and name.
+
+    Args:
+        dataset: the whole set; runs on other pixels of the same name are not listed.
+
+    Returns:
+        the runs.
+    """
+    runs = [load_run(file) for file in sorted(FOLDER.glob("*/*.npz"))]
+    same = [run for run in runs if run.provenance["pixels"] == dataset.digest]
+    return sorted(same, key=lambda run: (run.provenance["n_train"], run.provenance["n_test"], str(run.protocol)))
+
+
+def _device(device: torch.device, client) -> str:
+    """The device in words; of a cluster, each kind of device that its workers have, so that none is mixed unseen."""
+    if client is None:
+        return device_name(device)
+    return "Dask workers: " + ", ".join(sorted(set(client.run(device_name, device).values())))
+
+
+def _settings(dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[int]]) -> dict:
+    """What decides the numbers of a run."""
+    return {
+        "dataset": dataset.name,
+        "protocol": asdict(protocol),
+        "test_point": int(points[0]),
+        "rows": [int(row) for row in points[1]],
+        "n_train": len(dataset.x_train),
+        "n_test": len(dataset.x_test),
+        "pixels": dataset.digest,
+        "pixel_source": dataset.source,
+        "version": VERSION,
+    }
+
+
+def _load_same(file: Path, settings: dict) -> Retraining:
+    found = load_run(file)
+    other = [name for name in settings if found.provenance.get(name) != as_json(settings[name])]
+    if other:
+        raise ValueError(
+            f"{file} holds a run with another {', '.join(other)}; name another folder with --output, or delete it."
+        )
+    return found

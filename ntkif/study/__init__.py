@@ -1,0 +1,1 @@
+"""What the book computes, keeps, draws and says. The method, in the other folders, never imports it."""

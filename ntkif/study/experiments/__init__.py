@@ -1,0 +1,3 @@
+"""Experiments compute and never draw: settings in, a tidy table out, one topic a module. Each is registered where it is
+written; `catalogue` gathers them.
+"""

@@ -1,0 +1,32 @@
+"""What is recorded: the experiments of all modules, by name."""
+
+from collections.abc import Callable
+
+from ntkif.study.experiments.experiment import REGISTERED, Experiment
+
+__all__ = ["EXPERIMENTS", "find", "settings_of"]
+
+EXPERIMENTS: dict[str, Experiment] = dict(sorted(REGISTERED.items()))
+
+
+def find(experiment: str) -> Experiment:
+    """The experiment of a name.
+
+    Raises:
+        ValueError: there is none; the error lists all.
+    """
+    if experiment not in EXPERIMENTS:
+        raise ValueError(f"unknown experiment {experiment!r}: expected one of {', '.join(EXPERIMENTS)}.")
+    return EXPERIMENTS[experiment]
+
+
+def settings_of(experiment: str, dataset: str) -> tuple[Callable, dict]:
+    """Function and settings of an experiment on a data set.
+
+    Raises:
+        ValueError: an unknown experiment, or one that has no settings for this data set.
+    """
+    known = find(experiment)
+    if dataset not in known.settings:
+        raise ValueError(f"{experiment} has no settings for {dataset!r}: expected one of {', '.join(known.settings)}.")
+    return known.function, known.settings[dataset]

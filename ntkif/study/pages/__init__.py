@@ -1,0 +1,1 @@
+"""What the pages say: claims and their verdicts, the scoreboard, the explorer, and what the prose pages show."""

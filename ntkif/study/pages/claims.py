@@ -1,0 +1,103 @@
+"""What the paper says against what was measured: the table that ends each notebook, and that of all of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+
+from ntkif.study.paper import CLAIMS
+
+__all__ = ["MIME", "VERDICTS", "Claim", "ClaimTable", "claim_table", "overall", "read_claims"]
+
+VERDICTS = ("holds", "holds in part", "does not hold")
+MIME = "application/vnd.ntkif.claims+json"  # of the claims beside the table, in the output of a notebook
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim and its test.
+
+    Attributes:
+        key: name of the claim in `paper.toml`.
+        measured: data set, or "" for what is not of one -> what was found on it, with numbers from this notebook.
+        tolerance: what was required, fixed before measuring.
+        verdict: one of `VERDICTS`.
+    """
+
+    key: str
+    measured: dict[str, str]
+    tolerance: str
+    verdict: str
+
+    def __post_init__(self):
+        if self.key not in CLAIMS:
+            raise ValueError(f"key: expected a claim of study/paper.toml, got {self.key!r}; write it down there first.")
+        if self.verdict not in VERDICTS:
+            raise ValueError(f"verdict: expected one of {', '.join(VERDICTS)}, got {self.verdict!r}.")
+
+    @classmethod
+    def judge(cls, key: str, measured: str | dict[str, str], tolerance: str, holds: Sequence[bool]) -> "Claim":
+        """The claim with the verdict that its parts give: all hold, some hold, or none does."""
+        measured = {"": measured} if isinstance(measured, str) else dict(measured)
+        return cls(key, measured, tolerance, _verdict([bool(part) for part in holds]))
+
+    @property
+    def item(self) -> str:
+        """Where the paper makes it, e.g. "Eq. 9"."""
+        return CLAIMS[self.key]["item"]
+
+    @property
+    def claim(self) -> str:
+        """What it says, in a few words."""
+        return CLAIMS[self.key]["claim"]
+
+
+class ClaimTable(pd.DataFrame):
+    """Claims as a table to look at; its output in a notebook holds them for `read_claims` too."""
+
+    _metadata: ClassVar = ["claims"]
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
+        return {MIME: [asdict(claim) for claim in self.claims]}
+
+
+def claim_table(claims: Sequence[Claim]) -> ClaimTable:
+    """The claims as a table, a row each, by the paper's item."""
+    rows = [
+        {
+            "item": claim.item,
+            "claim": claim.claim,
+            "measured": ", ".join(f"{name} {found}".strip() for name, found in claim.measured.items()),
+            "tolerance": claim.tolerance,
+            "verdict": claim.verdict,
+        }
+        for claim in claims
+    ]
+    table = ClaimTable(pd.DataFrame(rows).set_index("item"))
+    table.claims = list(claims)
+    return table
+
+
+def read_claims(notebook: Path) -> list[Claim]:
+    """The claims that an executed notebook judged, from its outputs.
+
+    Args:
+        notebook: an `.ipynb` file; a test executes it again and compares the outputs.
+    """
+    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    return [Claim(**claim) for data in outputs for claim in data.get(MIME, [])]
+
+
+def overall(verdicts: Sequence[str]) -> str:
+    """One verdict for several claims: all hold, none holds at all, or in part."""
+    if set(verdicts) == {VERDICTS[2]}:
+        return VERDICTS[2]
+    return VERDICTS[0] if set(verdicts) == {VERDICTS[0]} else VERDICTS[1]
+
+
+def _verdict(holds: Sequence[bool]) -> str:
+    return VERDICTS[0] if all(holds) else VERDICTS[1] if any(holds) else VERDICTS[2]

@@ -1,0 +1,133 @@
+"""What scripts of `benchmarks/` measured once and kept under `records/tools/`, each table with how it was made."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from ntkif.data.sets import Dataset
+from ntkif.influence.trained import network_influence
+from ntkif.networks.modules import Antisymmetric, Mlp, train_module
+from ntkif.networks.two_layer import random_network, safe_learning_rate, train
+from ntkif.provenance import ROOT, commit, machine, now
+from ntkif.store import load, save, status
+from ntkif.study.experiments.experiment import Column, Experiment
+
+__all__ = ["MEASUREMENTS", "OWN_ANSWER", "Measurement", "keep_measurement", "measured"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What can be measured.
+
+    Attributes:
+        command: makes it.
+        version: raised by hand where the script measures something else.
+        witness: what it compares with ours is `OWN_ANSWER`.
+    """
+
+    command: str
+    version: int = 1
+    witness: bool = False
+
+
+MEASUREMENTS = {
+    "conventions": Measurement("make peers"),
+    "peers": Measurement("make peers", witness=True),
+    "peers-large": Measurement("make peers-large", witness=True),
+    "growth": Measurement("python benchmarks/growth.py"),
+    "durations": Measurement("python benchmarks/durations.py"),
+    "page-durations": Measurement("python benchmarks/durations.py"),
+}
+
+
+def keep_measurement(name: str, content: bytes, provenance: dict, root: Path = ROOT) -> None:
+    """Store a table that a script measured.
+
+    Args:
+        name: of `MEASUREMENTS`.
+        content: the table as CSV.
+        provenance: what only the script knows; started, commit, version and the machine are added where absent.
+        root: of the project.
+    """
+    made = {"started": now(), "commit": commit(), "version": MEASUREMENTS[name].version}
+    save(_file(name, root), content, made | machine(torch.device("cpu")) | provenance)
+
+
+def measured(name: str, root: Path = ROOT, **reading) -> tuple[pd.DataFrame, dict]:
+    """A table that a benchmark wrote, and its provenance.
+
+    Args:
+        name: of `MEASUREMENTS`.
+        root: of the project.
+        **reading: for `pandas.read_csv`.
+
+    Returns:
+        table and provenance, with a `line` that sums it up.
+
+    Raises:
+        FileNotFoundError: it was not made yet.
+        ValueError: an unknown name; or the record was changed, or is of another version than the script is now.
+    """
+    if name not in MEASUREMENTS:
+        raise ValueError(f"unknown measurement {name!r}: expected one of {', '.join(MEASUREMENTS)}.")
+    known, file = MEASUREMENTS[name], _file(name, root)
+    content, provenance = load(file, known.command)
+    if reason := status(file, {"version": known.version}, known.command):
+        raise ValueError(reason)
+    p, versions = provenance, ", ".join(f"{package} {number}" for package, number in provenance["versions"].items())
+    line = f"{name} recorded {p['started'][:10]}: {versions}; {p['device']}, commit {p['commit'][:8]}"
+    return pd.read_csv(io.BytesIO(content), **reading), provenance | {"line": line}
+
+
+def own_answer(dataset: Dataset, n_train: int, n_test: int, width: int) -> pd.DataFrame:
+    """Our influence of each training image on each test image, by two small trained networks.
+
+    Args:
+        dataset: training and test images.
+        n_train: training images, the first.
+        n_test: test images, the first.
+        width: hidden neurons.
+    """
+    cut = dataset.head(n_train, n_test)
+    arrays, outputs = (cut.x_train, cut.y_train, cut.x_test, cut.y_test), cut.y_train.shape[1]
+    shape = {"width": width, "outputs": outputs, "seed": 0}
+    place = {"dtype": cut.x_train.dtype, "device": cut.x_train.device}
+    two_layer = random_network(cut.x_train.shape[1], init_scale=1.0, symmetric=True, **shape, **place)
+    rate = safe_learning_rate(two_layer, cut.x_train, 1.0)
+    mlp = Antisymmetric(Mlp(cut.x_train.shape[1], **shape)).to(cut.x_train)
+    trained = {
+        "two-layer": train(two_layer, *arrays[:2], 1.0, learning_rate=rate, epochs=300).network,
+        "mlp": train_module(mlp, *arrays[:2], 1.0, iterations=10),
+    }
+    rows = []
+    for name, network in trained.items():
+        influence = network_influence(network, *arrays, 1.0, start=None)
+        rows += [
+            {"network": name, "test_row": test, "row": row, "influence": float(influence[test, row])}
+            for test in range(n_test)
+            for row in range(n_train)
+        ]
+    return pd.DataFrame(rows)
+
+
+#: The witness of what other tools are compared with: our own answer on small networks.
+OWN_ANSWER = Experiment(
+    "own-answer",
+    own_answer,
+    settings={"mnist": {}},
+    witness={"n_train": 12, "n_test": 4, "width": 16},
+    columns={
+        "network": Column.key("trained"),
+        "test_row": Column.key("the test image"),
+        "row": Column.key("the training image"),
+        "influence": Column.value("change of loss"),
+    },
+    slice=None,
+)
+
+
+def _file(name: str, root: Path) -> Path:
+    return root / "records" / "tools" / f"{name}.csv"

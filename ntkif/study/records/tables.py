@@ -1,0 +1,265 @@
+"""Results computed beforehand, at the paper's size: tables under `records/tables/`, each with how it was made.
+
+`<experiment>/<dataset>.csv` holds a table, and `<experiment>/witness-<kind>.csv` the small one by which today's code
+shows that it would give this table again; the `.json` beside each has its provenance.
+"""
+
+import base64
+import io
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ntkif.data.samples import kind_of
+from ntkif.data.sets import Dataset
+from ntkif.provenance import ROOT, commit, machine, now, versions
+from ntkif.store import add_note, load, save, status
+from ntkif.study.experiments.catalogue import EXPERIMENTS, find, settings_of
+from ntkif.study.experiments.experiment import Experiment
+from ntkif.study.records.witness import compare, difference, witness_digest, witness_table, write_witness
+
+__all__ = [
+    "FOLDER",
+    "Record",
+    "load_record",
+    "record",
+    "record_all",
+    "stale_reason",
+    "unpack_images",
+    "unpack_test_images",
+    "verify_record",
+    "witness_reason",
+]
+
+FOLDER = ROOT / "records" / "tables"
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A recorded table and its provenance."""
+
+    table: pd.DataFrame
+    provenance: dict
+
+    def __str__(self) -> str:
+        """One line: what was computed on which pixels, where, when and by which code."""
+        p = self.provenance
+        return (
+            f"{p['dataset']} recorded {p['started'][:10]}: {p['n_train']} + {p['n_test']} images, {p['pixel_source']}, "
+            f"sha256 {p['pixels'][:8]}; {p['dtype']} on {p['device']}, torch {p['torch']}, {p['seconds']:.0f} s, "
+            f"commit {p['commit'][:8]}{p['commit'][40:]}"
+        )
+
+
+def record(experiment: str, dataset: Dataset, folder: Path = FOLDER, *, force: bool = False) -> tuple[Record, bool]:
+    """Run an experiment on a data set and store its table, unless today's code reproduces the one that is stored.
+
+    The witness comes first. If it is as stored, and settings, pixels and version are as recorded, nothing is made.
+    A witness that differs is stored with the new record; those of other data sets of its kind are stale then. Each file
+    is whole or not there; a table without its own provenance is refused by `load_record`.
+
+    Args:
+        experiment: a name of `EXPERIMENTS`.
+        dataset: loaded image set; its device and dtype are those of the computation.
+        folder: where records are kept.
+        force: make the record whatever the witness says.
+
+    Returns:
+        the record, as stored, and whether it was made now.
+
+    Raises:
+        ValueError: an unknown experiment, or one that has no settings for this data set.
+    """
+    function, settings = settings_of(experiment, dataset.name)
+    known, kind, made_by = find(experiment), kind_of(dataset.name), commit()  # the code may be edited meanwhile
+    small = witness_table(known, kind)
+    as_before = _witness_reason(known, kind, small, folder) is None
+    expected = _expected(known, dataset.name, folder) | {"pixels": dataset.digest}
+    if not force and as_before and status(_file(experiment, dataset.name, folder), expected, "") is None:
+        return load_record(experiment, dataset.name, folder), False
+    started, clock = now(), time.perf_counter()
+    table = function(dataset, **settings)
+    seconds = time.perf_counter() - clock
+    if "row" in table:  # of an image: keep its pixels, so that the record can be drawn without the data set
+        table["pixels"] = [_pack_image(image) for image in dataset.images_train[table["row"]]]
+    if "test_row" in table:  # once for each test image
+        first = table["test_row"].drop_duplicates()
+        packed = [_pack_image(image) for image in dataset.images_test[first]]
+        table["test_pixels"] = pd.Series(packed, index=first.index).reindex(table.index, fill_value="")
+    provenance = {
+        "experiment": experiment,
+        "dataset": dataset.name,
+        "settings": settings,
+        "version": known.version,
+        "witness": expected["witness"] if as_before else write_witness(known, kind, small, Path(folder) / experiment),
+        "n_train": len(dataset.x_train),
+        "n_test": len(dataset.x_test),
+        "dtype": str(dataset.x_train.dtype),
+        **machine(dataset.x_train.device),
+        "pixels": dataset.digest,
+        "pixel_source": dataset.source,
+        "commit": made_by,
+        "started": started,
+        "seconds": round(seconds, 1),
+    }
+    save(_file(experiment, dataset.name, folder), table.to_csv(index=False, float_format="%.10g").encode(), provenance)
+    return load_record(experiment, dataset.name, folder), True
+
+
+def load_record(experiment: str, dataset: str, folder: Path = FOLDER) -> Record:
+    """A stored record.
+
+    Args:
+        experiment: a name of `EXPERIMENTS`.
+        dataset: name of the image set.
+        folder: where records are kept.
+
+    Returns:
+        table and provenance.
+
+    Raises:
+        ValueError: an unknown name, or a table or provenance that was changed or is not the other's.
+        FileNotFoundError: not recorded yet; gives the command that records it.
+    """
+    settings_of(experiment, dataset)
+    content, provenance = load(_file(experiment, dataset, folder), _command(experiment, dataset))
+    return Record(pd.read_csv(io.BytesIO(content), dtype={"label": str, "run": str}), provenance)
+
+
+def unpack_images(table: pd.DataFrame) -> np.ndarray:
+    """(count, height, width) or (count, height, width, 3) pixels of the training images in a recorded table."""
+    return np.stack([_unpack_image(text) for text in table["pixels"]])
+
+
+def unpack_test_images(table: pd.DataFrame) -> np.ndarray:
+    """Pixels of the test images in a recorded table, each once, in the order in which they come."""
+    return np.stack([_unpack_image(text) for text in table.drop_duplicates("test_row")["test_pixels"]])
+
+
+def stale_reason(experiment: str, dataset: str, folder: Path = FOLDER) -> str | None:
+    """Why a record has to be made again, with the command that does; None where it is whole and fresh.
+
+    Fresh means: with the settings and the version as they are now, and with the witness that is stored. Whether today's
+    code gives that witness is what `witness_reason` tells.
+    """
+    settings_of(experiment, dataset)
+    expected = _expected(find(experiment), dataset, folder)
+    return status(_file(experiment, dataset, folder), expected, _command(experiment, dataset))
+
+
+def witness_reason(experiment: str, kind: str, folder: Path = FOLDER) -> str | None:
+    """How the witness of an experiment, made by today's code, differs from the stored one; None if it does not."""
+    return _witness_reason(find(experiment), kind, witness_table(find(experiment), kind), folder)
+
+
+def verify_record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> dict:
+    """Make a slice of a record again at full size, and note in its `.json` that it is reproduced.
+
+    Args:
+        experiment: a name of `EXPERIMENTS`.
+        dataset: loaded image set; its device and dtype are those of the computation.
+        folder: where records are kept.
+
+    Returns:
+        the note: commit, date, rows made again, largest difference of a value as a share of the largest of its column,
+        device and versions.
+
+    Raises:
+        FileNotFoundError: not recorded yet.
+        ValueError: the record was changed; or it is not reproduced, and the error says in which columns; or there is no
+            slice that is small enough.
+    """
+    function, settings = settings_of(experiment, dataset.name)
+    known, found = find(experiment), load_record(experiment, dataset.name, folder)
+    if found.provenance["pixels"] != dataset.digest:
+        raise ValueError(
+            f"{dataset.name}: its pixels are not those of the record ({found.provenance['pixel_source']})."
+        )
+    if known.slice is None:
+        raise ValueError(
+            f"{experiment}: no part of it is small; `{_command(experiment, dataset.name)} --force` makes it again."
+        )
+    again = function(dataset, **settings | known.slice)
+    told, largest = compare(found.table, again, known.columns, tolerance=known.slice_tolerance)
+    if told:
+        raise ValueError(
+            f"{experiment} on {dataset.name} is not reproduced: {'; '.join(told)}. It was made with torch "
+            f"{found.provenance['torch']} on {found.provenance['device']}; here are {versions()}."
+        )
+    where = machine(dataset.x_train.device)
+    note = {"commit": commit(), "date": now(), "rows": len(again), "largest_difference": largest, **where}
+    add_note(_file(experiment, dataset.name, folder), _command(experiment, dataset.name), reproduced=note)
+    return note
+
+
+def record_all(
+    load: Callable[[str], Dataset], folder: Path = FOLDER, say: Callable[[str], object] = print
+) -> list[Record]:
+    """Make every record that is missing or stale, one data set after the other, so that each is factorised once.
+
+    All witnesses come first: where today's code gives another, the records of that kind are stale. Each record is kept
+    as soon as it is made: killed and called again, this goes on with the next.
+
+    Args:
+        load: gives the data set of a name; called only for those with something to do.
+        folder: where records are kept.
+        say: told of each record before and after it is made.
+
+    Returns:
+        the records that were made.
+    """
+    names = list(dict.fromkeys(name for known in EXPERIMENTS.values() for name in known.settings))
+    every = [(name, title) for name in names for title, known in EXPERIMENTS.items() if name in known.settings]
+    kinds = dict.fromkeys((title, kind_of(name)) for name, title in every)
+    other = {each for each in kinds if witness_reason(*each, folder) is not None}
+    stale = [
+        (name, title)
+        for name, title in every
+        if (title, kind_of(name)) in other or stale_reason(title, name, folder) is not None
+    ]
+    say(f"{len(every)} records, {len(every) - len(stale)} of them fresh, {len(stale)} to make")
+    made, dataset = [], None
+    for place, (name, title) in enumerate(stale, start=1):
+        if dataset is None or dataset.name != name:
+            dataset = load(name)  # the one before goes, and with it what was solved on it
+        say(f"[{place}/{len(stale)}] {title} on {name} ...")
+        made.append(record(title, dataset, folder, force=True)[0])
+        say(f"[{place}/{len(stale)}] {title} on {name}: {made[-1].provenance['seconds']:.0f} s")
+    return made
+
+
+def _file(experiment: str, dataset: str, folder: Path) -> Path:
+    return Path(folder) / experiment / f"{dataset}.csv"
+
+
+def _command(experiment: str, dataset: str) -> str:
+    return f"python -m ntkif record {experiment} {dataset}"
+
+
+def _expected(known: Experiment, dataset: str, folder: Path) -> dict:
+    """What the provenance of a fresh record says."""
+    digest = witness_digest(known, kind_of(dataset), Path(folder) / known.name)
+    return {"settings": known.settings[dataset], "version": known.version, "witness": digest}
+
+
+def _witness_reason(known: Experiment, kind: str, table: pd.DataFrame, folder: Path) -> str | None:
+    try:
+        return difference(known, kind, table, Path(folder) / known.name)
+    except (FileNotFoundError, ValueError) as failure:  # none is stored, or one of other settings
+        return str(failure)
+
+
+def _pack_image(image: np.ndarray) -> str:
+    packed = base64.b64encode(zlib.compress(np.ascontiguousarray(image), 9)).decode()
+    return "x".join(map(str, image.shape)) + ":" + packed
+
+
+def _unpack_image(text: str) -> np.ndarray:
+    shape, packed = text.split(":")
+    pixels = np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8)
+    return pixels.reshape([int(size) for size in shape.split("x")])
