@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from peer_tools import as_layers
 
-from ntkif.data.sets import Dataset, load
+from ntkif.data import Dataset, load
 from ntkif.files import write_atomically
 from ntkif.influence.network import gradient_share, predict
 from ntkif.kernels.deep import deep_ntk

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from ntkif.data import NAMES, load
 from ntkif.data.samples import kind_of
-from ntkif.data.sets import NAMES, load
 from ntkif.retraining import runs
 from ntkif.retraining import witness as run_witness
 from ntkif.retraining.protocol import Protocol, Retraining, chosen_points

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import spearmanr
 
 from ntkif import loo_influence, ntk, ridge_fit
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.study.experiments.complexity import complexity_by_group, complexity_by_point, ends_lead, leads
 
 DATA = load("mnist-sample").head(60, 25)

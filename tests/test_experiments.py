@@ -5,7 +5,7 @@ import torch
 from scipy.stats import spearmanr
 
 from ntkif import loo_influence, ntk, ridge_fit
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.metrics import misfit, power_law
 from ntkif.study.experiments.kernel import decomposition, extreme_images, homogeneity, kernel_convergence
 

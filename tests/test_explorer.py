@@ -10,7 +10,7 @@ import torch
 from matplotlib.image import imread
 
 from ntkif import __main__, ihvp_influence, ntk, ntk_influence, ridge_fit
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.metrics import agreement
 from ntkif.regression.flow import flow_without, kernel_flow
 from ntkif.study.pages import figures as page_plots

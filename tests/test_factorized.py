@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ntkif import ntk, refit_without, ridge_fit
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.regression import factorized as module
 from ntkif.regression.factorized import factorized
 from ntkif.regression.flow import kernel_flow

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.study.experiments.features import feature_errors, shifted_fit
 
 

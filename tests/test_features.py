@@ -10,7 +10,7 @@ from numpy.linalg import LinAlgError
 from problem import close, make_problem
 
 from ntkif import checks, loo_influence, ntk, ridge_fit
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.data.shifts import ShiftedImages
 from ntkif.regression.nystrom import FeatureSums, feature_fit, feature_sums, nystrom_fit
 

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import pearsonr
 
 from ntkif import ntk, ridge_fit
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.networks.two_layer import random_network, train
 from ntkif.retraining import runs
 from ntkif.retraining.protocol import Protocol, chosen_points, retrain

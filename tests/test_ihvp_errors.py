@@ -7,7 +7,7 @@ import torch
 from scipy.stats import spearmanr
 
 from ntkif import ihvp_influence, influence_terms, ntk, ridge_fit
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.influence.density import median_distance, nearest_distance, pca_density, sphere_density
 from ntkif.influence.ihvp import network_ihvp
 from ntkif.networks.two_layer import random_network, train

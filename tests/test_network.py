@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ntkif import ntk, ridge_fit
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement
 from ntkif.networks import two_layer as module

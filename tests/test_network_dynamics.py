@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.kernels.infinite import ntk
 from ntkif.metrics import agreement
 from ntkif.networks.two_layer import random_network, train

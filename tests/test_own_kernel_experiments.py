@@ -7,7 +7,7 @@ from problem import make_problem
 from test_tangent import jacobian
 
 from ntkif import ihvp_influence, loo_influence, ntk, ridge_fit
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.influence.flow import influence_at
 from ntkif.influence.ihvp import network_ihvp
 from ntkif.influence.linearized import linearized_fit

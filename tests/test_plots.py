@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.study import plots
 from ntkif.study.experiments.kernel import extreme_images, homogeneity, kernel_convergence
 

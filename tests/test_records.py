@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from ntkif.__main__ import main
+from ntkif.data import load
 from ntkif.data import sets as data
-from ntkif.data.sets import load
 from ntkif.study.experiments import kernel as experiments
 from ntkif.study.records import tables as records
 from ntkif.study.records.tables import EXPERIMENTS, load_record, record, unpack_images, unpack_test_images

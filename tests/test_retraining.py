@@ -14,8 +14,8 @@ from problem import sklearn_without
 
 from ntkif import ntk, ridge_fit, store
 from ntkif.__main__ import main
+from ntkif.data import load
 from ntkif.data import sets as data
-from ntkif.data.sets import load
 from ntkif.metrics import agreement
 from ntkif.networks.two_layer import random_network, train
 from ntkif.retraining import protocol as retraining
@@ -223,7 +223,7 @@ import torch
 from pathlib import Path
 from ntkif import __main__
 from ntkif.retraining import protocol as retraining
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 x = torch.nn.functional.normalize(torch.randn(30, 8, dtype=torch.float64))
 y = torch.where(x[:, :1] > 0, 1.0, -1.0).double()
 images, labels = x.numpy(), y[:, 0].numpy()

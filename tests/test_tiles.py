@@ -6,7 +6,7 @@ from numpy.linalg import LinAlgError
 from problem import close, make_problem
 
 from ntkif import checks, group_influence, ihvp_influence, loo_influence, ntk, ridge_fit
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.regression.tiled import tiled_fit, tiled_numbers
 from ntkif.study.experiments.full import full_fit, refits
 

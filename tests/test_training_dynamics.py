@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from ntkif import ntk
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.regression.flow import flow_without
 from ntkif.study.experiments.dynamics import images_along, turnover
 from ntkif.study.experiments.label_noise import detection_curves, detection_scores, flip_labels, noise_along

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.study import plots
 from ntkif.study.experiments.complexity import complexity_by_group
 from ntkif.study.experiments.dynamics import images_along

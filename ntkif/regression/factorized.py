@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.kernels.infinite import ntk
 from ntkif.regression.flow import KernelFlow, kernel_flow
 from ntkif.regression.ridge import RidgeFit, interpolant, ridge_fit

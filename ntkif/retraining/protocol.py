@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.files import write_atomically
 from ntkif.influence.closed_form import loo_influence
 from ntkif.kernels.infinite import ntk

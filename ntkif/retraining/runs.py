@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.provenance import ROOT, commit, device_name, machine, now
 from ntkif.retraining.protocol import LOOKS, Protocol, Retraining, retrain
 from ntkif.store import as_json, digest_of, load, save

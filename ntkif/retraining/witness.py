@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from ntkif.data import Dataset
 from ntkif.data.samples import kind_of, witness_set
-from ntkif.data.sets import Dataset
 from ntkif.provenance import commit, now, versions
 from ntkif.retraining import runs
 from ntkif.retraining.protocol import LOOKS, Protocol, Retraining, chosen_points, retrain

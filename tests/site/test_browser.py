@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 from site_pages import PAGES, SITE, name
 
 from ntkif import ihvp_influence, ntk, ntk_influence, ridge_fit
-from ntkif.data.sets import load
+from ntkif.data import load
 from ntkif.regression.flow import flow_without, kernel_flow
 from ntkif.study import plots
 from ntkif.study.pages.explorer import METHODS, RIDGES, TIMES

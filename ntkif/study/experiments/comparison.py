@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.influence.closed_form import loo_influence
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.network import gradient_share, predict

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.influence.closed_form import loo_influence
 from ntkif.influence.complexity import influence_groups, norm_increments, point_increments, rkhs_norm
 from ntkif.regression.factorized import factorized

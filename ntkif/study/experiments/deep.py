@@ -5,7 +5,7 @@ from itertools import product
 
 import pandas as pd
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.kernels.deep import deep_ntk
 from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, train_module
 from ntkif.study.experiments.comparison import SCORES, Comparison, compare, method_scores, most_influential

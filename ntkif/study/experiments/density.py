@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.influence import bounds, density, mixture
 from ntkif.influence.closed_form import ihvp_influence, influence_terms
 from ntkif.kernels.infinite import ntk

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.influence.flow import influence_along
 from ntkif.metrics import misfit, share
 from ntkif.regression.factorized import factorized

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.data.shifts import ShiftedImages
 from ntkif.influence.closed_form import loo_influence
 from ntkif.kernels.infinite import ntk

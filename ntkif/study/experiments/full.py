@@ -8,7 +8,7 @@ import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import peak_bytes
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.influence.closed_form import ihvp_influence, loo_influence
 from ntkif.kernels.infinite import ntk
 from ntkif.metrics import agreement, misfit, share

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.influence import bounds
 from ntkif.influence.closed_form import ihvp_influence, influence_terms
 from ntkif.metrics import agreement, share
@@ -32,8 +32,8 @@ def rounding(test_residual: torch.Tensor, term_two: torch.Tensor, condition: flo
         condition: of K + λI, see `RidgeFit`.
     """
     change = (2 * term_two).sqrt()
-    share = 10 * torch.finfo(change.dtype).eps * (change.shape[1] + condition)
-    return share * change.amax(0) * (test_residual.norm(dim=1, keepdim=True) + change)
+    lost = 10 * torch.finfo(change.dtype).eps * (change.shape[1] + condition)
+    return lost * change.amax(0) * (test_residual.norm(dim=1, keepdim=True) + change)
 
 
 @experiment(

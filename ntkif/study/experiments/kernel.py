@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.influence.closed_form import influence_terms, loo_influence
 from ntkif.kernels.infinite import ntk, ntk_monte_carlo
 from ntkif.metrics import agreement, misfit, share

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from ntkif import metrics
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.influence.flow import influence_along
 from ntkif.regression.factorized import factorized
 from ntkif.study import paper

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.influence.flow import influence_at
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.network import gradient_share, predict

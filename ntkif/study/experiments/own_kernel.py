@@ -6,7 +6,7 @@ from itertools import product
 
 import pandas as pd
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.kernels.infinite import ntk
 from ntkif.kernels.kinks import kernel_on_kinks, resting_pairs
 from ntkif.networks.two_layer import random_network, safe_learning_rate, train

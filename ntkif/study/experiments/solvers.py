@@ -6,7 +6,7 @@ from itertools import product
 import pandas as pd
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.influence.closed_form import ihvp_influence
 from ntkif.influence.ihvp import network_ihvp
 from ntkif.influence.solvers import DivergenceError, network_ihvp_cg, network_ihvp_lissa

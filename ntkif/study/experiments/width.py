@@ -7,7 +7,7 @@ from itertools import groupby, product
 import pandas as pd
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.influence.closed_form import loo_influence
 from ntkif.kernels.infinite import ntk
 from ntkif.kernels.tangent import tangent_kernel

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.files import write_atomically
 from ntkif.influence.closed_form import influence_terms
 from ntkif.influence.flow import TimedInfluence, influence_along
@@ -156,7 +156,7 @@ def sprite(images: np.ndarray) -> np.ndarray:
 
 
 def write_explorer(dataset: Dataset, explored: dict, folder: Path) -> None:
-    """Write what the page reads: `data.sets.js`, and the pixels as `train.png` and `test.png`.
+    """Write what the page reads: `data.js`, and the pixels as `train.png` and `test.png`.
 
     A script and not JSON, because a browser fetches nothing from file://.
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.study.pages.explorer import METHODS
 from ntkif.study.plots.style import COLORS, show_image
 

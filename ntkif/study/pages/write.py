@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from ntkif.data.sets import Dataset, load
+from ntkif.data import Dataset, load
 from ntkif.files import write_atomically
 from ntkif.influence.closed_form import influence_terms
 from ntkif.metrics import agreement

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from ntkif.data.sets import Dataset
+from ntkif.data import Dataset
 from ntkif.influence.trained import network_influence
 from ntkif.networks.modules import Antisymmetric, Mlp, train_module
 from ntkif.networks.two_layer import random_network, safe_learning_rate, train

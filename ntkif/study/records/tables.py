@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ntkif.data import Dataset
 from ntkif.data.samples import kind_of
-from ntkif.data.sets import Dataset
 from ntkif.provenance import ROOT, commit, machine, now, versions
 from ntkif.store import add_note, load, save, status
 from ntkif.study.experiments.catalogue import EXPERIMENTS, find, settings_of

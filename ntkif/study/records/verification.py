@@ -3,8 +3,8 @@
 import random
 from collections.abc import Callable, Sequence
 
+from ntkif.data import Dataset
 from ntkif.data.samples import KINDS
-from ntkif.data.sets import Dataset
 from ntkif.provenance import ROOT, commit, versions
 from ntkif.retraining import runs
 from ntkif.retraining.witness import verify_run, witness_difference
