@@ -6,6 +6,7 @@ from ntkif.kernels.infinite import ntk, ntk_monte_carlo
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.regression.ridge import RidgeFit, refit_without, ridge_fit
 
+__version__ = "0.1.0"
 __all__ = [
     "NTKInfluence",
     "NTKInfluenceClassifier",

@@ -14,8 +14,9 @@ import torch
 
 __all__ = ["ROOT", "commit", "device_name", "machine", "now", "versions"]
 
-#: Of the project.
-ROOT = Path(__file__).parents[1]
+_BESIDE = Path(__file__).parents[1]
+#: Of the project; where the package was installed without it, the working folder, so that nothing is written beside it.
+ROOT = _BESIDE if (_BESIDE / "pyproject.toml").exists() else Path.cwd()
 
 
 def now() -> str:
