@@ -1,10 +1,17 @@
 """What is recorded: the experiments of all modules, by name."""
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 
+from ntkif.study import experiments
 from ntkif.study.experiments.experiment import REGISTERED, Experiment
 
 __all__ = ["EXPERIMENTS", "find", "settings_of"]
+
+for _found in pkgutil.iter_modules(experiments.__path__):
+    if _found.name != "catalogue":
+        importlib.import_module(f"{experiments.__name__}.{_found.name}")  # which registers what is written there
 
 EXPERIMENTS: dict[str, Experiment] = dict(sorted(REGISTERED.items()))
 
