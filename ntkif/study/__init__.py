@@ -1,1 +1,16 @@
-"""What the book computes, keeps, draws and says. The method, in the other folders, never imports it."""
+"""What the book computes, keeps, draws and says. The method, in the other folders, never imports it.
+
+What every page takes stands here, imported on first use: a bare GPU machine, which has no pandas, reads `paper` too.
+"""
+
+import importlib
+
+__all__ = ["Claim", "claim_table", "load_record"]
+
+_PLACES = {"Claim": "pages.claims", "claim_table": "pages.claims", "load_record": "records.tables"}
+
+
+def __getattr__(name: str):
+    if name in _PLACES:
+        return getattr(importlib.import_module(f"ntkif.study.{_PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
