@@ -10,6 +10,7 @@ import io
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -72,8 +73,9 @@ def of_records() -> list[list[str]]:
         took = spoken(recorded(f"records/tables/*/{name}.json"))
         rows.append(["`python -m ntkif record --all`", f"its part of {name}", took, "2 threads"])
     for file in sorted(ROOT.glob("records/runs/*/*2500-scale-0.01*.json")):
-        took = spoken(json.loads(file.read_text())["seconds"])
-        rows.append(["`python -m ntkif retrain`", f"{file.parent.name}, width 2500", took, "2 threads"])
+        made = json.loads(file.read_text())
+        threads = re.search(r"\d+ threads?", made["device"])[0]
+        rows.append(["`python -m ntkif retrain`", f"{file.parent.name}, width 2500", spoken(made["seconds"]), threads])
     return [*rows, ["`python -m ntkif retrain --device cuda`", "mnist, width 80000", "not measured", "no GPU at hand"]]
 
 
