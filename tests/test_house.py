@@ -1,6 +1,10 @@
 """The import rule: each part imports from its own folder or from those before it, and the method never the study."""
 
 import ast
+import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -34,3 +38,24 @@ def test_imports_follow_the_data(file):
     for other in map(part, imports(file)):
         if other in FLOOR and other != own:
             assert FLOOR[other] < FLOOR[own], f"{file.name} is in {own} and imports {other}: {RULE}"
+
+
+INSTALLED = """
+import sys
+for name in "pandas matplotlib seaborn sklearn mlxtend pooch requests distributed".split():
+    sys.modules[name] = None  # importing it fails
+import torch
+import ntkif
+from ntkif.retraining import runs
+x = torch.nn.functional.normalize(torch.arange(1.0, 25).reshape(8, 3).cos().double())
+print(ntkif.__version__, ntkif.ntk_influence(x, x[:, :1], x[:2], x[:2, :1], 1.0).shape, runs.FOLDER)
+"""
+
+
+def test_where_it_is_installed_the_method_needs_no_extra_and_writes_to_the_working_folder(tmp_path):
+    shutil.copytree(ROOT / "ntkif", tmp_path / "site" / "ntkif")
+    (tmp_path / "work").mkdir()
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    command = [sys.executable, "-c", INSTALLED]
+    answer = subprocess.run(command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True)
+    assert answer.stdout == f"0.1.0 torch.Size([2, 8]) {tmp_path}/work/records/runs\n", answer.stderr
