@@ -46,7 +46,7 @@ class Factorized:
 
     @cached_property
     def interpolant(self) -> RidgeFit:
-        """The fit without a ridge, as `complexity.interpolant`."""
+        """The fit without a ridge, as `ridge.interpolant`."""
         return interpolant(self.k_train_train, self._y_train)
 
     @cached_property
