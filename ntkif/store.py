@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ntkif.files import write_atomically
 
-__all__ = ["add_note", "as_json", "digest_of", "load", "save", "status"]
+__all__ = ["add_note", "changed", "digest_of", "load", "save", "status"]
 
 
 def save(file: Path, content: bytes, provenance: dict) -> dict:
@@ -66,8 +66,13 @@ def status(file: Path, expected: dict, command: str) -> str | None:
         _, provenance = load(file, command)
     except (FileNotFoundError, ValueError) as failure:
         return str(failure)
-    other = [name for name in expected if provenance.get(name) != as_json(expected[name])]
+    other = changed(provenance, expected)
     return f"{file}: {' and '.join(other)} changed since it was recorded; run `{command}`." if other else None
+
+
+def changed(provenance: dict, expected: dict) -> list[str]:
+    """The expected entries that a provenance does not have, or has otherwise."""
+    return [name for name in expected if provenance.get(name) != _as_json(expected[name])]
 
 
 def add_note(file: Path, command: str, **entries) -> dict:
@@ -82,13 +87,13 @@ def digest_of(provenance: dict) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def as_json(entry):
+def _as_json(entry):
     """As it comes back from a file: tuples as lists, keys as texts."""
     return json.loads(json.dumps(entry))
 
 
 def _write(file: Path, provenance: dict) -> dict:
-    provenance = as_json(provenance)
+    provenance = _as_json(provenance)
     text = json.dumps(provenance | {"digest": digest_of(provenance)}, indent=1) + "\n"
     write_atomically(file.with_suffix(".json"), lambda stream: stream.write(text.encode()))
     return json.loads(text)

@@ -16,7 +16,7 @@ import torch
 from ntkif.data import Dataset
 from ntkif.provenance import ROOT, commit, device_name, machine, now
 from ntkif.retraining.protocol import LOOKS, Protocol, Retraining, retrain
-from ntkif.store import as_json, digest_of, load, save
+from ntkif.store import changed, digest_of, load, save
 
 __all__ = ["FOLDER", "VERSION", "keep_run", "load_run", "load_runs"]
 
@@ -139,8 +139,7 @@ def _settings(dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[
 
 def _load_same(file: Path, settings: dict) -> Retraining:
     found = load_run(file)
-    other = [name for name in settings if found.provenance.get(name) != as_json(settings[name])]
-    if other:
+    if other := changed(found.provenance, settings):
         raise ValueError(
             f"{file} holds a run with another {', '.join(other)}; name another folder with --output, or delete it."
         )

@@ -15,7 +15,7 @@ import torch
 
 from ntkif.data.samples import kind_of, witness_set
 from ntkif.provenance import commit, machine, now, versions
-from ntkif.store import as_json, load, save
+from ntkif.store import changed, load, save
 from ntkif.study.experiments.experiment import Column, Experiment
 
 __all__ = ["compare", "difference", "kinds_of", "read_witness", "witness_digest", "witness_table", "write_witness"]
@@ -47,7 +47,7 @@ def read_witness(experiment: Experiment, kind: str, folder: Path) -> tuple[pd.Da
     """
     content, made = load(folder / f"witness-{kind}.csv", f"python -m ntkif record {experiment.name} ...")
     expected = {"settings": experiment.witness, "pixels": witness_set(kind).digest}
-    if other := [name for name in expected if made[name] != as_json(expected[name])]:
+    if other := changed(made, expected):
         raise ValueError(
             f"{folder / f'witness-{kind}.csv'} has other {' and '.join(other)} than the code asks for now."
         )
