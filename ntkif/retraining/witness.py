@@ -22,6 +22,7 @@ from ntkif.store import add_note, load, status
 
 __all__ = [
     "current_witness",
+    "dataset_of",
     "kind_of_run",
     "make_witnesses",
     "run_status",
@@ -43,7 +44,7 @@ def run_status(file: Path) -> str | None:
 
     Fresh means: of today's version, and made by code that gives today's witness, or reproduced in part by such code.
     """
-    command = f"python -m ntkif verify runs {file.parent.name.rsplit('-', 1)[0]}"
+    command = f"python -m ntkif verify runs {dataset_of(file)}"
     reason = status(file, {"version": runs.VERSION, "witness": (digest := witness_digest(kind_of_run(file)))}, command)
     if reason is None or not file.exists():
         return reason
@@ -52,9 +53,14 @@ def run_status(file: Path) -> str | None:
     return None if reproduced else reason
 
 
+def dataset_of(file: Path) -> str:
+    """The name of the image set of a run, from the name of its folder."""
+    return file.parent.name.rsplit("-", 1)[0]
+
+
 def kind_of_run(file: Path) -> str:
-    """The kind of witness that stands for a run, from the name of its folder."""
-    return kind_of(file.parent.name.rsplit("-", 1)[0])
+    """The kind of witness that stands for a run."""
+    return kind_of(dataset_of(file))
 
 
 def verify_run(file: Path, dataset: Dataset, *, beginning: bool = False) -> Retraining:

@@ -2,12 +2,13 @@
 
 import random
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from ntkif.data import Dataset
 from ntkif.data.samples import KINDS
 from ntkif.provenance import ROOT, commit, versions
 from ntkif.retraining import runs
-from ntkif.retraining.witness import verify_run, witness_difference
+from ntkif.retraining.witness import dataset_of, verify_run, witness_difference
 from ntkif.study.experiments.catalogue import EXPERIMENTS, settings_of
 from ntkif.study.records import tables as records
 from ntkif.study.records.measured import OWN_ANSWER
@@ -54,7 +55,7 @@ def everything() -> list[tuple[str, str]]:
     pairs = [
         (name, title) for title, known in EXPERIMENTS.items() if known.slice is not None for name in known.settings
     ]
-    pairs += [(_dataset_of(path), path) for path in _runs()]
+    pairs += [(dataset_of(Path(path)), path) for path in _runs()]
     return [(title, name) for name, title in sorted(pairs)]
 
 
@@ -67,9 +68,9 @@ def named(experiment: str, dataset: str) -> list[tuple[str, str]]:
     if experiment != "runs":
         settings_of(experiment, dataset)
         return [(experiment, dataset)]
-    if not (found := [(path, dataset) for path in _runs() if _dataset_of(path) == dataset]):
+    if not (found := [(path, dataset) for path in _runs() if dataset_of(Path(path)) == dataset]):
         raise ValueError(
-            f"runs: none on {dataset} in {runs.FOLDER}; they are on {sorted(set(map(_dataset_of, _runs())))}."
+            f"runs: none on {dataset} in {runs.FOLDER}; they are on {sorted(set(map(dataset_of, map(Path, _runs()))))}."
         )
     return found
 
@@ -130,7 +131,3 @@ def _runs() -> list[str]:
     return [
         str(f.relative_to(runs.FOLDER)) for f in sorted(runs.FOLDER.glob("*/*.npz")) if "witness" not in f.parent.name
     ]
-
-
-def _dataset_of(path: str) -> str:
-    return path.split("/")[0].rsplit("-", 1)[0]
