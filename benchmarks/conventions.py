@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ntkif import ihvp_influence, ridge_fit
 from ntkif.provenance import now
-from ntkif.study.records.measured import keep_measurement
+from ntkif.study.records.tools import keep_measurement
 
 N, K, D, RIDGE = 24, 5, 4, 0.5
 

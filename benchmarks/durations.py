@@ -82,7 +82,7 @@ def of_records() -> list[list[str]]:
 def main() -> None:
     """Time each command, add what the records say, write the tables."""
     if sys.argv[1:]:
-        from ntkif.study.records.measured import keep_measurement
+        from ntkif.study.records.tools import keep_measurement
 
         return keep_measurement(sys.argv[1], sys.stdin.buffer.read(), {"device": machine()})
     where, rows = machine(), []

@@ -15,12 +15,13 @@ import torch
 from common import problem, seconds
 
 from ntkif import loo_influence, ntk, ridge_fit, tangent_kernel
-from ntkif.networks.two_layer import random_network, train
+from ntkif.networks.descent import train
+from ntkif.networks.two_layer import random_network
 from ntkif.provenance import device_name, now
 from ntkif.regression.flow import kernel_flow
 from ntkif.regression.nystrom import nystrom_fit
 from ntkif.regression.tiled import tiled_fit
-from ntkif.study.records.measured import keep_measurement
+from ntkif.study.records.tools import keep_measurement
 
 DOUBLINGS = [500, 1000, 2000, 4000, 8000]
 

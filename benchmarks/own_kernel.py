@@ -20,7 +20,8 @@ from peer_tools import as_layers
 
 from ntkif import network_influence, ntk_influence
 from ntkif.kernels.tangent import tangent_kernel
-from ntkif.networks.two_layer import random_network, train
+from ntkif.networks.descent import train
+from ntkif.networks.two_layer import random_network
 
 
 def main():

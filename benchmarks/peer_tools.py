@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import ntkif
 from ntkif.influence.linearized import linearized_fit
-from ntkif.influence.network import predict
-from ntkif.kernels.deep import deep_ntk
+from ntkif.kernels.infinite import deep_ntk
 from ntkif.kernels.tangent import tangent_kernel
-from ntkif.networks.two_layer import Network
+from ntkif.networks.modules import predict
+from ntkif.networks.two_layer import TwoLayer
 
 KERNELS = {"ntk": ntkif.ntk, "deep_ntk": deep_ntk}
 
@@ -45,7 +45,7 @@ class Problem:
     def model(self) -> torch.nn.Module:
         """The trained network as torch layers in float32, of which those that were trained take gradients."""
         network = self.case["network"]
-        return (as_layers(network) if isinstance(network, Network) else copy.deepcopy(network)).float().eval()
+        return (as_layers(network) if isinstance(network, TwoLayer) else copy.deepcopy(network)).float().eval()
 
     @cached_property
     def trained(self) -> list[str]:
@@ -378,7 +378,7 @@ TOOLS = {
 }
 
 
-def as_layers(network: Network) -> torch.nn.Module:
+def as_layers(network: TwoLayer) -> torch.nn.Module:
     """The two-layer network as torch layers, the second fixed."""
     m, d = network.weights.shape
     like = {"bias": False, "dtype": network.weights.dtype}

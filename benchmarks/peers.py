@@ -28,10 +28,10 @@ from pathlib import Path
 import torch
 from peer_tools import TOOLS, Problem
 
-from ntkif.files import write_atomically
 from ntkif.metrics import agreement
 from ntkif.provenance import ROOT, device_name, now
-from ntkif.study.records.measured import OWN_ANSWER, keep_measurement
+from ntkif.store import write_atomically
+from ntkif.study.records.tools import OWN_ANSWER, keep_measurement
 from ntkif.study.records.witness import witness_digest
 
 BUILT = ROOT / "_build" / "peers"

@@ -21,7 +21,8 @@ import time
 import torch
 from common import summary
 
-from ntkif.networks.two_layer import random_network, train
+from ntkif.networks.descent import train
+from ntkif.networks.two_layer import random_network
 
 RATE, RIDGE = 1e-4, 4.0
 

@@ -13,13 +13,13 @@ import torch
 from peer_tools import as_layers
 
 from ntkif.data import Dataset, load
-from ntkif.files import write_atomically
-from ntkif.influence.network import gradient_share, predict
-from ntkif.kernels.deep import deep_ntk
-from ntkif.kernels.infinite import ntk
-from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, train_module
-from ntkif.networks.two_layer import random_network, safe_learning_rate, train
-from ntkif.study.experiments.comparison import most_influential
+from ntkif.influence.network import gradient_share
+from ntkif.kernels.infinite import deep_ntk, ntk
+from ntkif.networks.descent import safe_learning_rate, train
+from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, predict, train_module
+from ntkif.networks.two_layer import random_network
+from ntkif.retraining.selection import most_influential
+from ntkif.store import write_atomically
 
 FOLDER = Path(__file__).parents[1] / "_build" / "peers"
 K, REMOVALS = 100, 40

@@ -12,7 +12,8 @@ from ntkif.data import NAMES, load
 from ntkif.data.samples import kind_of
 from ntkif.retraining import runs
 from ntkif.retraining import witness as run_witness
-from ntkif.retraining.protocol import Protocol, Retraining, chosen_points
+from ntkif.retraining.protocol import Protocol, Retraining
+from ntkif.retraining.selection import chosen_points
 from ntkif.study import paper
 
 

@@ -10,7 +10,9 @@ import torch
 
 __all__ = [
     "available_bytes",
+    "check_condition",
     "check_fits",
+    "check_group",
     "check_matrix",
     "check_ridge",
     "check_symmetric",
@@ -160,3 +162,37 @@ def peak_bytes(device: torch.device) -> int:
 def _linux_bytes(file: Path, entry: str) -> int:
     """A size that Linux tells in kB in a file of /proc."""
     return 1024 * int(re.search(rf"{entry}:\s+(\d+) kB", file.read_text())[1])
+
+
+def check_group(group: torch.Tensor, n: int) -> torch.Tensor:
+    """Require distinct rows of a training set of n points; returns them in the dtype that torch indexes with.
+
+    Raises:
+        ValueError: no row, one that is named twice or is not there, or numbers that are not whole.
+    """
+    group = torch.as_tensor(group)
+    shown = f"{group.dtype} of shape {tuple(group.shape)}: {group.flatten()[:8].tolist()}"
+    whole = group.ndim == 1 and not group.is_floating_point() and not group.is_complex() and group.dtype != torch.bool
+    group = group.long()  # of the whole numbers, torch indexes with these alone
+    if not whole or len(group) == 0 or group.min() < 0 or group.max() >= n or len(group.unique()) < len(group):
+        raise ValueError(
+            f"group: expected a list of distinct training rows, whole numbers from 0 to {n - 1}, got {shown}."
+        )
+    return group
+
+
+def check_condition(condition: float, ridge: float, dtype: torch.dtype) -> None:
+    """Require that K + λI has a condition number with which at least two digits of a solution are right.
+
+    Raises:
+        numpy.linalg.LinAlgError: it is singular to working precision.
+    """
+    if condition < 0.01 / torch.finfo(dtype).eps:
+        return
+    from numpy.linalg import LinAlgError
+
+    raise LinAlgError(
+        f"K + ridge I is singular to {dtype} precision at ridge={ridge:g} (condition number {condition:.1e}): "
+        f"expected training points that all differ, or a larger ridge. Remove repeated points, raise the ridge, "
+        f"or use float64."
+    )

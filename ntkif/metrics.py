@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-__all__ = ["agreement", "misfit", "power_law", "share"]
+__all__ = ["agreement", "error_rates", "misfit", "power_law", "rms", "share"]
 
 
 def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]:
@@ -98,3 +98,43 @@ def share(condition: torch.Tensor) -> float:
             f"condition: expected a tensor of dtype bool, got {condition.dtype}; compare it with something."
         )
     return float(condition.double().mean())
+
+
+def error_rates(estimate: torch.Tensor, exact: torch.Tensor, dim: int | None = None) -> dict[str, torch.Tensor]:
+    """The error rate of an estimate, three ways; the book uses the first, and the second beside it.
+
+        ratio_of_sums    = Σ |estimate - exact| / Σ |exact|
+        median_of_ratios = median of |estimate - exact| / |exact|
+        mean_of_ratios   = mean of the same, which has heavy tails: influences near zero are divided by almost nothing
+
+    Args:
+        estimate: estimated influences, any shape.
+        exact: exact influences, same shape.
+        dim: over which to sum, e.g. 0 for a rate of each training point; over everything where absent.
+
+    Returns:
+        dict with those three keys, of tensors without `dim`.
+
+    Raises:
+        ValueError: different shapes.
+
+    >>> rates = error_rates(torch.tensor([0.5, 4.0, 9.0]), torch.tensor([1.0, 5.0, 10.0]))
+    >>> {name: round(float(rate), 3) for name, rate in rates.items()}
+    {'ratio_of_sums': 0.156, 'median_of_ratios': 0.2, 'mean_of_ratios': 0.267}
+    """
+    if estimate.shape != exact.shape:
+        raise ValueError(f"expected two tensors of one shape, got {tuple(estimate.shape)} and {tuple(exact.shape)}.")
+    if dim is None:
+        estimate, exact, dim = estimate.flatten(), exact.flatten(), 0
+    error, size = (estimate - exact).abs(), exact.abs()
+    ratio = error / size
+    return {
+        "ratio_of_sums": error.sum(dim) / size.sum(dim),
+        "median_of_ratios": ratio.median(dim).values,
+        "mean_of_ratios": ratio.mean(dim),
+    }
+
+
+def rms(values: torch.Tensor) -> float:
+    """Root mean square of all entries."""
+    return float(values.double().square().mean().sqrt())

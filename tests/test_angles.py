@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ntkif import ntk
 from ntkif.kernels.angles import angles
-from ntkif.kernels.deep import deep_ntk
+from ntkif.kernels.infinite import deep_ntk
 
 
 def crowd(size, *, count=12, d=30, dtype=torch.float64):

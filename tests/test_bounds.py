@@ -9,13 +9,13 @@ from problem import make_problem
 from ntkif import ihvp_influence, influence_terms, ridge_fit
 from ntkif.influence.bounds import (
     concentration,
-    error_rates,
     leverage_bounds,
     leverage_ceiling,
     leverage_floor,
     neighbour_ceiling,
     theorem_3_bound,
 )
+from ntkif.metrics import error_rates
 from ntkif.study.experiments.ihvp import rounding
 
 RIDGES = (0.01, 0.5, 20.0)

@@ -10,8 +10,8 @@ from IPython.core.formatters import DisplayFormatter
 from ntkif.study import paper
 from ntkif.study.pages import scoreboard
 from ntkif.study.pages.claims import MIME, VERDICTS, Claim, claim_table, overall, read_claims
+from ntkif.study.pages.figures import VERDICT_COLORS, verdict_tiles
 from ntkif.study.pages.scoreboard import DEFINITION, evidence, judged_claims, to_markdown, verdicts
-from ntkif.study.pages.scoreboard_figures import VERDICT_COLORS, verdict_tiles
 from ntkif.study.records.tables import load_record
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,8 @@ from ntkif.data.shifts import ShiftedImages
 from ntkif.regression import cluster
 from ntkif.regression.nystrom import nystrom_fit
 from ntkif.retraining import runs
-from ntkif.retraining.protocol import Protocol, chosen_points, retrain
+from ntkif.retraining.protocol import Protocol, retrain
+from ntkif.retraining.selection import chosen_points
 
 DATA = load("mini-mnist-sample").head(100, 20)
 ROWS = ShiftedImages(DATA.images_train, DATA.y_train, radius=1)

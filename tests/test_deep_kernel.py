@@ -7,7 +7,7 @@ import torch
 from problem import make_problem
 
 from ntkif import ntk
-from ntkif.kernels.deep import deep_ntk
+from ntkif.kernels.infinite import deep_ntk
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.modules import Mlp
 

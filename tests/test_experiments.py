@@ -7,7 +7,9 @@ from scipy.stats import spearmanr
 from ntkif import loo_influence, ntk, ridge_fit
 from ntkif.data import load
 from ntkif.metrics import misfit, power_law
-from ntkif.study.experiments.kernel import decomposition, extreme_images, homogeneity, kernel_convergence
+from ntkif.study.experiments.ihvp import decomposition
+from ntkif.study.experiments.images import extreme_images, homogeneity
+from ntkif.study.experiments.kernel import kernel_convergence
 
 DATA = load("mnist-sample").head(60, 30)
 TEN = load("mini-mnist-sample").head(60, 30)

@@ -12,9 +12,10 @@ from ntkif.data import load
 from ntkif.regression import factorized as module
 from ntkif.regression.factorized import factorized
 from ntkif.regression.flow import kernel_flow
-from ntkif.study.experiments import exactness
+from ntkif.study.experiments import brute_force
 from ntkif.study.experiments.dynamics import images_along, turnover
 from ntkif.study.experiments.ihvp import errors_by_ridge
+from ntkif.study.experiments.kernel import kernel_errors
 from ntkif.study.experiments.label_noise import noise_along
 
 DATA = load("mnist-sample").head(60, 20)
@@ -63,14 +64,14 @@ def test_sets_are_told_apart_and_forgotten():
 
 @pytest.mark.parametrize("dataset", [DATA, TEN], ids=["binary", "ten-class"])
 def test_closed_forms_are_exact_and_a_wrong_one_is_seen(dataset, monkeypatch):
-    assert exactness.refit_deviations(dataset, [0.1, 1.0], 2, 0)["deviation"].max() < 1e-10
-    table = exactness.flow_deviations(dataset, [0.01, 1.0], 2, 0)
+    assert brute_force.refit_deviations(dataset, [0.1, 1.0], 2, 0)["deviation"].max() < 1e-10
+    table = brute_force.flow_deviations(dataset, [0.01, 1.0], 2, 0)
     assert table["deviation"].max() < 1e-9 and table["row"].nunique() == 2
-    monkeypatch.setattr(exactness, "_choice", lambda *args: [3])
-    monkeypatch.setattr(exactness, "refit_without", lambda *problem: refit_without(*problem[:-1], problem[-1] + 1))
-    assert exactness.refit_deviations(dataset, [1.0], 1, 0)["deviation"].max() > 0.1
+    monkeypatch.setattr(brute_force, "_choice", lambda *args: [3])
+    monkeypatch.setattr(brute_force, "refit_without", lambda *problem: refit_without(*problem[:-1], problem[-1] + 1))
+    assert brute_force.refit_deviations(dataset, [1.0], 1, 0)["deviation"].max() > 0.1
 
 
 def test_kernel_errors_are_those_of_the_training_images():
-    table = exactness.kernel_errors(DATA, [64], [0, 1])
+    table = kernel_errors(DATA, [64], [0, 1])
     assert len(table) == 2 and (table["error"] / table["expected"]).between(0.5, 2).all()

@@ -3,7 +3,8 @@
 import pytest
 
 from ntkif.data import load
-from ntkif.study.experiments.features import feature_errors, shifted_fit
+from ntkif.study.experiments.features import feature_errors
+from ntkif.study.experiments.size import shifted_fit
 
 
 def test_the_error_falls_to_zero_with_the_features():
@@ -23,5 +24,5 @@ def test_a_fit_of_shifted_images_checks_its_influences():
 
 
 def test_more_rows_than_shifts_give_are_refused():
-    with pytest.raises(IndexError, match="from 0 to 1500"):
+    with pytest.raises(ValueError, match="count: expected from 1 to 1500 rows with radius 2, got 1501"):
         shifted_fit(load("mini-mnist-sample").head(60, 20), 1.0, 10, 1501, 10, 3, 0, 2, 2)

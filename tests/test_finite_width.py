@@ -8,20 +8,16 @@ from scipy.stats import pearsonr
 
 from ntkif import ntk, ridge_fit
 from ntkif.data import load
-from ntkif.networks.two_layer import random_network, train
+from ntkif.networks.descent import train
+from ntkif.networks.two_layer import random_network
 from ntkif.retraining import runs
-from ntkif.retraining.protocol import Protocol, chosen_points, retrain
+from ntkif.retraining.protocol import Protocol, retrain
 from ntkif.retraining.runs import keep_run
+from ntkif.retraining.selection import chosen_points
 from ntkif.study import paper
-from ntkif.study.experiments import width as finite_width
-from ntkif.study.experiments.width import (
-    fitted_rates,
-    influence_pairs,
-    influence_scores,
-    network_errors,
-    start_name,
-    theorem_2_errors,
-)
+from ntkif.study.experiments import retraining as finite_width
+from ntkif.study.experiments.retraining import influence_pairs, influence_scores, theorem_2_errors
+from ntkif.study.experiments.width import fitted_rates, network_errors, start_name
 from ntkif.study.records import tables as records
 
 DATA = load("mnist-sample").head(40, 30)

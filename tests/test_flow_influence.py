@@ -7,8 +7,7 @@ from problem import close, make_problem
 
 from ntkif import loo_influence, ridge_fit
 from ntkif.influence.flow import influence_along, influence_at, loo_change_at, loo_predict_train
-from ntkif.regression.flow import flow_without, kernel_flow
-from ntkif.regression.talbot import quadrature_error, talbot
+from ntkif.regression.flow import flow_without, kernel_flow, quadrature_error, talbot
 
 TIMES = [1e-4, 0.1, 3.0, 100.0, 1e4]
 RIDGES = [0.0, 0.5]

@@ -10,7 +10,7 @@ import pytest
 
 from ntkif.provenance import ROOT
 
-RULE = "checks blocks metrics files provenance < store < data networks < kernels < regression < influence"
+RULE = "checks blocks metrics provenance < store < data networks < kernels < regression < influence"
 RULE += " < retraining estimators < paper < experiments < records plots < pages < __main__"
 FLOOR = {part: floor for floor, parts in enumerate(RULE.split(" < ")) for part in parts.split()}
 

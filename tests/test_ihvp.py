@@ -7,7 +7,8 @@ from problem import make_problem
 from ntkif.influence.ihvp import hessian_product, network_ihvp
 from ntkif.influence.solvers import DivergenceError, network_ihvp_cg, network_ihvp_lissa
 from ntkif.kernels.tangent import tangent_kernel
-from ntkif.networks.two_layer import Network, random_network, train
+from ntkif.networks.descent import train
+from ntkif.networks.two_layer import TwoLayer, random_network
 
 RIDGE = 0.3
 
@@ -137,8 +138,8 @@ def test_the_least_stable_scale_is_half_of_the_largest_eigenvalue(trained):
 
 def test_gates_are_computed_once_however_many_products_are_made(monkeypatch):
     """Of the training points, and of each test point for its gradient."""
-    trained, gates, asked = Trained(1), Network.gates, []
-    monkeypatch.setattr(Network, "gates", lambda self, x: asked.append(len(x)) or gates(self, x))
+    trained, gates, asked = Trained(1), TwoLayer.gates, []
+    monkeypatch.setattr(TwoLayer, "gates", lambda self, x: asked.append(len(x)) or gates(self, x))
     for solver, settings in (
         (network_ihvp_cg, {}),
         (network_ihvp_lissa, {"depth": 9, "scale": 30.0}),
@@ -164,7 +165,7 @@ def test_too_few_steps_are_reported(trained):
 
 def test_single_precision_does_not_claim_more_than_it_reached(trained):
     """The residual that CG carries along falls below any tolerance; the true one stops at rounding."""
-    network = Network(trained.network.weights.float(), trained.network.signs.float())
+    network = TwoLayer(trained.network.weights.float(), trained.network.signs.float())
     found = network_ihvp_cg(network, *(array.float() for array in trained.arrays), RIDGE, tolerance=1e-12)
     assert found.influence.dtype == torch.float32 and not found.converged
     assert 1e-9 < float(found.residual.max()) < 1e-4

@@ -10,7 +10,8 @@ from ntkif import ihvp_influence, influence_terms, ntk, ridge_fit
 from ntkif.data import load
 from ntkif.influence.density import median_distance, nearest_distance, pca_density, sphere_density
 from ntkif.influence.ihvp import network_ihvp
-from ntkif.networks.two_layer import random_network, train
+from ntkif.networks.descent import train
+from ntkif.networks.two_layer import random_network
 from ntkif.study.experiments.density import density_correlations, density_deciles, point_densities
 from ntkif.study.experiments.ihvp import errors_by_point, errors_by_ridge
 from ntkif.study.experiments.solvers import proposition_1_errors, solver_errors

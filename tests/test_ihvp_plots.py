@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ntkif.data import load
-from ntkif.influence.mixture import sample_mixture
+from ntkif.data.mixture import sample_mixture
 from ntkif.study.experiments.density import density_correlations, density_deciles, errors_by_cluster
 from ntkif.study.experiments.ihvp import errors_by_point, errors_by_ridge
 from ntkif.study.plots import ihvp as ihvp_plots

@@ -150,5 +150,5 @@ def test_mixed_dtypes():
 
 def test_blocks_mean_nothing_to_the_closed_form():
     network = random_network(6, width=40, init_scale=0.5, seed=2)
-    with pytest.raises(TypeError, match="point_block are for torch modules"):
+    with pytest.raises(TypeError, match="point_block are for other modules"):
         tangent_kernel(network, make_problem(n=8).x_train, point_block=2)

@@ -12,11 +12,12 @@ from torch import nn
 from ntkif import ihvp_influence, loo_influence
 from ntkif.influence.ihvp import network_ihvp
 from ntkif.influence.linearized import linearized_fit
-from ntkif.influence.network import NotStationaryError, gradient_share, predict
-from ntkif.influence.trained import network_influence
+from ntkif.influence.network import NotStationaryError, gradient_share, network_influence
 from ntkif.kernels.tangent import tangent_kernel
+from ntkif.networks.descent import safe_learning_rate, train
 from ntkif.networks.losses import CROSS_ENTROPY, SQUARES
-from ntkif.networks.two_layer import random_network, safe_learning_rate, train
+from ntkif.networks.modules import predict
+from ntkif.networks.two_layer import random_network
 
 RIDGE = 0.4
 
@@ -382,5 +383,5 @@ def test_wrong_input_of_a_network(fitted):
     with pytest.raises(ValueError, match="network: expected one in evaluation mode, all parts of it"):
         network_influence(module, *arrays, RIDGE, start=None)
     network = random_network(6, width=8, init_scale=1.0, seed=0, outputs=c)
-    with pytest.raises(ValueError, match="x_test: expected a matrix of shape"):
+    with pytest.raises(ValueError, match=r"x_test: expected points of shape \(6,\) as the training points, got \(3,\)"):
         network_influence(network, *arrays[:2], p.x_test[:, :3], p.y_test, RIDGE, start=None)

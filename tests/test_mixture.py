@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from ntkif import ntk, ridge_fit
-from ntkif.influence.mixture import (
+from ntkif.data.mixture import sample_mixture
+from ntkif.influence.bounds import (
     cluster_ceiling,
     cluster_spread,
     largest_eigenvalue,
     own_concentration,
-    sample_mixture,
     smallest_ridge,
 )
 from ntkif.regression.tiled import tiled_fit

@@ -6,7 +6,8 @@ import torch
 from ntkif.data import load
 from ntkif.kernels.infinite import ntk
 from ntkif.metrics import agreement
-from ntkif.networks.two_layer import random_network, train
+from ntkif.networks.descent import train
+from ntkif.networks.two_layer import random_network
 from ntkif.regression.flow import flow_without
 from ntkif.study.experiments.network_dynamics import network_influence_along, train_until
 

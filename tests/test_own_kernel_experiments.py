@@ -11,20 +11,20 @@ from ntkif.data import load
 from ntkif.influence.flow import influence_at
 from ntkif.influence.ihvp import network_ihvp
 from ntkif.influence.linearized import linearized_fit
-from ntkif.influence.network import gradient_share
-from ntkif.influence.trained import network_influence
-from ntkif.kernels.deep import deep_ntk
+from ntkif.influence.network import gradient_share, network_influence
+from ntkif.kernels.infinite import deep_ntk
 from ntkif.kernels.kinks import kernel_on_kinks, resting_pairs
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement
+from ntkif.networks.descent import safe_learning_rate, train
 from ntkif.networks.losses import CROSS_ENTROPY
 from ntkif.networks.modules import Antisymmetric, Mlp, train_module
-from ntkif.networks.two_layer import random_network, safe_learning_rate, train
+from ntkif.networks.two_layer import random_network
 from ntkif.regression.flow import kernel_flow
-from ntkif.study.experiments.comparison import KINKS, METHODS, compare, method_scores, most_influential, removal_errors
-from ntkif.study.experiments.deep import deep_comparisons, deep_scores
-from ntkif.study.experiments.otherwise import cross_entropy_scores, early_stopped_scores
-from ntkif.study.experiments.own_kernel import two_layer_comparisons, two_layer_scores
+from ntkif.retraining.selection import most_influential
+from ntkif.study.experiments.comparison import KINKS, METHODS, compare, method_scores, removal_errors
+from ntkif.study.experiments.empirical_ntk import deep_comparisons, deep_scores, two_layer_comparisons, two_layer_scores
+from ntkif.study.experiments.other_objectives import cross_entropy_scores, early_stopped_scores
 
 DATA = load("mnist-sample").head(30, 20)
 ARRAYS = DATA.x_train, DATA.y_train, DATA.x_test, DATA.y_test

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from ntkif.provenance import ROOT
-from ntkif.study.records import measured, peers
+from ntkif.study.records import tools as measured
+from ntkif.study.records import tools as peers
 from ntkif.study.records.witness import witness_digest
 
 

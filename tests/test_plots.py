@@ -7,7 +7,8 @@ import torch
 
 from ntkif.data import load
 from ntkif.study import plots
-from ntkif.study.experiments.kernel import extreme_images, homogeneity, kernel_convergence
+from ntkif.study.experiments.images import extreme_images, homogeneity
+from ntkif.study.experiments.kernel import kernel_convergence
 
 DATA = load("mnist-sample").head(40, 20)
 pytestmark = pytest.mark.usefixtures("book_style")

@@ -12,9 +12,10 @@ import pytest
 from ntkif.__main__ import main
 from ntkif.data import load
 from ntkif.data import sets as data
-from ntkif.study.experiments import kernel as experiments
+from ntkif.study.experiments.images import extreme_images
 from ntkif.study.records import tables as records
-from ntkif.study.records.tables import EXPERIMENTS, load_record, record, unpack_images, unpack_test_images
+from ntkif.study.records.pixels import pack_image, unpack_images, unpack_test_images
+from ntkif.study.records.tables import EXPERIMENTS, load_record, record
 from ntkif.study.records.witness import compare
 
 DATA = replace(load("mnist-sample").head(40, 20), name="mnist")
@@ -62,7 +63,7 @@ def test_every_experiment_is_recorded_on_every_data_set():
 def test_a_record_is_read_as_it_was_written(small, tmp_path):
     made, new = record("figure-4-images", DATA, tmp_path)
     read = load_record("figure-4-images", "mnist", tmp_path)
-    table = experiments.extreme_images(DATA, 1.0, 3)
+    table = extreme_images(DATA, 1.0, 3)
     pd.testing.assert_frame_equal(read.table.drop(columns="pixels"), table, rtol=1e-9)
     pd.testing.assert_frame_equal(read.table, made.table)
     assert new
@@ -84,7 +85,7 @@ def test_test_images_are_kept_once(monkeypatch, tmp_path):
 
 def test_colour_pixels_survive():
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    table = pd.DataFrame({"pixels": [records._pack_image(image), records._pack_image(255 - image)]})
+    table = pd.DataFrame({"pixels": [pack_image(image), pack_image(255 - image)]})
     assert (unpack_images(table) == np.stack([image, 255 - image])).all()
 
 
@@ -123,7 +124,7 @@ def times(factor):
     """The experiment of Figure 4, with influences that are off by a factor."""
 
     def function(dataset, ridge, count):
-        table = experiments.extreme_images(dataset, ridge, count)
+        table = extreme_images(dataset, ridge, count)
         return table.assign(influence=factor * table["influence"])
 
     return function
@@ -266,7 +267,7 @@ def test_unknown_names(tmp_path):
 def test_a_failed_experiment_leaves_the_old_record(small, tmp_path, monkeypatch):
     record("figure-4-images", DATA, tmp_path)
     before = {path.name: path.read_bytes() for path in (tmp_path / "figure-4-images").iterdir()}
-    monkeypatch.setattr("ntkif.files.os.replace", lambda *names: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("ntkif.store.os.replace", lambda *names: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         record("figure-4-images", DATA, tmp_path, force=True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "figure-4-images").iterdir()} == before

@@ -17,12 +17,14 @@ from ntkif.__main__ import main
 from ntkif.data import load
 from ntkif.data import sets as data
 from ntkif.metrics import agreement
-from ntkif.networks.two_layer import random_network, train
+from ntkif.networks.descent import train
+from ntkif.networks.two_layer import random_network
 from ntkif.retraining import protocol as retraining
 from ntkif.retraining import runs
 from ntkif.retraining import witness as run_witness
-from ntkif.retraining.protocol import LOOKS, Protocol, chosen_points, retrain
+from ntkif.retraining.protocol import LOOKS, Protocol, retrain
 from ntkif.retraining.runs import keep_run, load_run
+from ntkif.retraining.selection import chosen_points
 from ntkif.retraining.witness import run_status, verify_run
 from ntkif.study.records import verification
 

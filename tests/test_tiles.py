@@ -7,8 +7,9 @@ from problem import close, make_problem
 
 from ntkif import checks, group_influence, ihvp_influence, loo_influence, ntk, ridge_fit
 from ntkif.data import load
+from ntkif.regression.tiled import solve_without as refits
 from ntkif.regression.tiled import tiled_fit, tiled_numbers
-from ntkif.study.experiments.full import full_fit, refits
+from ntkif.study.experiments.size import full_fit
 
 TILES = (1, 7, 13, 39, 40, 64)  # of 40 points: all alike, a last one of another size, one for all
 

@@ -9,9 +9,10 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from ntkif import ntk
 from ntkif.data import load
+from ntkif.data.label_noise import flip_labels
 from ntkif.regression.flow import flow_without
 from ntkif.study.experiments.dynamics import images_along, turnover
-from ntkif.study.experiments.label_noise import detection_curves, detection_scores, flip_labels, noise_along
+from ntkif.study.experiments.label_noise import detection_curves, detection_scores, noise_along
 
 DATA = load("mnist-sample").head(50, 12)
 TEN = load("mini-mnist-sample").head(50, 12)

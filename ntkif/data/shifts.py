@@ -16,15 +16,25 @@ class ShiftedImages:
         images: (n, h, w) pixels, uint8.
         targets: (n, c) targets.
         radius: pixels by which an image is moved at most, in either direction; what comes in is black.
+        count: rows, the first so many; all where absent.
+
+    Raises:
+        ValueError: a count that is not there.
     """
 
     images: np.ndarray
     targets: torch.Tensor
     radius: int = 2
+    count: int | None = None
+
+    def __post_init__(self):
+        most = len(self.images) * len(self.shifts)
+        if self.count is not None and not 1 <= self.count <= most:
+            raise ValueError(f"count: expected from 1 to {most} rows with radius {self.radius}, got {self.count}.")
 
     def __len__(self) -> int:
-        """Rows, n (2 radius + 1)²."""
-        return len(self.images) * len(self.shifts)
+        """Rows, of at most n (2 radius + 1)²."""
+        return len(self.images) * len(self.shifts) if self.count is None else self.count
 
     @property
     def shifts(self) -> list[tuple[int, int]]:

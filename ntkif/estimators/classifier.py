@@ -9,8 +9,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from ntkif.estimators.regressor import NTKInfluence, to_numpy
-from ntkif.estimators.state import Array
+from ntkif.estimators.regressor import NTKInfluence
+from ntkif.estimators.state import Array, to_numpy
 
 __all__ = ["NTKInfluenceClassifier"]
 

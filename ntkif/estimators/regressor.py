@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import available_bytes, check_fits
-from ntkif.estimators.state import Array, Diagnosis, Top, diagnosis, read_state, write_state
+from ntkif.estimators.state import Array, Diagnosis, Top, diagnosis, read_state, to_numpy, write_state
 from ntkif.influence.closed_form import group_influence, loo_influence
 from ntkif.influence.flow import influence_at
 from ntkif.kernels.infinite import ntk
@@ -271,7 +271,3 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
 
     def _decode(self, prediction: torch.Tensor) -> torch.Tensor:
         return prediction if self._columns else prediction[:, 0]
-
-
-def to_numpy(values: Array) -> Array:
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ntkif.files import write_atomically
+from ntkif.store import write_atomically
 
-__all__ = ["Array", "Diagnosis", "Top", "diagnosis", "read_state", "write_state"]
+__all__ = ["Array", "Diagnosis", "Top", "diagnosis", "read_state", "to_numpy", "write_state"]
 
 Array = np.ndarray | torch.Tensor
 
@@ -118,3 +118,8 @@ def _arrays(value: Any) -> Any:
     if set(value) == {"array", "dtype"}:
         return np.array(value["array"], dtype=value["dtype"])
     return {name: _arrays(each) for name, each in value.items()}
+
+
+def to_numpy(values: Array) -> Array:
+    """The array of a torch tensor; everything else as it is."""
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values

@@ -4,57 +4,29 @@ Everything rests on one identity, I - Î = A_i I + (1 - A_i) II with the leverag
 Eq. 65): the bounds follow from bounds on A_i, which lies between 0 and 1.
 """
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_matrix, check_ridge
+from ntkif.regression.ridge import RidgeFit
 
 __all__ = [
+    "cluster_ceiling",
+    "cluster_spread",
     "concentration",
-    "error_rates",
+    "largest_eigenvalue",
     "leverage_bounds",
     "leverage_ceiling",
     "leverage_floor",
     "neighbour_ceiling",
+    "own_concentration",
+    "smallest_ridge",
     "theorem_3_bound",
 ]
-
-
-def error_rates(estimate: torch.Tensor, exact: torch.Tensor, dim: int | None = None) -> dict[str, torch.Tensor]:
-    """The error rate of an estimate, three ways; the book uses the first, and the second beside it.
-
-        ratio_of_sums    = Σ |estimate - exact| / Σ |exact|
-        median_of_ratios = median of |estimate - exact| / |exact|
-        mean_of_ratios   = mean of the same, which has heavy tails: influences near zero are divided by almost nothing
-
-    Args:
-        estimate: estimated influences, any shape.
-        exact: exact influences, same shape.
-        dim: over which to sum, e.g. 0 for a rate of each training point; over everything where absent.
-
-    Returns:
-        dict with those three keys, of tensors without `dim`.
-
-    Raises:
-        ValueError: different shapes.
-
-    >>> rates = error_rates(torch.tensor([0.5, 4.0, 9.0]), torch.tensor([1.0, 5.0, 10.0]))
-    >>> {name: round(float(rate), 3) for name, rate in rates.items()}
-    {'ratio_of_sums': 0.156, 'median_of_ratios': 0.2, 'mean_of_ratios': 0.267}
-    """
-    if estimate.shape != exact.shape:
-        raise ValueError(f"expected two tensors of one shape, got {tuple(estimate.shape)} and {tuple(exact.shape)}.")
-    if dim is None:
-        estimate, exact, dim = estimate.flatten(), exact.flatten(), 0
-    error, size = (estimate - exact).abs(), exact.abs()
-    ratio = error / size
-    return {
-        "ratio_of_sums": error.sum(dim) / size.sum(dim),
-        "median_of_ratios": ratio.median(dim).values,
-        "mean_of_ratios": ratio.mean(dim),
-    }
 
 
 def theorem_3_bound(
@@ -171,3 +143,92 @@ def concentration(coefficients: torch.Tensor) -> torch.Tensor:
     """
     square = coefficients.square()
     return coefficients.shape[1] * square.amax(1) / square.sum(1)
+
+
+def cluster_spread(radius: float, *, as_printed: bool = False) -> float:
+    """ε_r^2, above which |J(x) - J(x')|^2 does not lie for two points of one cluster (Theorem 4 and Eq. 79).
+
+        |J(x) - J(x')|^2 = 1 - x.x' (π - arccos x.x') / π <= 2 r^2 + arccos(1 - 2 r^2) / π
+
+    Args:
+        radius: r, at most 1.
+        as_printed: as in the paper, which leaves out the last π: larger, so still a bound.
+
+    Returns:
+        ε_r^2.
+
+    Raises:
+        ValueError: a radius outside (0, 1].
+    """
+    if not 0 < radius <= 1:
+        raise ValueError(
+            f"radius: expected a number above 0 and at most 1, where two points of a cluster can be opposite on the "
+            f"sphere, got {radius}; give the largest distance of a point from the mean of its cluster."
+        )
+    angle = math.acos(1 - 2 * radius**2)
+    return 2 * radius**2 + (angle if as_printed else angle / math.pi)
+
+
+def smallest_ridge(radius: float, largest_eigenvalue: float) -> float:
+    """Theorem 4's condition: the ridge has to exceed √2 λ_max ε_r / (1 - √2 ε_r), with ε_r as printed.
+
+    Raises:
+        ValueError: a radius outside (0, 1], or so large that √2 ε_r >= 1, where no ridge is large enough.
+    """
+    spread = math.sqrt(2 * cluster_spread(radius, as_printed=True))
+    if spread >= 1:
+        raise ValueError(f"radius: expected √2 ε_r below 1, got {spread:.3g} at r = {radius}; use tighter clusters.")
+    return largest_eigenvalue * spread / (1 - spread)
+
+
+def largest_eigenvalue(kernel: torch.Tensor) -> float:
+    """λ_max of a kernel matrix, by SciPy's Lanczos iteration, always from the same start."""
+    from scipy.sparse.linalg import eigsh
+
+    start = np.ones(len(kernel))
+    return float(eigsh(kernel.cpu().numpy(), k=1, v0=start, return_eigenvectors=False)[0])
+
+
+@torch.no_grad()
+def own_concentration(fit: RidgeFit, *, block_size: int = 512) -> torch.Tensor:
+    """The least γ of Theorem 4 for each training point: |[α(x_i)]_i| <= sqrt(γ / n) |α(x_i)|.
+
+        α(x_i) = e_i - λ M e_i,   [α(x_i)]_i = A_i,   γ_i = n A_i^2 / |α(x_i)|^2
+
+    Args:
+        fit: kernel ridge fit of the n training points.
+        block_size: points handled at once.
+
+    Returns:
+        (n,) γ_i; the theorem's γ is the largest. Its bound on A_i is sqrt(γ / (n n_k)) in a cluster of n_k points.
+    """
+    leverage, every = fit.leverage, torch.arange(len(fit.dual), device=fit.dual.device)
+    out = torch.empty_like(leverage)
+    for rows in row_blocks(len(out), block_size):
+        alpha = fit.inverse[every[rows]] * -fit.ridge  # by numbers: a fit in tiles has no slices of its inverse
+        alpha.diagonal(rows.start).add_(1)
+        out[rows] = len(out) * leverage[rows].square() / alpha.square().sum(1)
+    return out
+
+
+def cluster_ceiling(count: int, radius: float, ridge: float) -> float:
+    """A number above every leverage in a cluster, for any ridge and without γ (not in the paper).
+
+        A_i <= 1 / (n_k + 2 λ) + ε_r^2 / λ
+
+    It follows from `bounds.neighbour_ceiling` with the cluster as the neighbours, whose kernel is at least
+    (1 - ε_r^2) / 2 with the point and at most 1/2 among each other; for ε_r > 1 it is trivial, as A_i <= 1 / (2 λ).
+
+    Args:
+        count: training points n_k of the cluster.
+        radius: r of Definition 1.
+        ridge: penalty λ > 0.
+
+    Returns:
+        the bound.
+
+    Raises:
+        ValueError: the ridge is not positive, or a radius outside (0, 1].
+    """
+    check_ridge(ridge, positive=True)
+    return 1 / (count + 2 * ridge) + cluster_spread(radius) / ridge

@@ -13,8 +13,7 @@ from tqdm import tqdm
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_fits, check_matrix
-from ntkif.regression.flow import KernelFlow, check_time
-from ntkif.regression.talbot import quadrature_error, talbot
+from ntkif.regression.flow import KernelFlow, check_time, quadrature_error, talbot
 
 __all__ = ["TimedInfluence", "influence_along", "influence_at", "loo_change_at", "loo_predict_train"]
 

@@ -10,7 +10,7 @@ import torch
 
 from ntkif.checks import check_matrix, check_ridge, check_unit_rows
 from ntkif.kernels.tangent import pull_back, push_forward, tangent_kernel
-from ntkif.networks.two_layer import Network
+from ntkif.networks.two_layer import TwoLayer
 from ntkif.regression.ridge import ridge_fit
 
 __all__ = ["check_ihvp", "hessian_product", "network_ihvp"]
@@ -18,7 +18,7 @@ __all__ = ["check_ihvp", "hessian_product", "network_ihvp"]
 
 @torch.no_grad()
 def hessian_product(
-    network: Network, x: torch.Tensor, vector: torch.Tensor, shift: float, gates: torch.Tensor | None = None
+    network: TwoLayer, x: torch.Tensor, vector: torch.Tensor, shift: float, gates: torch.Tensor | None = None
 ) -> torch.Tensor:
     """(J J^T + shift I) v, the Hessian of (2) times vectors, with `shift` the ridge (plus damping).
 
@@ -38,7 +38,7 @@ def hessian_product(
 
 @torch.no_grad()
 def network_ihvp(
-    network: Network,
+    network: TwoLayer,
     x_train: torch.Tensor,
     y_train: torch.Tensor,
     x_test: torch.Tensor,
@@ -82,7 +82,7 @@ def network_ihvp(
     return (fit.coefficients(pull).reshape(k, n, c) * train_residual).sum(2)
 
 
-def check_ihvp(network: Network, x_train, y_train, x_test, y_test, ridge: float, damping: float) -> float:
+def check_ihvp(network: TwoLayer, x_train, y_train, x_test, y_test, ridge: float, damping: float) -> float:
     """Check the input of an IHVP; returns what is added to J J^T, the ridge and the damping."""
     columns, outputs = network.weights.shape[1], network.signs.shape[1]
     for name, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ntkif.checks import check_fits, check_matrix, check_ridge
+from ntkif.checks import check_fits, check_group, check_matrix, check_ridge
 from ntkif.influence.closed_form import group_influence, ihvp_influence, loo_influence
-from ntkif.regression.ridge import RidgeFit, _check_group, ridge_fit
+from ntkif.regression.ridge import RidgeFit, ridge_fit
 
 __all__ = ["LinearizedFit", "linearized_fit"]
 
@@ -108,7 +108,7 @@ class LinearizedFit:
         if self.coupled:
             n, c = self.residual.shape
             own = torch.arange(n * c).reshape(n, c)
-            groups = [own[_check_group(group, n)].flatten() for group in groups]
+            groups = [own[check_group(group, n)].flatten() for group in groups]
         by_row = group_influence(self.fit, *self._moved(k_test_train, test_residual), groups)
         return by_row.reshape(len(test_residual), -1, len(groups)).sum(1)
 

@@ -1,4 +1,4 @@
-"""Leave-one-out influence of a real, trained network through its own tangent kernel (beyond the paper)."""
+"""Leave-one-out influence of a trained network through its empirical NTK, its own Jacobian's (beyond the paper)."""
 
 import math
 import warnings
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import torch
 
 from ntkif.blocks import row_blocks
+from ntkif.checks import check_matrix, check_ridge
 from ntkif.influence.linearized import linearized_fit
-from ntkif.kernels.tangent import pull_back, tangent_kernel
+from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.losses import SQUARES, Loss
-from ntkif.networks.modules import trained_parameters
-from ntkif.networks.two_layer import Network
+from ntkif.networks.modules import check_module, predict, trained_parameters
 
-__all__ = ["NotStationaryError", "gradient_share", "network_influence", "predict"]
+__all__ = ["NotStationaryError", "gradient_share", "network_influence"]
 
-_SAID = 0.01  # share of the gradient above which the user hears of it
+_NOTABLE = 0.01  # share of the gradient above which the user is warned
 
 
 class NotStationaryError(ValueError):
@@ -24,14 +24,14 @@ class NotStationaryError(ValueError):
 
 @torch.no_grad()
 def network_influence(
-    network: Network | torch.nn.Module,
+    network: torch.nn.Module,
     x_train: torch.Tensor,
     y_train: torch.Tensor,
     x_test: torch.Tensor,
     y_test: torch.Tensor,
     ridge: float,
     *,
-    start: Network | torch.nn.Module | None,
+    start: torch.nn.Module | None,
     damping: float = 0.0,
     loss: Loss = SQUARES,
     traced: bool = False,
@@ -39,7 +39,61 @@ def network_influence(
     block_size: int = 256,
     **blocks,
 ) -> torch.Tensor:
-    """`ntkif.network_influence` of input that was checked; arguments, result and errors are described there."""
+    """Leave-one-out influence of a trained network, from its own kernel and its own residuals.
+
+    Exact for the network linearised at its parameters, where these minimise the sum of half squared errors plus the
+    ridge (Eq. 2). What else is approximate where the network was trained otherwise:
+
+    - on another loss: its curvature is taken at the trained network, so the formula is one Newton step.
+    - without a ridge, or stopped early: the parameters minimise nothing, and `damping` stands for what stopped them
+      (gradient descent for a time t resembles a ridge of about 1/t). Measure it where it matters.
+
+    Args:
+        network: trained, with c outputs: any torch module as for `module_kernel`.
+        x_train: (n, ...) training points.
+        y_train: (n, c) targets.
+        x_test: (k, ...) test points.
+        y_test: (k, c) targets.
+        ridge: penalty λ of the training.
+        start: the network before training, to which the penalty refers; how far the gradient of the objective is from
+            zero is then checked. None: no check, for a network that was trained otherwise.
+        damping: added to the ridge.
+        loss: that of the training and of the influence; another than half squares needs several outputs.
+        traced: whether to take the traced kernel, see `tangent_kernel`.
+        tolerance: largest `gradient_share` allowed. ReLU networks do not get to zero: on kinks the gradient jumps.
+        block_size: test points handled at once.
+        **blocks: for the kernel of a torch module, see `module_kernel`.
+
+    Returns:
+        (k, n) change of loss; positive means helpful.
+
+    Raises:
+        NotStationaryError: the gradient is larger than the tolerance allows; the error says by how much.
+        TypeError, ValueError: wrong shapes, dtypes or NaN; a module in training mode, even in part; a start of other
+            shapes; neither ridge nor damping, or a start without a ridge; or another loss with the traced kernel, or
+            with a right class of no chance (see `linearized_fit`).
+        MemoryError, numpy.linalg.LinAlgError: as `tangent_kernel` and `ridge_fit`.
+
+    Warns:
+        UserWarning: the gradient is allowed, but above a hundredth of what it balances.
+    """
+    c = _check_modules(network, x_train, x_test)
+    for name, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
+        check_matrix(f"y_{name}", y, rows=len(x), columns=c, like=x_train)
+    check_ridge(ridge)
+    if not ridge + damping > 0 or not damping >= 0:
+        raise ValueError(
+            f"damping: expected a positive number where the network was trained without a ridge, got {damping}; "
+            f"after gradient descent for a time t (steps times step size), 1/t is a first guess."
+        )
+    if loss.curvature is not None and (traced or c == 1):
+        raise ValueError(
+            f"loss: expected half squares with the traced kernel or a single output, got another loss with "
+            f"traced={traced} and {c} outputs; its curvature couples the outputs, so take traced=False and a network "
+            f"with an output for each class."
+        )
+    if start is not None:
+        _check_start(network, start, ridge)
     if start is not None:
         _check_stationary(gradient_share(network, start, x_train, y_train, ridge, loss=loss), tolerance)
     k_train_train, prediction = tangent_kernel(network, x_train, traced=traced, **blocks), predict(network, x_train)
@@ -59,9 +113,10 @@ def network_influence(
     return out
 
 
+@torch.no_grad()
 def gradient_share(
-    network: Network | torch.nn.Module,
-    start: Network | torch.nn.Module,
+    network: torch.nn.Module,
+    start: torch.nn.Module,
     x: torch.Tensor,
     y: torch.Tensor,
     ridge: float,
@@ -88,7 +143,8 @@ def gradient_share(
         the share, from 0 to infinity.
     """
     pull = _loss_gradient(network, x, y, loss)
-    moved = [end - begin for end, begin in zip(_parameters(network), _parameters(start), strict=True)]
+    ends, starts = (trained_parameters(each).values() for each in (network, start))
+    moved = [end.detach() - begin.detach() for end, begin in zip(ends, starts, strict=True)]
     gradient = [p + ridge * m for p, m in zip(pull, moved, strict=True)]
     whole, of_losses = _norm(gradient), _norm(pull)
     if of_losses == 0:
@@ -96,25 +152,10 @@ def gradient_share(
     return whole / of_losses
 
 
-@torch.no_grad()
-def predict(network: Network | torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """(k, c) outputs at the points `x`."""
-    return network.predict(x) if isinstance(network, Network) else network(x)
-
-
-def _loss_gradient(network: Network | torch.nn.Module, x: torch.Tensor, y: torch.Tensor, loss: Loss) -> list:
+def _loss_gradient(network: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, loss: Loss) -> Sequence[torch.Tensor]:
     """J g, the gradient of the sum of the losses, a tensor for each parameter."""
-    if isinstance(network, Network):
-        return [pull_back(network, x, loss.gradient(network.predict(x), y))]
-    parameters = list(trained_parameters(network).values())
     with torch.enable_grad():
-        return list(torch.autograd.grad(loss.value(network(x), y).sum(), parameters))
-
-
-def _parameters(network: Network | torch.nn.Module) -> list[torch.Tensor]:
-    if isinstance(network, Network):
-        return [network.weights]
-    return [value.detach() for value in trained_parameters(network).values()]
+        return torch.autograd.grad(loss.value(network(x), y).sum(), list(trained_parameters(network).values()))
 
 
 def _norm(parts: Sequence[torch.Tensor]) -> float:
@@ -132,5 +173,27 @@ def _check_stationary(share: float, tolerance: float) -> None:
             f"from `start`, but {said}, above the tolerance {tolerance:g}. Train longer or with a smaller "
             f"step; or, if it was trained otherwise, pass start=None and a damping, and measure what that gives."
         )
-    if share > _SAID:
+    if share > _NOTABLE:
         warnings.warn(f"{said}; the influences are those of a minimum nearby.", stacklevel=3)
+
+
+def _check_modules(network: torch.nn.Module, x_train: torch.Tensor, x_test: torch.Tensor) -> int:
+    if any(part.training for part in network.modules()):
+        raise ValueError("network: expected one in evaluation mode, all parts of it; call network.eval() first.")
+    outputs = check_module(network, x_train, "x_train")
+    if x_test.shape[1:] != x_train.shape[1:]:
+        wanted, came = tuple(x_train.shape[1:]), tuple(x_test.shape[1:])
+        raise ValueError(f"x_test: expected points of shape {wanted} as the training points, got {came}.")
+    check_module(network, x_test, "x_test")
+    return outputs
+
+
+def _check_start(network: torch.nn.Module, start: torch.nn.Module, ridge: float) -> None:
+    if ridge == 0:
+        raise ValueError(
+            "start: expected None where the network was trained without a ridge, since the objective then has no "
+            "minimum that depends on the start; pass start=None and a damping, and measure what that gives."
+        )
+    shapes = [{name: tuple(value.shape) for name, value in trained_parameters(net).items()} for net in (network, start)]
+    if type(network) is not type(start) or shapes[0] != shapes[1]:
+        raise ValueError(f"start: expected the network before training, with parameters {shapes[0]}, got {shapes[1]}.")

@@ -11,7 +11,7 @@ import torch
 from ntkif.checks import check_fits
 from ntkif.influence.ihvp import check_ihvp, hessian_product
 from ntkif.kernels.tangent import pull_back, push_forward
-from ntkif.networks.two_layer import Network
+from ntkif.networks.two_layer import TwoLayer
 
 __all__ = ["DivergenceError", "Estimate", "network_ihvp_cg", "network_ihvp_lissa"]
 
@@ -55,7 +55,7 @@ class Estimate:
 
 @torch.no_grad()
 def network_ihvp_cg(
-    network: Network,
+    network: TwoLayer,
     x_train: torch.Tensor,
     y_train: torch.Tensor,
     x_test: torch.Tensor,
@@ -116,7 +116,7 @@ def network_ihvp_cg(
 
 @torch.no_grad()
 def network_ihvp_lissa(
-    network: Network,
+    network: TwoLayer,
     x_train: torch.Tensor,
     y_train: torch.Tensor,
     x_test: torch.Tensor,
@@ -189,7 +189,7 @@ def network_ihvp_lissa(
     return _estimate(network, x_train, y_train, gates, gradient, mean, shift, depth, tolerance)
 
 
-def _test_gradients(network: Network, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
+def _test_gradients(network: TwoLayer, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
     """(k, m, d) gradient of each test point's loss."""
     size = (len(x_test), *network.weights.shape)
     check_fits("the gradients of the test points", *size, like=x_test, advice="pass fewer test points at once.")
@@ -207,7 +207,7 @@ def _estimate(network, x_train, y_train, gates, gradient, solution, shift, itera
     return Estimate(influence, residual, iterations, tolerance)
 
 
-def _largest_eigenvalue(network: Network, x_train: torch.Tensor, size: int, shift: float) -> float:
+def _largest_eigenvalue(network: TwoLayer, x_train: torch.Tensor, size: int, shift: float) -> float:
     """A number that no eigenvalue of the Hessian of a batch exceeds."""
     spread = float(torch.linalg.matrix_norm(network.signs, 2)) ** 2 / len(network.signs)
     points = min(size, float(torch.linalg.matrix_norm(x_train, 2)) ** 2)  # rows of norm one

@@ -1,6 +1,11 @@
-"""The neural tangent kernel (NTK) of a two-layer ReLU network whose first layer is trained (Eq. 4)."""
+"""The neural tangent kernel (NTK) of fully connected ReLU networks of infinite width.
+
+`ntk` is the paper's, of two layers whose first is trained (Eq. 4); `deep_ntk`, with all layers trained, goes beyond it.
+"""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -8,7 +13,7 @@ from ntkif.blocks import mirror_upper_, row_blocks
 from ntkif.checks import check_fits, check_matrix, check_unit_rows
 from ntkif.kernels.angles import angles
 
-__all__ = ["ntk", "ntk_monte_carlo"]
+__all__ = ["deep_ntk", "ntk", "ntk_monte_carlo"]
 
 
 @torch.no_grad()
@@ -19,7 +24,7 @@ def ntk(x: torch.Tensor, z: torch.Tensor | None = None, *, block_size: int = 512
 
     Args:
         x: (n, d) points, rows of norm one.
-        z: (k, d) points, rows of norm one; `x` itself where absent, and then half of the work is saved.
+        z: (k, d) points, rows of norm one; where absent or `x` itself, half of the work is saved.
         block_size: rows of `x` handled at once. Working memory beside the result is at most
             4 * block_size * k numbers.
 
@@ -33,15 +38,7 @@ def ntk(x: torch.Tensor, z: torch.Tensor | None = None, *, block_size: int = 512
     >>> float(ntk(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8]])))  # 0.6 (pi - arccos 0.6) / (2 pi)
     0.2114...
     """
-    symmetric = z is None
-    z = x if symmetric else z
-    check_points(x, z)
-    check_fits("the kernel matrix", len(x), len(z), like=x, advice="use fewer points or float32.")
-    out = x.new_empty(len(x), len(z))
-    for rows in row_blocks(len(x), block_size):
-        start = rows.start if symmetric else 0
-        out[rows, start:] = _ntk_block(x[rows], z[start:])
-    return mirror_upper_(out, block_size) if symmetric else out
+    return _in_blocks(_ntk_block, x, z, block_size)
 
 
 @torch.no_grad()
@@ -74,7 +71,7 @@ def ntk_monte_carlo(
         TypeError, ValueError: as `ntk`, or a width below one.
     """
     z = x if z is None else z
-    check_points(x, z)
+    _check_points(x, z)
     if width < 1:
         raise ValueError(f"width: expected at least one neuron, got {width}.")
     place = x.device if generator is None else generator.device
@@ -86,7 +83,67 @@ def ntk_monte_carlo(
     return (x @ z.T).mul_(both_open).div_(width)
 
 
-def check_points(x: torch.Tensor, z: torch.Tensor) -> None:
+@torch.no_grad()
+def deep_ntk(
+    x: torch.Tensor, z: torch.Tensor | None = None, *, hidden_layers: int = 2, block_size: int = 512
+) -> torch.Tensor:
+    """The NTK of a ReLU network of L hidden layers, all layers trained (Jacot et al.; Arora et al., 2019).
+
+    By the arc-cosine recursion (Cho and Saul): with ω_l the angle between the images of x and z in layer l, ω_0 that
+    between the points,
+
+        K_0 = cos ω_0,    K_l = cos ω_l + K_(l-1) (1 - ω_(l-1)/π),
+        cos ω_l = (sin ω_(l-1) + (π - ω_(l-1)) cos ω_(l-1)) / π
+
+    It is the limit of the tangent kernel of `networks.modules.Mlp` at its start. Of one hidden layer, the first layer's
+    part is twice `ntk`, since there the sum of neurons is scaled by √(1/m) and here by √(2/m).
+
+    Args:
+        x: (n, d) points, rows of norm one.
+        z: (k, d) points, rows of norm one; `x` itself where absent.
+        hidden_layers: L, at least one.
+        block_size: rows of `x` handled at once. Working memory beside the result is 6 * block_size * k numbers.
+
+    Returns:
+        (n, k) kernel matrix, dtype and device of `x`; `deep_ntk(x)` is exactly symmetric, with diagonal L + 1.
+
+    Raises:
+        TypeError, ValueError: wrong shapes, NaN, rows whose norm is not one, or no hidden layer.
+        MemoryError: the result would not fit in memory.
+
+    >>> float(deep_ntk(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), hidden_layers=1))  # 1/π
+    0.3183...
+    """
+    if hidden_layers < 1:
+        raise ValueError(f"hidden_layers: expected at least one, got {hidden_layers}.")
+    return _in_blocks(partial(_deep_block, hidden_layers=hidden_layers), x, z, block_size)
+
+
+def _in_blocks(block: Callable, x: torch.Tensor, z: torch.Tensor | None, block_size: int) -> torch.Tensor:
+    """The kernel matrix, some rows at a time; of one set of points the upper half, mirrored."""
+    z = x if z is None else z
+    _check_points(x, z)
+    check_fits("the kernel matrix", len(x), len(z), like=x, advice="use fewer points or float32.")
+    out = x.new_empty(len(x), len(z))
+    for rows in row_blocks(len(x), block_size):
+        start = rows.start if z is x else 0
+        out[rows, start:] = block(x[rows], z[start:])
+    return mirror_upper_(out, block_size) if z is x else out
+
+
+def _deep_block(x: torch.Tensor, z: torch.Tensor, hidden_layers: int) -> torch.Tensor:
+    _, angle = angles(x, z)
+    kernel = angle.cos()
+    for _ in range(hidden_layers):
+        open_share = 1 - angle / math.pi  # of the neurons that see both points
+        # 1 - cos ω keeps the digits of small angles, where cos ω has none of them.
+        gap = 2 * (angle / 2).sin().square() - (angle.sin() - angle * angle.cos()) / math.pi
+        kernel = kernel.mul_(open_share).add_(1 - gap)
+        angle = 2 * (gap / 2).clamp_(0, 1).sqrt_().asin()
+    return kernel
+
+
+def _check_points(x: torch.Tensor, z: torch.Tensor) -> None:
     """Require two sets of points on one unit sphere (see `check_matrix` and `check_unit_rows`)."""
     check_matrix("x", x)
     check_unit_rows("x", x)

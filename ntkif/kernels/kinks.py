@@ -6,13 +6,12 @@ stays: of its movements only those at right angles to x_i are free, and the tang
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 
 from ntkif.checks import check_matrix
 from ntkif.kernels.tangent import pull_back, tangent_kernel
-from ntkif.networks.two_layer import Network
+from ntkif.networks.two_layer import TwoLayer
 
 __all__ = ["kernel_on_kinks", "resting_pairs"]
 
@@ -21,8 +20,8 @@ _DEPENDENT = 1000  # roundings, of the largest singular value: points that span 
 
 @torch.no_grad()
 def resting_pairs(
-    network: Network,
-    start: Network,
+    network: TwoLayer,
+    start: TwoLayer,
     x: torch.Tensor,
     y: torch.Tensor,
     ridge: float,
@@ -48,7 +47,7 @@ def resting_pairs(
     resting = torch.zeros_like(ended)
     for epoch in range(1, max(looks) + 1):
         gradient = pull_back(network, x, network.predict(x) - y) + ridge * (network.weights - start.weights)
-        network = replace(network, weights=network.weights - learning_rate * gradient)
+        network = TwoLayer(network.weights - learning_rate * gradient, network.signs)
         if epoch in looks:
             resting |= network.gates(x) != ended
     return resting
@@ -56,7 +55,7 @@ def resting_pairs(
 
 @torch.no_grad()
 def kernel_on_kinks(
-    network: Network, resting: torch.Tensor, points: torch.Tensor, x: torch.Tensor, z: torch.Tensor | None = None
+    network: TwoLayer, resting: torch.Tensor, points: torch.Tensor, x: torch.Tensor, z: torch.Tensor | None = None
 ) -> torch.Tensor:
     """The tangent kernel of a network whose neurons move along the kinks that they rest on, and not across.
 

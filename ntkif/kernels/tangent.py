@@ -9,14 +9,14 @@ import torch
 
 from ntkif.checks import check_fits, check_matrix
 from ntkif.kernels.jacobian import module_kernel
-from ntkif.networks.two_layer import Network
+from ntkif.networks.two_layer import TwoLayer
 
 __all__ = ["pull_back", "push_forward", "tangent_kernel"]
 
 
 @torch.no_grad()
 def tangent_kernel(
-    network: Network | torch.nn.Module,
+    network: torch.nn.Module,
     x: torch.Tensor,
     z: torch.Tensor | None = None,
     *,
@@ -32,11 +32,11 @@ def tangent_kernel(
         K(x, z)_ab = x.z * (1/m) Σ_r signs_ra signs_rb 1[w_r.x > 0] 1[w_r.z > 0]
 
     Args:
-        network: with c outputs; a `Network`, or any torch module (see `module_kernel`).
+        network: any torch module with c outputs (see `module_kernel`).
         x: (n, d) points.
         z: (k, d) points; `x` itself where absent.
         traced: whether to return the cheaper kernel that couples no outputs (see `module_kernel`).
-        **blocks: of a torch module, see `module_kernel`.
+        **blocks: see `module_kernel`; the two-layer network takes none.
 
     Returns:
         (n, k) where traced or where the network has one output, else (n, k, c, c) with the two outputs last.
@@ -45,10 +45,10 @@ def tangent_kernel(
         TypeError, ValueError: a wrong number of columns, dtype or device, or NaN.
         MemoryError: the result would not fit in memory.
     """
-    if isinstance(network, torch.nn.Module):
+    if not isinstance(network, TwoLayer):
         return module_kernel(network, x, z, traced=traced, **blocks)
     if blocks:
-        raise TypeError(f"tangent_kernel: {', '.join(blocks)} are for torch modules; the closed form needs no blocks.")
+        raise TypeError(f"tangent_kernel: {', '.join(blocks)} are for other modules; this closed form needs none.")
     z, (m, c) = x if z is None else z, network.signs.shape
     for name, points in (("x", x), ("z", z)):
         check_matrix(name, points, columns=network.weights.shape[1], like=network.weights)
@@ -70,7 +70,7 @@ def tangent_kernel(
 
 @torch.no_grad()
 def push_forward(
-    network: Network, x: torch.Tensor, direction: torch.Tensor, gates: torch.Tensor | None = None
+    network: TwoLayer, x: torch.Tensor, direction: torch.Tensor, gates: torch.Tensor | None = None
 ) -> torch.Tensor:
     """J^T v: by how much each output changes, to first order, when the weights move by v.
 
@@ -89,7 +89,7 @@ def push_forward(
 
 @torch.no_grad()
 def pull_back(
-    network: Network, x: torch.Tensor, weight: torch.Tensor, gates: torch.Tensor | None = None
+    network: TwoLayer, x: torch.Tensor, weight: torch.Tensor, gates: torch.Tensor | None = None
 ) -> torch.Tensor:
     """J u: the gradient of Σ_ia u_ia f_a(x_i) with respect to the first layer.
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from ntkif.checks import check_ridge
 from ntkif.networks.losses import SQUARES, Loss
 
-__all__ = ["Antisymmetric", "ConvNet", "Mlp", "check_module", "train_module", "trained_parameters"]
+__all__ = ["Antisymmetric", "ConvNet", "Mlp", "check_module", "predict", "train_module", "trained_parameters"]
 
 _ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu}
 
@@ -194,12 +194,18 @@ def train_module(
     return trained
 
 
-def trained_parameters(module: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+@torch.no_grad()
+def predict(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """(k, c) outputs at the points `x`, without what a gradient needs."""
+    return module(x)
+
+
+def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that ask for gradients, by name; shared ones once."""
     return {name: value for name, value in module.named_parameters() if value.requires_grad}
 
 
-def check_module(module: torch.nn.Module, x: torch.Tensor, name: str = "x") -> int:
+def check_module(module: nn.Module, x: torch.Tensor, name: str = "x") -> int:
     """Require a module of which `module_kernel` can be taken at the points `x`; returns its number of outputs."""
     if module.training:
         raise ValueError(

@@ -9,7 +9,8 @@ import torch
 from ntkif.data import Dataset
 from ntkif.kernels.infinite import ntk
 from ntkif.regression.flow import KernelFlow, kernel_flow
-from ntkif.regression.ridge import RidgeFit, interpolant, ridge_fit
+from ntkif.regression.interpolant import interpolant
+from ntkif.regression.ridge import RidgeFit, ridge_fit
 
 __all__ = ["Factorized", "factorized"]
 
@@ -46,7 +47,7 @@ class Factorized:
 
     @cached_property
     def interpolant(self) -> RidgeFit:
-        """The fit without a ridge, as `ridge.interpolant`."""
+        """The fit without a ridge, as `interpolant.interpolant`."""
         return interpolant(self.k_train_train, self._y_train)
 
     @cached_property

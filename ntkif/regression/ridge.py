@@ -6,11 +6,9 @@ from importlib.util import find_spec
 import torch
 
 from ntkif.blocks import mirror_upper_, row_blocks
-from ntkif.checks import check_fits, check_matrix, check_ridge, check_training_kernel
+from ntkif.checks import check_condition, check_fits, check_group, check_matrix, check_ridge, check_training_kernel
 
-__all__ = ["RidgeFit", "alike_pairs", "interpolant", "refit_without", "ridge_fit"]
-
-_SHOWN = 5  # pairs in an error
+__all__ = ["RidgeFit", "refit_without", "ridge_fit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +93,7 @@ class RidgeFit:
 
     def shift_without(self, k_test_train: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
         """(k, c) change f^{-S}(x_te) - f(x_te) of the predictions by the removal; arguments as `predict_without`."""
-        group = _check_group(group, len(self.dual)).to(self.dual.device)
+        group = check_group(group, len(self.dual)).to(self.dual.device)
         alpha = k_test_train @ self.inverse[:, group]
         return -alpha @ torch.linalg.solve(self.inverse[group][:, group], self.dual[group])
 
@@ -126,8 +124,7 @@ def ridge_fit(k_train_train: torch.Tensor, y_train: torch.Tensor, ridge: float) 
     inverse = _inverse(k_train_train, ridge)
     # Columns of K + λI sum to those of |K| plus λ, since a kernel's diagonal is not negative.
     condition = (_norm_1(k_train_train) + ridge) * _norm_1(inverse) if inverse is not None else float("inf")
-    if not condition < 0.01 / torch.finfo(k_train_train.dtype).eps:
-        _raise_singular(condition, ridge, k_train_train.dtype)
+    check_condition(condition, ridge, k_train_train.dtype)
     return RidgeFit(ridge, y_train, inverse, inverse @ y_train, condition)
 
 
@@ -159,61 +156,10 @@ def refit_without(
     check_matrix("y_train", y_train, like=k_train_train)
     check_ridge(ridge)
     kept = torch.ones(len(y_train), dtype=torch.bool, device=y_train.device)
-    kept[_check_group(group, len(y_train)).to(y_train.device)] = False
+    kept[check_group(group, len(y_train)).to(y_train.device)] = False
     system = k_train_train[kept][:, kept]
     system.diagonal().add_(ridge)
     return k_test_train[:, kept] @ torch.linalg.solve(system, y_train[kept])
-
-
-@torch.no_grad()
-def interpolant(k_train_train: torch.Tensor, y_train: torch.Tensor) -> RidgeFit:
-    """The ridgeless fit, which passes through every target; Eq. 19 is about its RKHS norm.
-
-    Args:
-        k_train_train: (n, n) kernel matrix of the training points; not changed.
-        y_train: (n, c) targets.
-
-    Returns:
-        the fit with ridge 0.
-
-    Raises:
-        TypeError, ValueError, MemoryError: as `ridge_fit`.
-        numpy.linalg.LinAlgError: K is singular to working precision; names its condition number and the pairs of
-            training points that are alike.
-    """
-    from numpy.linalg import LinAlgError
-
-    try:
-        return ridge_fit(k_train_train, y_train, 0.0)
-    except LinAlgError as failure:
-        pairs = alike_pairs(k_train_train)
-        shown = ", ".join(f"({i}, {j})" for i, j in pairs[:_SHOWN].tolist()) + (" ..." if len(pairs) > _SHOWN else "")
-        found = f"alike to rounding are {len(pairs)} pairs of training points: {shown}"
-        nothing = "no two training points are alike, so some are mixtures of several others"
-        raise LinAlgError(
-            f"{failure} Here {found if len(pairs) else nothing}. An interpolant needs points that differ: keep one of "
-            f"each pair, or pass ridge_fit(..., ridge) with a small ridge, whose norm is that of K + ridge I."
-        ) from failure
-
-
-@torch.no_grad()
-def alike_pairs(k_train_train: torch.Tensor) -> torch.Tensor:
-    """(p, 2) rows i < j of training points so alike that each pair alone makes K singular to working precision.
-
-    The distance of their features is |φ_i - φ_j|^2 = K_ii + K_jj - 2 K_ij, and half of it bounds the smallest
-    eigenvalue; as `ridge_fit`, this asks for a condition number below 0.01 / eps.
-
-    Args:
-        k_train_train: (n, n) kernel matrix.
-    """
-    n, diagonal = len(k_train_train), k_train_train.diagonal()
-    largest = k_train_train.sum() / n  # a Rayleigh quotient: at most the largest eigenvalue
-    tolerance = 200 * torch.finfo(k_train_train.dtype).eps * largest
-    found = []
-    for rows in row_blocks(n, 512):
-        distance = diagonal[rows, None] + diagonal - 2 * k_train_train[rows]
-        found.append((distance <= tolerance).triu(rows.start + 1).nonzero() + torch.tensor([rows.start, 0]))
-    return torch.cat(found)
 
 
 def _inverse(k_train_train: torch.Tensor, ridge: float) -> torch.Tensor | None:
@@ -247,25 +193,3 @@ def _lapack_inverse_(matrix: torch.Tensor) -> torch.Tensor | None:
 def _norm_1(matrix: torch.Tensor) -> float:
     """1-norm of a symmetric matrix, in row blocks."""
     return max(float(matrix[rows].abs().sum(1).max()) for rows in row_blocks(len(matrix), 512))
-
-
-def _raise_singular(condition: float, ridge: float, dtype: torch.dtype) -> None:
-    from numpy.linalg import LinAlgError
-
-    raise LinAlgError(
-        f"K + ridge I is singular to {dtype} precision at ridge={ridge:g} (condition number {condition:.1e}): "
-        f"expected training points that all differ, or a larger ridge. Remove repeated points, raise the ridge, "
-        f"or use float64."
-    )
-
-
-def _check_group(group: torch.Tensor, n: int) -> torch.Tensor:
-    group = torch.as_tensor(group)
-    shown = f"{group.dtype} of shape {tuple(group.shape)}: {group.flatten()[:8].tolist()}"
-    whole = group.ndim == 1 and not group.is_floating_point() and not group.is_complex() and group.dtype != torch.bool
-    group = group.long()  # of the whole numbers, torch indexes with these alone
-    if not whole or len(group) == 0 or group.min() < 0 or group.max() >= n or len(group.unique()) < len(group):
-        raise ValueError(
-            f"group: expected a list of distinct training rows, whole numbers from 0 to {n - 1}, got {shown}."
-        )
-    return group

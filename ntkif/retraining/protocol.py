@@ -15,14 +15,11 @@ import torch
 from tqdm import tqdm
 
 from ntkif.data import Dataset
-from ntkif.files import write_atomically
-from ntkif.influence.closed_form import loo_influence
-from ntkif.kernels.infinite import ntk
-from ntkif.metrics import misfit
-from ntkif.networks.two_layer import Network, random_network, train
-from ntkif.regression.ridge import ridge_fit
+from ntkif.networks.descent import train
+from ntkif.networks.two_layer import TwoLayer, random_network
+from ntkif.store import write_atomically
 
-__all__ = ["LOOKS", "Protocol", "Retraining", "chosen_points", "retrain"]
+__all__ = ["LOOKS", "Protocol", "Retraining", "retrain"]
 
 LOOKS = 6  # of the beginning of a run, see `Retraining`
 _PRECISIONS = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.float32}
@@ -111,33 +108,6 @@ class Retraining:
         )
 
 
-def chosen_points(dataset: Dataset, ridge: float, count: int) -> tuple[int, list[int]]:
-    """A test point (the paper names none) and the training points with the largest |influence| on it in closed form.
-
-    Args:
-        dataset: training and test images.
-        ridge: penalty λ.
-        count: training points to choose.
-
-    Returns:
-        the first test point, in test order, that the kernel predictor misclassifies (where it misclassifies none,
-        that with the largest loss), and `count` training rows, the most influential first.
-
-    Raises:
-        ValueError: a count below one or above the number of training points.
-    """
-    n = len(dataset.x_train)
-    if not 1 <= count <= n:
-        raise ValueError(f"removals: expected between 1 and {n} training points, got {count}.")
-    fit, k_test_train = ridge_fit(ntk(dataset.x_train), dataset.y_train, ridge), ntk(dataset.x_test, dataset.x_train)
-    prediction = fit.predict(k_test_train)
-    wrong = misfit(prediction, dataset.y_test).nonzero()
-    worst = (prediction - dataset.y_test).square().sum(1).argmax()
-    point = int(wrong[0]) if len(wrong) else int(worst)
-    influence = loo_influence(fit, k_test_train[point, None], dataset.y_test[point, None])[0]
-    return point, influence.abs().topk(count).indices.tolist()
-
-
 def retrain(
     dataset: Dataset,
     protocol: Protocol,
@@ -209,7 +179,7 @@ def _results(missing: dict, arrays: list, protocol: Protocol, client, update: Ca
 
 
 def _timed(
-    row: int | None, arrays: list, protocol: Protocol, update: Callable, start: Network | None = None
+    row: int | None, arrays: list, protocol: Protocol, update: Callable, start: TwoLayer | None = None
 ) -> dict[str, np.ndarray]:
     clock = time.perf_counter()
     with _no_tf32():  # but where `train` asks for it
@@ -221,7 +191,7 @@ def _unheard(epochs: int) -> None:
     """Progress of a worker stays with it."""
 
 
-def _start(arrays: list, protocol: Protocol) -> Network:
+def _start(arrays: list, protocol: Protocol) -> TwoLayer:
     x_train, y_train, _ = arrays
     return random_network(
         x_train.shape[1],
@@ -236,7 +206,7 @@ def _start(arrays: list, protocol: Protocol) -> Network:
 
 
 def _train_without(
-    row, start: Network, x_train, y_train, x_test, protocol: Protocol, progress
+    row, start: TwoLayer, x_train, y_train, x_test, protocol: Protocol, progress
 ) -> dict[str, np.ndarray]:
     kept = torch.ones(len(x_train), dtype=torch.bool, device=x_train.device)
     if row is not None:

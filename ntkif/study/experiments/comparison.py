@@ -10,14 +10,15 @@ import torch
 from ntkif.data import Dataset
 from ntkif.influence.closed_form import loo_influence
 from ntkif.influence.linearized import linearized_fit
-from ntkif.influence.network import gradient_share, predict
+from ntkif.influence.network import gradient_share
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement, share
-from ntkif.networks.two_layer import Network
+from ntkif.networks.modules import predict
+from ntkif.networks.two_layer import TwoLayer
 from ntkif.regression.ridge import ridge_fit
 from ntkif.study.experiments.experiment import AGREEMENT, Column
 
-__all__ = ["KINKS", "METHODS", "SCORES", "Comparison", "compare", "method_scores", "most_influential", "removal_errors"]
+__all__ = ["KINKS", "METHODS", "SCORES", "Comparison", "compare", "method_scores", "removal_errors"]
 
 #: What is compared: the kernel of the paper, the network's own kernel in the classic estimate and in Eq. 9.
 METHODS = ("analytic kernel", "own kernel, IHVP", "own kernel, leave-one-out")
@@ -58,32 +59,13 @@ class Comparison:
     by_removal: dict[str, list[float]]
 
 
-def most_influential(dataset: Dataset, kernel: Callable, ridge: float, count: int) -> list[int]:
-    """Training points to leave out: the most influential by the kernel predictor, on all test points together.
-
-    Args:
-        dataset: training and test images.
-        kernel: `ntk` or another, of one or two sets of points.
-        ridge: penalty λ.
-        count: how many.
-
-    Returns:
-        rows with the largest root mean square of their influences over the test points, the largest first.
-    """
-    fit, k_test_train = (
-        ridge_fit(kernel(dataset.x_train), dataset.y_train, ridge),
-        kernel(dataset.x_test, dataset.x_train),
-    )
-    return loo_influence(fit, k_test_train, dataset.y_test).norm(dim=0).topk(count).indices.tolist()
-
-
 def compare(
     key: dict,
     dataset: Dataset,
     ridge: float,
     rows: Sequence[int],
-    start: Network | torch.nn.Module,
-    fit_network: Callable[[torch.Tensor, torch.Tensor], Network | torch.nn.Module],
+    start: torch.nn.Module,
+    fit_network: Callable[[torch.Tensor, torch.Tensor], torch.nn.Module],
     analytic: Callable,
     further: Callable | None = None,
 ) -> Comparison:
@@ -179,7 +161,7 @@ class _Clock:
 
 
 def _gate_flips(network, without, x: torch.Tensor, x_test: torch.Tensor) -> dict[str, float]:
-    if not isinstance(network, Network):
+    if not isinstance(network, TwoLayer):
         return {}
     places = {"flips": x, "test_flips": x_test}
     return {name: share(network.gates(points) != without.gates(points)) for name, points in places.items()}

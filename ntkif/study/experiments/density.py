@@ -7,9 +7,11 @@ import pandas as pd
 import torch
 
 from ntkif.data import Dataset
-from ntkif.influence import bounds, density, mixture
+from ntkif.data.mixture import Mixture
+from ntkif.influence import bounds, density
 from ntkif.influence.closed_form import ihvp_influence, influence_terms
 from ntkif.kernels.infinite import ntk
+from ntkif.metrics import error_rates
 from ntkif.regression.ridge import ridge_fit
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import Column, experiment
@@ -140,7 +142,7 @@ def density_deciles(
 
 
 def errors_by_cluster(
-    points: mixture.Mixture, ridges: Sequence[float], *, k_train_train: torch.Tensor | None = None
+    points: Mixture, ridges: Sequence[float], *, k_train_train: torch.Tensor | None = None
 ) -> pd.DataFrame:
     """Theorem 4 and Figure 12: the error of IHVP in each cluster against its bound (Eq. 18).
 
@@ -156,17 +158,17 @@ def errors_by_cluster(
         points with all test points the mean (error) and that of the bound (bound), the pairs above the bound
         (violations), and the error rate (ratio_of_sums); the mean and largest leverage (leverage, largest_leverage),
         what the theorem has above it (paper_ceiling), the same with γ of this cluster alone (own_ceiling), and
-        `mixture.cluster_ceiling` (ceiling); γ of all points (gamma) and the condition on the ridge (smallest_ridge).
+        `bounds.cluster_ceiling` (ceiling); γ of all points (gamma) and the condition on the ridge (smallest_ridge).
     """
     k_train_train = ntk(points.x_train) if k_train_train is None else k_train_train
     k_test_train = ntk(points.x_test, points.x_train)
-    least = mixture.smallest_ridge(points.radius, mixture.largest_eigenvalue(k_train_train))
+    least = bounds.smallest_ridge(points.radius, bounds.largest_eigenvalue(k_train_train))
     n, rows = len(points.x_train), []
     for ridge in ridges:
         fit = ridge_fit(k_train_train, points.y_train, ridge)
         one, two = influence_terms(fit, k_test_train, points.y_test)
         exact, ihvp = one + two, ihvp_influence(fit, k_test_train, points.y_test)
-        error, own = (ihvp - exact).abs(), mixture.own_concentration(fit)
+        error, own = (ihvp - exact).abs(), bounds.own_concentration(fit)
         slack = rounding(fit.predict(k_test_train) - points.y_test, two, fit.condition)
         for cluster, count in enumerate(points.counts):
             of = points.cluster_train == cluster
@@ -181,12 +183,12 @@ def errors_by_cluster(
                     "error": float(error[:, of].mean()),
                     "bound": float(bound.mean()),
                     "violations": int(above.sum()),
-                    "ratio_of_sums": float(bounds.error_rates(ihvp[:, of], exact[:, of])["ratio_of_sums"]),
+                    "ratio_of_sums": float(error_rates(ihvp[:, of], exact[:, of])["ratio_of_sums"]),
                     "leverage": float(fit.leverage[of].mean()),
                     "largest_leverage": float(fit.leverage[of].max()),
                     "paper_ceiling": ceiling,
                     "own_ceiling": own_ceiling,
-                    "ceiling": mixture.cluster_ceiling(count, points.radius, ridge),
+                    "ceiling": bounds.cluster_ceiling(count, points.radius, ridge),
                     "gamma": float(own.max()),
                     "smallest_ridge": least,
                 }

@@ -8,12 +8,12 @@ import torch
 from ntkif.data import Dataset
 from ntkif.influence import bounds
 from ntkif.influence.closed_form import ihvp_influence, influence_terms
-from ntkif.metrics import agreement, share
+from ntkif.metrics import agreement, error_rates, misfit, share
 from ntkif.regression.factorized import factorized
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 
-__all__ = ["errors_by_point", "errors_by_ridge", "errors_over_ridges", "rounding"]
+__all__ = ["decomposition", "errors_by_point", "errors_by_ridge", "errors_over_ridges", "rounding"]
 
 
 def rounding(test_residual: torch.Tensor, term_two: torch.Tensor, condition: float) -> torch.Tensor:
@@ -49,7 +49,7 @@ def rounding(test_residual: torch.Tensor, term_two: torch.Tensor, condition: flo
         "largest_leverage": Column.value("largest leverage"),
         "ceiling": Column.value("1 / (1 + 2 λ), our bound from above"),
         "paper_ceiling": Column.value("the paper's bound from above, with λ_max"),
-        "ratio_of_sums": Column.value("error rate of IHVP over all pairs, see `bounds.error_rates`"),
+        "ratio_of_sums": Column.value("error rate of IHVP over all pairs, see `metrics.error_rates`"),
         "median_of_ratios": Column.value("median of the ratios of single pairs"),
         "mean_of_ratios": Column.value("mean of the ratios of single pairs"),
         "helpful": Column.value("error rate (ratio of sums) among helpful pairs"),
@@ -87,7 +87,7 @@ def errors_by_ridge(dataset: Dataset, ridges: Sequence[float]) -> pd.DataFrame:
         bound = bounds.theorem_3_bound(exact, two, smallest, ridge)
         low, high = bounds.leverage_bounds(exact, two, fit.leverage)
         cured = agreement(one, exact)
-        rates = {name: float(rate) for name, rate in bounds.error_rates(ihvp, exact).items()}
+        rates = {name: float(rate) for name, rate in error_rates(ihvp, exact).items()}
         signs = {"helpful": exact > 0, "harmful": exact < 0}
         rows.append(
             {
@@ -100,7 +100,7 @@ def errors_by_ridge(dataset: Dataset, ridges: Sequence[float]) -> pd.DataFrame:
                 "paper_ceiling": bounds.leverage_floor(largest, ridge),
                 **rates,
                 **{name: float(error[pairs].sum() / exact[pairs].abs().sum()) for name, pairs in signs.items()},
-                "rescaled": float(bounds.error_rates(one, exact)["ratio_of_sums"]),
+                "rescaled": float(error_rates(one, exact)["ratio_of_sums"]),
                 "violations": int((bound > error + slack).sum()),
                 "leverage_violations": int(((low > error + slack) | (error > high + slack)).sum()),
                 "informative": share(bound > 0),
@@ -142,6 +142,72 @@ def errors_over_ridges(dataset: Dataset, ridges: Sequence[float]) -> Iterator[tu
 def _point_errors(dataset: Dataset, ridge: float) -> pd.DataFrame:
     fit, k_test_train = factorized(dataset).fit(ridge), factorized(dataset).k_test_train
     exact = torch.add(*influence_terms(fit, k_test_train, dataset.y_test))
-    rates = bounds.error_rates(ihvp_influence(fit, k_test_train, dataset.y_test), exact, dim=0)
+    rates = error_rates(ihvp_influence(fit, k_test_train, dataset.y_test), exact, dim=0)
     columns = {"error_rate": rates["ratio_of_sums"], "median_rate": rates["median_of_ratios"], "leverage": fit.leverage}
     return pd.DataFrame({name: values.cpu().numpy() for name, values in columns.items()})
+
+
+@experiment(
+    "proposition-2",
+    settings={name: {"ridges": [2.0**e for e in range(-4, 5)]} for name in paper.RIDGE},
+    witness={"ridges": [0.0625, 4.0]},
+    slice={"ridges": [4.0]},
+    columns={
+        "ridge": Column.key("penalty λ"),
+        "test_error": Column.value("share of test images classified wrongly"),
+        "largest_coefficient": Column.value("max |α| over all pairs"),
+        "median_ratio": Column.value("median of term II / |term I| over all pairs"),
+        "above_tenth": Column.value("share of pairs in which that ratio is above a tenth"),
+        "above_one": Column.value("share of pairs in which it is above one"),
+        "sign_flips": Column.value("share of pairs in which term I has the wrong sign"),
+        "above_tenth_top": Column.value("share above a tenth among the `top` points of each test image"),
+        "top_best_quarter": Column.value("the same for the quarter of test images with the smallest residual"),
+        "top_others": Column.value("the same for the other test images"),
+        **AGREEMENT,
+        "rank_low": Column.value("Spearman's rho over training images that 95 % of test images exceed"),
+    },
+)
+def decomposition(dataset: Dataset, ridges: Sequence[float], top: int = 40) -> pd.DataFrame:
+    """Term I against term II of Proposition 2 over ridges, and Eq. 15, which keeps term I alone, against the truth.
+
+    Args:
+        dataset: training and test images.
+        ridges: penalties λ.
+        top: how many training points with the largest |influence| on each test point count as influential.
+
+    Returns:
+        a row for each ridge.
+    """
+    k_test_train, rows = factorized(dataset).k_test_train, []
+    for ridge in ridges:
+        fit = factorized(dataset).fit(ridge)
+        term_one, term_two = influence_terms(fit, k_test_train, dataset.y_test)
+        exact, ratio = term_one + term_two, term_two / term_one.abs()
+        prediction = fit.predict(k_test_train)
+        test_residual = (prediction - dataset.y_test).norm(dim=1)
+        best = test_residual <= test_residual.quantile(0.25)
+        above_top = ratio.gather(1, exact.abs().topk(top, dim=1).indices) > 0.1
+        rows.append(
+            {
+                "ridge": ridge,
+                "test_error": share(misfit(prediction, dataset.y_test)),
+                "largest_coefficient": float(fit.coefficients(k_test_train).abs().max()),
+                "median_ratio": float(ratio.median()),
+                "above_tenth": share(ratio > 0.1),
+                "above_one": share(ratio > 1),
+                "sign_flips": share(term_one.sign() != exact.sign()),
+                "above_tenth_top": share(above_top),
+                "top_best_quarter": share(above_top[best]),
+                "top_others": share(above_top[~best]),
+                **agreement(term_one, exact),
+                "rank_low": float(_row_spearman(term_one, exact).quantile(0.05)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _row_spearman(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Spearman's rho of each row of `a` with that of `b`, for values without ties."""
+    ranks = [values.argsort(1).argsort(1).double() for values in (a, b)]
+    a, b = (torch.nn.functional.normalize(rank - rank.mean(1, keepdim=True)) for rank in ranks)
+    return (a * b).sum(1)

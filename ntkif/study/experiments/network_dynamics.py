@@ -9,7 +9,8 @@ from ntkif.data import Dataset
 from ntkif.influence.flow import influence_along
 from ntkif.kernels.infinite import ntk
 from ntkif.metrics import agreement
-from ntkif.networks.two_layer import Network, random_network, train
+from ntkif.networks.descent import train
+from ntkif.networks.two_layer import TwoLayer, random_network
 from ntkif.regression.flow import kernel_flow
 
 __all__ = ["network_influence_along", "train_until"]
@@ -73,14 +74,14 @@ def network_influence_along(
 
 
 def train_until(
-    start: Network,
+    start: TwoLayer,
     x: torch.Tensor,
     y: torch.Tensor,
     times: Sequence[float],
     *,
     learning_rate: float,
     ridge: float = 0.0,
-) -> list[Network]:
+) -> list[TwoLayer]:
     """The network after training for each of several times, by gradient descent from one start.
 
     Args:

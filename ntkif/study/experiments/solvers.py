@@ -1,5 +1,6 @@
 """Experiments on the IHVP of finite networks: its limit (Proposition 1), and what iterative solvers make of it."""
 
+import copy
 from collections.abc import Sequence
 from itertools import product
 
@@ -12,7 +13,8 @@ from ntkif.influence.ihvp import network_ihvp
 from ntkif.influence.solvers import DivergenceError, network_ihvp_cg, network_ihvp_lissa
 from ntkif.kernels.infinite import ntk
 from ntkif.metrics import agreement, share
-from ntkif.networks.two_layer import Network, random_network, train
+from ntkif.networks.descent import train
+from ntkif.networks.two_layer import TwoLayer, random_network
 from ntkif.regression.ridge import ridge_fit
 
 __all__ = ["proposition_1_errors", "solver_errors"]
@@ -20,6 +22,7 @@ __all__ = ["proposition_1_errors", "solver_errors"]
 _SOLVERS = {"cg": network_ihvp_cg, "lissa": network_ihvp_lissa}
 
 
+@torch.no_grad()
 def proposition_1_errors(
     dataset: Dataset,
     ridge: float,
@@ -78,7 +81,7 @@ def proposition_1_errors(
 
 
 def solver_errors(
-    network: Network, dataset: Dataset, ridge: float, settings: Sequence[dict], test_points: int
+    network: TwoLayer, dataset: Dataset, ridge: float, settings: Sequence[dict], test_points: int
 ) -> pd.DataFrame:
     """What iterative solvers of Eq. 12 find, against the exact solution in float64 without damping.
 
@@ -100,7 +103,7 @@ def solver_errors(
     for setting in settings:
         keywords = dict(setting)
         solver, dtype = _SOLVERS[keywords.pop("solver")], keywords.pop("dtype", torch.float64)
-        same = Network(network.weights.to(dtype), network.signs.to(dtype))
+        same = copy.deepcopy(network).to(dtype)
         row = {name: str(value) if name == "dtype" else value for name, value in setting.items()}
         try:
             found = solver(same, *(array.to(dtype) for array in arrays), ridge, **keywords)

@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from ntkif.data import Dataset
-from ntkif.files import write_atomically
 from ntkif.influence.closed_form import influence_terms
 from ntkif.influence.flow import TimedInfluence, influence_along
 from ntkif.metrics import agreement
 from ntkif.regression.factorized import factorized
+from ntkif.store import write_atomically
 
 __all__ = ["METHODS", "RIDGES", "TIMES", "chosen_tests", "explore", "signed_ranks", "sprite", "write_explorer"]
 

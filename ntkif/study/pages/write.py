@@ -7,17 +7,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ntkif.data import Dataset, load
-from ntkif.files import write_atomically
 from ntkif.influence.closed_form import influence_terms
 from ntkif.metrics import agreement
 from ntkif.regression.factorized import factorized
+from ntkif.store import write_atomically
 from ntkif.study import plots
 from ntkif.study.pages import figures as page_plots
 from ntkif.study.pages.explorer import METHODS, RIDGES, TIMES, chosen_tests, explore, write_explorer
+from ntkif.study.pages.figures import verdict_tiles
 from ntkif.study.pages.scoreboard import MARKS, judged_claims, scoreboard, verdicts
-from ntkif.study.pages.scoreboard_figures import verdict_tiles
 
-__all__ = ["in_short", "write_pages"]
+__all__ = ["DATASET", "in_short", "write_pages"]
 
 DATASET = "mini-mnist-sample"
 _CHOSEN_AT = 1.0  # the ridge at which the explorer's test images are chosen

@@ -4,15 +4,12 @@
 shows that it would give this table again; the `.json` beside each has its provenance.
 """
 
-import base64
 import io
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ntkif.data import Dataset
@@ -21,20 +18,10 @@ from ntkif.provenance import ROOT, commit, machine, now, versions
 from ntkif.store import add_note, load, save, status
 from ntkif.study.experiments.catalogue import EXPERIMENTS, find, settings_of
 from ntkif.study.experiments.experiment import Experiment
+from ntkif.study.records.pixels import pack_image
 from ntkif.study.records.witness import compare, difference, witness_digest, witness_table, write_witness
 
-__all__ = [
-    "FOLDER",
-    "Record",
-    "load_record",
-    "record",
-    "record_all",
-    "stale_reason",
-    "unpack_images",
-    "unpack_test_images",
-    "verify_record",
-    "witness_reason",
-]
+__all__ = ["FOLDER", "Record", "load_record", "record", "record_all", "stale_reason", "verify_record", "witness_reason"]
 
 FOLDER = ROOT / "records" / "tables"
 
@@ -86,10 +73,10 @@ def record(experiment: str, dataset: Dataset, folder: Path = FOLDER, *, force: b
     table = function(dataset, **settings)
     seconds = time.perf_counter() - clock
     if "row" in table:  # of an image: keep its pixels, so that the record can be drawn without the data set
-        table["pixels"] = [_pack_image(image) for image in dataset.images_train[table["row"]]]
+        table["pixels"] = [pack_image(image) for image in dataset.images_train[table["row"]]]
     if "test_row" in table:  # once for each test image
         first = table["test_row"].drop_duplicates()
-        packed = [_pack_image(image) for image in dataset.images_test[first]]
+        packed = [pack_image(image) for image in dataset.images_test[first]]
         table["test_pixels"] = pd.Series(packed, index=first.index).reindex(table.index, fill_value="")
     provenance = {
         "experiment": experiment,
@@ -129,16 +116,6 @@ def load_record(experiment: str, dataset: str, folder: Path = FOLDER) -> Record:
     settings_of(experiment, dataset)
     content, provenance = load(_file(experiment, dataset, folder), _command(experiment, dataset))
     return Record(pd.read_csv(io.BytesIO(content), dtype={"label": str, "run": str}), provenance)
-
-
-def unpack_images(table: pd.DataFrame) -> np.ndarray:
-    """(count, height, width) or (count, height, width, 3) pixels of the training images in a recorded table."""
-    return np.stack([_unpack_image(text) for text in table["pixels"]])
-
-
-def unpack_test_images(table: pd.DataFrame) -> np.ndarray:
-    """Pixels of the test images in a recorded table, each once, in the order in which they come."""
-    return np.stack([_unpack_image(text) for text in table.drop_duplicates("test_row")["test_pixels"]])
 
 
 def stale_reason(experiment: str, dataset: str, folder: Path = FOLDER) -> str | None:
@@ -252,14 +229,3 @@ def _witness_reason(known: Experiment, kind: str, table: pd.DataFrame, folder: P
         return difference(known, kind, table, Path(folder) / known.name)
     except (FileNotFoundError, ValueError) as failure:  # none is stored, or one of other settings
         return str(failure)
-
-
-def _pack_image(image: np.ndarray) -> str:
-    packed = base64.b64encode(zlib.compress(np.ascontiguousarray(image), 9)).decode()
-    return "x".join(map(str, image.shape)) + ":" + packed
-
-
-def _unpack_image(text: str) -> np.ndarray:
-    shape, packed = text.split(":")
-    pixels = np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8)
-    return pixels.reshape([int(size) for size in shape.split("x")])

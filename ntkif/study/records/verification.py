@@ -11,7 +11,7 @@ from ntkif.retraining import runs
 from ntkif.retraining.witness import dataset_of, verify_run, witness_difference
 from ntkif.study.experiments.catalogue import EXPERIMENTS, settings_of
 from ntkif.study.records import tables as records
-from ntkif.study.records.measured import OWN_ANSWER
+from ntkif.study.records.tools import OWN_ANSWER
 from ntkif.study.records.witness import difference, kinds_of, witness_table
 
 __all__ = ["everything", "named", "sample", "verify", "witnesses"]

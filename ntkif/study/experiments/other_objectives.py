@@ -8,15 +8,16 @@ import torch
 from ntkif.data import Dataset
 from ntkif.influence.flow import influence_at
 from ntkif.influence.linearized import linearized_fit
-from ntkif.influence.network import gradient_share, predict
+from ntkif.influence.network import gradient_share
 from ntkif.kernels.infinite import ntk
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement, misfit, share
+from ntkif.networks.descent import safe_learning_rate
 from ntkif.networks.losses import CROSS_ENTROPY
-from ntkif.networks.modules import Antisymmetric, Mlp, train_module
-from ntkif.networks.two_layer import random_network, safe_learning_rate
+from ntkif.networks.modules import Antisymmetric, Mlp, predict, train_module
+from ntkif.networks.two_layer import random_network
 from ntkif.regression.flow import kernel_flow
-from ntkif.study.experiments.comparison import most_influential
+from ntkif.retraining.selection import most_influential
 from ntkif.study.experiments.network_dynamics import train_until
 
 __all__ = ["cross_entropy_scores", "early_stopped_scores"]

@@ -13,26 +13,8 @@ from ntkif.regression.flow import kernel_flow
 from ntkif.regression.ridge import refit_without
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import Column, experiment
-from ntkif.study.experiments.kernel import kernel_convergence
 
-__all__ = ["flow_deviations", "kernel_errors", "refit_deviations"]
-
-
-@experiment(
-    "equation-4",
-    settings={name: {"widths": [256, 1024, 4096, 16384], "seeds": [0, 1, 2]} for name in paper.RIDGE},
-    witness={"widths": [256, 4097], "seeds": [0]},
-    slice={"widths": [256], "seeds": [0]},
-    columns={
-        "width": Column.key("hidden neurons"),
-        "seed": Column.key("of the random network"),
-        "error": Column.value("root mean square over all pairs of points"),
-        "expected": Column.value("root of the expected squared error, averaged over the same pairs"),
-    },
-)
-def kernel_errors(dataset: Dataset, widths: Sequence[int], seeds: Sequence[int]) -> pd.DataFrame:
-    """Eq. 4 on the training images: the table of `kernel_convergence`."""
-    return kernel_convergence(dataset.x_train, widths, seeds)
+__all__ = ["flow_deviations", "refit_deviations"]
 
 
 @experiment(

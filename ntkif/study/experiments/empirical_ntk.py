@@ -1,17 +1,106 @@
-"""Experiments on influence through the own kernels of deeper networks, against real retraining (beyond the paper)."""
+"""Experiments on influence through a two-layer network's own kernel, against real retraining (beyond the paper)."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
 
 import pandas as pd
 
 from ntkif.data import Dataset
-from ntkif.kernels.deep import deep_ntk
+from ntkif.kernels.infinite import deep_ntk, ntk
+from ntkif.kernels.kinks import kernel_on_kinks, resting_pairs
+from ntkif.networks.descent import safe_learning_rate, train
 from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, train_module
-from ntkif.study.experiments.comparison import SCORES, Comparison, compare, method_scores, most_influential
+from ntkif.networks.two_layer import random_network
+from ntkif.retraining.selection import most_influential
+from ntkif.study import paper
+from ntkif.study.experiments.comparison import SCORES, Comparison, compare, method_scores
 from ntkif.study.experiments.experiment import Column, experiment
 
-__all__ = ["deep_comparisons", "deep_scores"]
+__all__ = ["deep_comparisons", "deep_scores", "two_layer_comparisons", "two_layer_scores"]
+
+
+def two_layer_comparisons(
+    dataset: Dataset,
+    ridge: float,
+    widths: Sequence[int],
+    starts: Sequence[tuple[float, bool]],
+    seeds: Sequence[int],
+    removals: int,
+) -> Iterator[Comparison]:
+    """`compare` of two-layer networks, trained by gradient descent with a safe step until they settle.
+
+    Args:
+        dataset: training and test images, of any number of outputs.
+        ridge: penalty λ.
+        widths: numbers of hidden neurons.
+        starts: pairs of `init_scale` and `symmetric`, see `random_network`.
+        seeds: one network each.
+        removals: training points to leave out, those that `most_influential` names by the paper's kernel.
+    """
+    rows = most_influential(dataset, ntk, ridge, removals)
+    for width, (init_scale, symmetric), seed in product(widths, starts, seeds):
+        key = {"width": width, "init_scale": init_scale, "symmetric": symmetric, "seed": seed}
+        # A seed of its own for each width, or networks of two widths would begin with the same random numbers.
+        own = key | {"seed": 1_000_003 * seed + width, "outputs": dataset.y_train.shape[1]}
+        x = dataset.x_train
+        start = random_network(x.shape[1], **own, dtype=x.dtype, device=x.device)
+        rate = safe_learning_rate(start, dataset.x_train, ridge)
+
+        def fit(x, y, start=start, rate=rate):
+            return train(start, x, y, ridge, learning_rate=rate, epochs=10_000, tolerance=0.005).network
+
+        def on_kinks(network, start=start, rate=rate):
+            resting = resting_pairs(network, start, dataset.x_train, dataset.y_train, ridge, learning_rate=rate)
+            return partial(kernel_on_kinks, network, resting, dataset.x_train)
+
+        yield compare(
+            key,
+            dataset,
+            ridge,
+            rows,
+            start,
+            fit,
+            ntk,
+            on_kinks if start.signs.shape[1] == 1 else None,
+        )
+
+
+@experiment(
+    "own-kernel",
+    settings={
+        name: {
+            "n_train": 200,
+            "n_test": 200,
+            "ridge": 1.0,
+            "widths": [256, 1024],
+            "starts": [[1.0, True], [0.01, False]],
+            "seeds": [0, 1, 2],
+            "removals": 12,
+        }
+        for name in paper.RIDGE
+    },
+    witness={
+        "n_train": 24,
+        "n_test": 20,
+        "ridge": 1.0,
+        "widths": [32],
+        "starts": [[1.0, True]],
+        "seeds": [0],
+        "removals": 3,
+    },
+    slice={"widths": [256], "starts": [[1.0, True]], "seeds": [0]},
+    columns={
+        "width": Column.key("hidden neurons"),
+        "init_scale": Column.key("κ"),
+        "symmetric": Column.key("whether the network starts at zero"),
+        "seed": Column.key("of the network"),
+        **SCORES,
+    },
+)
+def two_layer_scores(dataset: Dataset, n_train: int, n_test: int, **settings) -> pd.DataFrame:
+    """`method_scores` of `two_layer_comparisons` on the first images of a data set."""
+    return method_scores(two_layer_comparisons(dataset.head(n_train, n_test), **settings))
 
 
 def deep_comparisons(
