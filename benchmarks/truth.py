@@ -18,6 +18,7 @@ from ntkif.kernels.infinite import deep_ntk, ntk
 from ntkif.networks.descent import safe_learning_rate, train
 from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, predict, train_module
 from ntkif.networks.two_layer import random_network
+from ntkif.retraining.leave_one_out import leave_one_out, true_influence
 from ntkif.retraining.selection import most_influential
 from ntkif.store import write_atomically
 
@@ -81,16 +82,18 @@ def truth(data: Dataset, make, rows: list[int], seed: int, ridge: float) -> dict
     """One network, and the influence of each removed point by training without it, (K, REMOVALS)."""
     start, fit = make(data, seed, ridge)
     clock = time.perf_counter()
-    network = fit(data.x_train, data.y_train)
+    trained = leave_one_out(fit, data.x_train, data.y_train, rows)
+    network = next(trained)
     seconds = time.perf_counter() - clock
-    loss = (predict(network, data.x_test) - data.y_test).square().sum(1) / 2
-    changes = []
-    for row in rows:
-        kept = torch.arange(len(data.x_train)) != row
-        without = fit(data.x_train[kept], data.y_train[kept])
-        changes.append((predict(without, data.x_test) - data.y_test).square().sum(1) / 2 - loss)
+    predictions = [predict(each, data.x_test) for each in (network, *trained)]
     share = gradient_share(network, start, data.x_train, data.y_train, ridge)
-    return {"network": network, "start": start, "truth": torch.stack(changes, 1), "seconds": seconds, "gradient": share}
+    return {
+        "network": network,
+        "start": start,
+        "truth": true_influence(predictions, data.y_test),
+        "seconds": seconds,
+        "gradient": share,
+    }
 
 
 def main() -> None:
@@ -102,7 +105,7 @@ def main() -> None:
         if file.exists():
             continue
         data = load(dataset).head(n, K)
-        rows = most_influential(data, kernel, ridge, REMOVALS)
+        rows = most_influential(data, ridge, REMOVALS, kernel=kernel)
         made = [truth(data, make, some, s, ridge) for s, some in enumerate((rows, rows[: OTHERS[record]]))]
         arrays = {key: getattr(data, key) for key in ("x_train", "y_train", "x_test", "y_test")}
         case = {"arrays": arrays, "ridge": ridge, "rows": rows, "other": made[1]["truth"], **made[0]}

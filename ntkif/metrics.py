@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-__all__ = ["agreement", "error_rates", "misfit", "power_law", "rms", "share"]
+__all__ = ["agreement", "error_rates", "half_squares", "misfit", "power_law", "rms", "share"]
 
 
 def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]:
@@ -45,6 +45,11 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
         "slope": float(p @ a / (a @ a)),
         "relative_error": float((p - a).norm() / a.norm()),
     }
+
+
+def half_squares(prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """(...) half the squared error of (..., c) predictions, summed over outputs: the loss of the paper (Eq. 2)."""
+    return (prediction - y).square().sum(-1) / 2
 
 
 def misfit(prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

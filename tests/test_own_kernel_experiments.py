@@ -47,7 +47,7 @@ def trained(left_out=None, epochs=10_000, tolerance=0.005):
 def test_rows_are_the_most_influential():
     fit = ridge_fit(ntk(DATA.x_train), DATA.y_train, RIDGE)
     size = loo_influence(fit, ntk(DATA.x_test, DATA.x_train), DATA.y_test).square().sum(0)
-    assert most_influential(DATA, ntk, RIDGE, 4) == size.argsort(descending=True)[:4].tolist()
+    assert most_influential(DATA, RIDGE, 4) == size.argsort(descending=True)[:4].tolist()
 
 
 def test_truth_is_the_networks_retrained_without_each_point(comparison):
@@ -200,7 +200,7 @@ def test_early_stopped_networks_by_hand():
         for t in (0.5, 2.0)
         for m, n in (("damping", 2), ("own kernel, flow", 1), ("analytic kernel, flow", 1))
     }
-    rows = most_influential(DATA, ntk, 0.5, 3)
+    rows = most_influential(DATA, 0.5, 3)
     start = random_network(784, width=512, init_scale=1.0, symmetric=True, seed=2)
     losses, networks = [], []
     for left_out in (None, *rows):
@@ -229,7 +229,7 @@ def test_early_stopped_networks_by_hand():
 def test_cross_entropy_by_hand():
     table = cross_entropy_scores(DATA, [1.0], width=32, removals=3, seeds=[0], iterations=60).set_index("method")
     y, y_test = (torch.cat([t > 0, t < 0], 1).double() for t in (DATA.y_train, DATA.y_test))
-    start, rows = Antisymmetric(Mlp(784, width=32, outputs=2)), most_influential(DATA, ntk, 1.0, 3)
+    start, rows = Antisymmetric(Mlp(784, width=32, outputs=2)), most_influential(DATA, 1.0, 3)
     losses, networks = [], []
     for left_out in (None, *rows):
         kept = [i for i in range(30) if i != left_out]
@@ -254,7 +254,7 @@ def test_compare_needs_no_name_of_a_network():
     def linear(x, z=None):
         return x @ (x if z is None else z).T
 
-    found = compare({}, DATA, RIDGE, [2, 5], start, lambda x, y: train_module(start, x, y, RIDGE), linear)
+    found = compare({}, DATA, RIDGE, [2, 5], start, lambda x, y: train_module(start, x, y, RIDGE), kernel=linear)
     for name in (METHODS[0], METHODS[2]):
         assert torch.allclose(found.predicted[name], found.truth, rtol=0, atol=1e-8)
     fit = ridge_fit(linear(DATA.x_train), DATA.y_train, RIDGE)

@@ -9,9 +9,9 @@ at the weights of the network. The Hessian of a ReLU network has no other part, 
 import torch
 
 from ntkif.checks import check_matrix, check_ridge, check_unit_rows
+from ntkif.influence.linearized import linearized_fit
 from ntkif.kernels.tangent import pull_back, push_forward, tangent_kernel
 from ntkif.networks.two_layer import TwoLayer
-from ntkif.regression.ridge import ridge_fit
 
 __all__ = ["check_ihvp", "hessian_product", "network_ihvp"]
 
@@ -71,15 +71,10 @@ def network_ihvp(
         MemoryError: the kernel or its inverse would not fit in memory.
         numpy.linalg.LinAlgError: the system is singular to working precision.
     """
-    shift = check_ihvp(network, x_train, y_train, x_test, y_test, ridge, damping)
-    (n, c), k = y_train.shape, len(x_test)
-    train_residual, test_residual = network.predict(x_train) - y_train, network.predict(x_test) - y_test
-    k_train_train = tangent_kernel(network, x_train).reshape(n, n, c, c).transpose(1, 2).reshape(n * c, n * c)
-    fit = ridge_fit(k_train_train, train_residual.reshape(-1, 1), shift)
-    del k_train_train
-    k_test_train = tangent_kernel(network, x_test, x_train).reshape(k, n, c, c)
-    pull = torch.einsum("tiab,ta->tib", k_test_train, test_residual).reshape(k, n * c)
-    return (fit.coefficients(pull).reshape(k, n, c) * train_residual).sum(2)
+    check_ihvp(network, x_train, y_train, x_test, y_test, ridge, damping)
+    residual, test_residual = network.predict(x_train) - y_train, network.predict(x_test) - y_test
+    fit = linearized_fit(tangent_kernel(network, x_train), residual, ridge, damping=damping)
+    return fit.ihvp_influence(tangent_kernel(network, x_test, x_train), test_residual)
 
 
 def check_ihvp(network: TwoLayer, x_train, y_train, x_test, y_test, ridge: float, damping: float) -> float:

@@ -114,9 +114,11 @@ class LinearizedFit:
 
     def ihvp_influence(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> torch.Tensor:
         """(k, n) the classic estimate (Eq. 12) at the network's own Hessian; arguments as `loo_influence`."""
-        by_row = ihvp_influence(self.fit, *self._moved(k_test_train, test_residual))
-        each = self.residual.shape[1] if self.coupled else 1
-        return by_row.reshape(len(test_residual), each, -1, each).sum((1, 3))
+        if not self.coupled:
+            return ihvp_influence(self.fit, *self._moved(k_test_train, test_residual))
+        flat, _ = self._moved(k_test_train, test_residual)
+        pull = torch.einsum("tan,ta->tn", flat.reshape(*test_residual.shape, -1), test_residual)
+        return (self.fit.coefficients(pull).reshape(-1, *self.residual.shape) * self.residual).sum(2)
 
     def _check_squares(self) -> None:
         if self.root is not None:

@@ -53,7 +53,8 @@ def module_kernel(
             outputs are no (n, c) matrix; points of another dtype or device, or with NaN; a block below one.
         MemoryError: the result would not fit in memory.
     """
-    symmetric, z = z is None, x if z is None else z
+    z = x if z is None else z
+    symmetric = z is x
     c = check_module(module, x)
     if not symmetric:
         check_module(module, z, "z")

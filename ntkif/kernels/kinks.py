@@ -83,8 +83,8 @@ def kernel_on_kinks(
     if resting.shape != (len(network.weights), len(points)):
         wanted = (len(network.weights), len(points))
         raise ValueError(f"resting: expected pairs of shape {wanted}, got {tuple(resting.shape)}.")
-    symmetric, z = z is None, x if z is None else z
-    kernel = tangent_kernel(network, x, None if symmetric else z)
+    z = x if z is None else z
+    kernel = tangent_kernel(network, x, z)
     gates_x = network.gates(x)
     gates_z = gates_x if z is x else network.gates(z)
     for r in resting.any(1).nonzero()[:, 0].tolist():

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ntkif.metrics import half_squares
+
 __all__ = ["CROSS_ENTROPY", "SQUARES", "Loss"]
 
 
@@ -47,6 +49,6 @@ def _softmax_curvature(f: torch.Tensor) -> torch.Tensor:
 
 
 #: 1/2 |f - y|², the loss of the paper (Eq. 2).
-SQUARES = Loss(lambda f, y: (f - y).square().sum(-1) / 2, lambda f, y: f - y)
+SQUARES = Loss(half_squares, lambda f, y: f - y)
 #: -Σ_c y_c log softmax(f)_c, for targets that are one-hot.
 CROSS_ENTROPY = Loss(lambda f, y: -(y * f.log_softmax(-1)).sum(-1), _softmax_gradient, _softmax_curvature)

@@ -1,11 +1,14 @@
 """The finite two-layer ReLU network (Eq. 1) and its random starts."""
 
+from collections.abc import Iterator, Sequence
+from itertools import product
+
 import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_fits
 
-__all__ = ["TwoLayer", "random_network"]
+__all__ = ["TwoLayer", "random_network", "random_networks", "seed_of_width"]
 
 
 class TwoLayer(torch.nn.Module):
@@ -87,3 +90,34 @@ def random_network(
     if symmetric:
         weights[drawn:], signs = weights[:drawn], torch.cat([signs, -signs])
     return TwoLayer(weights, signs)
+
+
+def random_networks(
+    x: torch.Tensor,
+    widths: Sequence[int],
+    starts: Sequence[tuple[float, bool]],
+    seeds: Sequence[int],
+    *,
+    outputs: int = 1,
+) -> Iterator[tuple[dict, TwoLayer]]:
+    """A network at initialisation for each width, start and seed.
+
+    Args:
+        x: (n, d) points that it will take, in dtype and on device.
+        widths: numbers of hidden neurons.
+        starts: pairs of `init_scale` and `symmetric`, see `random_network`.
+        seeds: one network each.
+        outputs: number c of outputs.
+
+    Yields:
+        what tells it from the others (width, init_scale, symmetric, seed), and the network.
+    """
+    for width, (init_scale, symmetric), seed in product(widths, starts, seeds):
+        key = {"width": width, "init_scale": init_scale, "symmetric": symmetric, "seed": seed}
+        drawn = key | {"seed": seed_of_width(seed, width), "outputs": outputs, "dtype": x.dtype, "device": x.device}
+        yield key, random_network(x.shape[1], **drawn)
+
+
+def seed_of_width(seed: int, width: int) -> int:
+    """A seed of its own for each width: with one for all, networks would begin with the same random numbers."""
+    return 1_000_003 * seed + width

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ntkif.data import Dataset
 from ntkif.networks.descent import train
 from ntkif.networks.two_layer import TwoLayer, random_network
+from ntkif.retraining.leave_one_out import true_influence, without
 from ntkif.store import write_atomically
 
 __all__ = ["LOOKS", "Protocol", "Retraining", "retrain"]
@@ -92,8 +93,7 @@ class Retraining:
 
     def influence(self, y_test: torch.Tensor) -> torch.Tensor:
         """(k, r) true influence of each removed point on each test point (Eq. 7); positive means helpful."""
-        loss = (self.predictions - y_test.to(self.predictions)).square().sum(2) / 2
-        return (loss[1:] - loss[0]).T
+        return true_influence(self.predictions, y_test.to(self.predictions))
 
     def __str__(self) -> str:
         """One line: what was trained on which pixels, where, when and by which code."""
@@ -208,13 +208,9 @@ def _start(arrays: list, protocol: Protocol) -> TwoLayer:
 def _train_without(
     row, start: TwoLayer, x_train, y_train, x_test, protocol: Protocol, progress
 ) -> dict[str, np.ndarray]:
-    kept = torch.ones(len(x_train), dtype=torch.bool, device=x_train.device)
-    if row is not None:
-        kept[row] = False
     trained = train(
         start,
-        x_train[kept],
-        y_train[kept],
+        *without(row, x_train, y_train),
         protocol.ridge,
         learning_rate=protocol.learning_rate,
         epochs=protocol.epochs,

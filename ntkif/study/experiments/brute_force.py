@@ -8,6 +8,7 @@ import torch
 from ntkif.data import Dataset
 from ntkif.influence.closed_form import loo_influence
 from ntkif.influence.flow import influence_along
+from ntkif.metrics import half_squares
 from ntkif.regression.factorized import factorized
 from ntkif.regression.flow import kernel_flow
 from ntkif.regression.ridge import refit_without
@@ -47,12 +48,12 @@ def refit_deviations(dataset: Dataset, ridges: Sequence[float], removals: int, s
     for ridge in ridges:
         fit = solved.fit(ridge)
         exact = loo_influence(fit, solved.k_test_train, dataset.y_test)
-        loss = _loss(fit.predict(solved.k_test_train), dataset.y_test)
+        loss = half_squares(fit.predict(solved.k_test_train), dataset.y_test)
         for row in _choice(dataset, removals, seed):
             without = refit_without(
                 solved.k_train_train, solved.k_test_train, dataset.y_train, ridge, torch.tensor([row])
             )
-            truth = _loss(without, dataset.y_test) - loss
+            truth = half_squares(without, dataset.y_test) - loss
             deviation = float((exact[:, row] - truth).abs().max() / truth.abs().max())
             rows.append({"ridge": ridge, "row": row, "deviation": deviation, "condition": fit.condition})
     return pd.DataFrame(rows)
@@ -87,9 +88,9 @@ def flow_deviations(dataset: Dataset, times: Sequence[float], removals: int, see
     chosen = _choice(dataset, removals, seed)
     flows = {row: _flow_without(dataset, row) for row in chosen}
     for timed in influence_along(solved.flow(0.0), solved.k_test_train, dataset.y_test, times):
-        loss = _loss(timed.prediction, dataset.y_test)
+        loss = half_squares(timed.prediction, dataset.y_test)
         for row, (kept, flow) in flows.items():
-            truth = _loss(flow.predict(solved.k_test_train[:, kept], timed.time), dataset.y_test) - loss
+            truth = half_squares(flow.predict(solved.k_test_train[:, kept], timed.time), dataset.y_test) - loss
             deviation = float((timed.influence[:, row] - truth).abs().max() / truth.abs().max())
             rows.append({"time": timed.time, "row": row, "deviation": deviation})
     return pd.DataFrame(rows)
@@ -105,7 +106,3 @@ def _flow_without(dataset: Dataset, row: int):
     kept[row] = False
     kernel = factorized(dataset).k_train_train[kept][:, kept]
     return kept, kernel_flow(kernel, dataset.y_train[kept])
-
-
-def _loss(prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    return (prediction - y).square().sum(1) / 2

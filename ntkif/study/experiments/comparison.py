@@ -11,11 +11,14 @@ from ntkif.data import Dataset
 from ntkif.influence.closed_form import loo_influence
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.network import gradient_share
+from ntkif.kernels import Kernel
+from ntkif.kernels.infinite import ntk
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement, share
 from ntkif.networks.modules import predict
 from ntkif.networks.two_layer import TwoLayer
 from ntkif.regression.ridge import ridge_fit
+from ntkif.retraining.leave_one_out import leave_one_out, true_influence
 from ntkif.study.experiments.experiment import AGREEMENT, Column
 
 __all__ = ["KINKS", "METHODS", "SCORES", "Comparison", "compare", "method_scores", "removal_errors"]
@@ -66,7 +69,8 @@ def compare(
     rows: Sequence[int],
     start: torch.nn.Module,
     fit_network: Callable[[torch.Tensor, torch.Tensor], torch.nn.Module],
-    analytic: Callable,
+    *,
+    kernel: Kernel = ntk,
     further: Callable | None = None,
 ) -> Comparison:
     """Train a network on all points and without each of some, and predict the difference by each method.
@@ -78,19 +82,21 @@ def compare(
         rows: training points to leave out, one at a time.
         start: the network before training.
         fit_network: trains it on points and targets.
-        analytic: kernel of one or two sets of points.
-        further: makes of the trained network a kernel like that, for one more leave-one-out method, `KINKS`.
+        kernel: of infinite width.
+        further: makes a kernel of the trained network, for one more leave-one-out method, `KINKS`.
 
     Returns:
         the comparison.
     """
     x, y, x_test, y_test = dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test
     clock = _Clock()
-    network = fit_network(x, y)
+    trained = leave_one_out(fit_network, x, y, rows)
+    network = next(trained)
     seconds = {"train": clock.lap()}
-    residual, test_residual = predict(network, x) - y, predict(network, x_test) - y_test
+    predictions = [predict(network, x_test)]
+    residual, test_residual = predict(network, x) - y, predictions[0] - y_test
     clock.lap()
-    fit, k_test_train = ridge_fit(analytic(x), y, ridge), analytic(x_test, x)
+    fit, k_test_train = ridge_fit(kernel(x, x), y, ridge), kernel(x_test, x)
     predicted = {METHODS[0]: loo_influence(fit, k_test_train, y_test)[:, rows]}
     seconds[METHODS[0]] = clock.lap()
     own, k_test_train = linearized_fit(tangent_kernel(network, x), residual, ridge), tangent_kernel(network, x_test, x)
@@ -99,21 +105,20 @@ def compare(
         predicted[name] = method(k_test_train, test_residual)[:, rows]
         seconds[name] = kernel_seconds + clock.lap()
     if further is not None:
-        kernel = further(network)
-        held = linearized_fit(kernel(x), residual, ridge)
-        predicted[KINKS] = held.loo_influence(kernel(x_test, x), test_residual)[:, rows]
+        kernel_on_kinks = further(network)
+        held = linearized_fit(kernel_on_kinks(x, x), residual, ridge)
+        predicted[KINKS] = held.loo_influence(kernel_on_kinks(x_test, x), test_residual)[:, rows]
         seconds[KINKS] = clock.lap()
     # One number where outputs couple too: the mean of the eigenvalues of A_i.
     leverage = own.leverage if own.leverage.ndim == 1 else own.leverage.diagonal(dim1=1, dim2=2).mean(1)
-    by_removal, truth = {"leverage": leverage[rows].tolist()}, []
-    for row in rows:
-        kept = torch.arange(len(x)) != row
-        without = fit_network(x[kept], y[kept])
-        truth.append(((predict(without, x_test) - y_test).square() - test_residual.square()).sum(1) / 2)
+    by_removal = {"leverage": leverage[rows].tolist()}
+    for without in trained:
+        predictions.append(predict(without, x_test))
         for name, value in _gate_flips(network, without, x, x_test).items():
             by_removal.setdefault(name, []).append(value)
     measured = {"gradient": gradient_share(network, start, x, y, ridge)}
-    return Comparison(key, list(rows), torch.stack(truth, 1), predicted, seconds, measured, by_removal)
+    truth = true_influence(predictions, y_test)
+    return Comparison(key, list(rows), truth, predicted, seconds, measured, by_removal)
 
 
 def method_scores(comparisons: Iterable[Comparison]) -> pd.DataFrame:

@@ -7,11 +7,11 @@ from itertools import product
 import pandas as pd
 
 from ntkif.data import Dataset
-from ntkif.kernels.infinite import deep_ntk, ntk
+from ntkif.kernels.infinite import deep_ntk
 from ntkif.kernels.kinks import kernel_on_kinks, resting_pairs
 from ntkif.networks.descent import safe_learning_rate, train
 from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, train_module
-from ntkif.networks.two_layer import random_network
+from ntkif.networks.two_layer import random_networks
 from ntkif.retraining.selection import most_influential
 from ntkif.study import paper
 from ntkif.study.experiments.comparison import SCORES, Comparison, compare, method_scores
@@ -34,17 +34,13 @@ def two_layer_comparisons(
         dataset: training and test images, of any number of outputs.
         ridge: penalty λ.
         widths: numbers of hidden neurons.
-        starts: pairs of `init_scale` and `symmetric`, see `random_network`.
+        starts: pairs of `init_scale` and `symmetric`, see `random_networks`.
         seeds: one network each.
         removals: training points to leave out, those that `most_influential` names by the paper's kernel.
     """
-    rows = most_influential(dataset, ntk, ridge, removals)
-    for width, (init_scale, symmetric), seed in product(widths, starts, seeds):
-        key = {"width": width, "init_scale": init_scale, "symmetric": symmetric, "seed": seed}
-        # A seed of its own for each width, or networks of two widths would begin with the same random numbers.
-        own = key | {"seed": 1_000_003 * seed + width, "outputs": dataset.y_train.shape[1]}
-        x = dataset.x_train
-        start = random_network(x.shape[1], **own, dtype=x.dtype, device=x.device)
+    rows = most_influential(dataset, ridge, removals)
+    outputs = dataset.y_train.shape[1]
+    for key, start in random_networks(dataset.x_train, widths, starts, seeds, outputs=outputs):
         rate = safe_learning_rate(start, dataset.x_train, ridge)
 
         def fit(x, y, start=start, rate=rate):
@@ -54,16 +50,7 @@ def two_layer_comparisons(
             resting = resting_pairs(network, start, dataset.x_train, dataset.y_train, ridge, learning_rate=rate)
             return partial(kernel_on_kinks, network, resting, dataset.x_train)
 
-        yield compare(
-            key,
-            dataset,
-            ridge,
-            rows,
-            start,
-            fit,
-            ntk,
-            on_kinks if start.signs.shape[1] == 1 else None,
-        )
+        yield compare(key, dataset, ridge, rows, start, fit, further=on_kinks if outputs == 1 else None)
 
 
 @experiment(
@@ -122,7 +109,7 @@ def deep_comparisons(
     plain = [name.removeprefix("antisymmetric ") for name in networks]
     if unknown := sorted(set(plain) - set(_DEEP)):
         raise ValueError(f"networks: expected some of {'; '.join(_DEEP)}, got {'; '.join(unknown)}.")
-    rows = most_influential(dataset, deep_ntk, ridge, removals)
+    rows = most_influential(dataset, ridge, removals, kernel=deep_ntk)
     for name, seed in product(networks, seeds):
         start = _DEEP[name.removeprefix("antisymmetric ")](dataset, seed).to(dataset.x_train)
         start = Antisymmetric(start) if name.startswith("antisymmetric ") else start
@@ -131,7 +118,7 @@ def deep_comparisons(
             return train_module(start, x, y, ridge, iterations=iterations)
 
         key = {"network": name, "seed": seed, "parameters": sum(p.numel() for p in start.parameters())}
-        yield compare(key, dataset, ridge, rows, start, fit_network, deep_ntk)
+        yield compare(key, dataset, ridge, rows, start, fit_network, kernel=deep_ntk)
 
 
 @experiment(

@@ -7,6 +7,7 @@ import torch
 
 from ntkif.data import Dataset
 from ntkif.kernels.infinite import ntk, ntk_monte_carlo
+from ntkif.networks.two_layer import seed_of_width
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import Column, experiment
 
@@ -33,8 +34,7 @@ def kernel_convergence(x: torch.Tensor, widths: Sequence[int], seeds: Sequence[i
     rows = []
     for width in widths:
         for seed in seeds:
-            # A seed of its own for each width, or the narrow networks would be parts of the wide ones.
-            generator = torch.Generator().manual_seed(1_000_003 * seed + width)
+            generator = torch.Generator().manual_seed(seed_of_width(seed, width))
             sampled = ntk_monte_carlo(x, width=width, generator=generator)
             error = float((sampled - kernel).square().mean().sqrt())
             rows.append({"width": width, "seed": seed, "error": error, "expected": (variance / width) ** 0.5})

@@ -97,7 +97,7 @@ def detection_scores(
         self: self-influence, the second less the first;
         mean: how harmful the point is on average over the test images, the only score that needs right labels.
     """
-    loss, loo = ((values - y_train).square().sum(1) / 2 for values in (prediction, loo_prediction))
+    loss, loo = (metrics.half_squares(values, y_train) for values in (prediction, loo_prediction))
     return {"loss": loss, "loo": loo, "self": loo - loss, "mean": -influence.mean(0)}
 
 

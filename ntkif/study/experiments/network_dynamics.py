@@ -12,6 +12,7 @@ from ntkif.metrics import agreement
 from ntkif.networks.descent import train
 from ntkif.networks.two_layer import TwoLayer, random_network
 from ntkif.regression.flow import kernel_flow
+from ntkif.retraining.leave_one_out import leave_one_out, true_influence
 
 __all__ = ["network_influence_along", "train_until"]
 
@@ -55,19 +56,17 @@ def network_influence_along(
         dtype=dataset.x_train.dtype,
         device=dataset.x_train.device,
     )
-    predictions = []
-    for left_out in (None, *points):
-        kept = torch.arange(len(dataset.x_train)) != (-1 if left_out is None else left_out)
-        x, y = dataset.x_train[kept], dataset.y_train[kept]
+
+    def predictions_along(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         networks = train_until(start, x, y, times, learning_rate=learning_rate, ridge=ridge)
-        predictions.append([network.predict(dataset.x_test) for network in networks])
-    full, *without = [torch.stack(along) for along in predictions]
-    losses = [(along - dataset.y_test).square().sum(2) / 2 for along in (full, *without)]
+        return torch.stack([network.predict(dataset.x_test) for network in networks])
+
+    along = torch.stack(list(leave_one_out(predictions_along, dataset.x_train, dataset.y_train, points)))
     rows = []
     kernel = influence_along(flow, ntk(dataset.x_test, dataset.x_train), dataset.y_test, times)
     for place, timed in enumerate(kernel):
-        actual = torch.stack([loss[place] - losses[0][place] for loss in losses[1:]], dim=1)
-        error = float((timed.prediction - full[place]).norm() / full[place].norm())
+        full, actual = along[0, place], true_influence(along[:, place], dataset.y_test)
+        error = float((timed.prediction - full).norm() / full.norm())
         scores = agreement(timed.influence[:, list(points)], actual)
         rows.append({"time": timed.time, **scores, "prediction_error": error})
     return pd.DataFrame(rows)

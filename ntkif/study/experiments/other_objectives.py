@@ -1,6 +1,7 @@
 """Experiments on networks that were not trained as the formula assumes: stopped early, or on cross-entropy."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 import torch
@@ -17,6 +18,7 @@ from ntkif.networks.losses import CROSS_ENTROPY
 from ntkif.networks.modules import Antisymmetric, Mlp, predict, train_module
 from ntkif.networks.two_layer import random_network
 from ntkif.regression.flow import kernel_flow
+from ntkif.retraining.leave_one_out import leave_one_out, true_influence
 from ntkif.retraining.selection import most_influential
 from ntkif.study.experiments.network_dynamics import train_until
 
@@ -51,7 +53,7 @@ def early_stopped_scores(
         images that the network has wrong (train_error).
     """
     x, y, x_test, y_test = dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test
-    left_out = most_influential(dataset, ntk, 1 / times[len(times) // 2], removals)
+    left_out = most_influential(dataset, 1 / times[len(times) // 2], removals)
     analytic = kernel_flow(ntk(x), y, 0.0), ntk(x_test, x)
     rows = []
     for seed in seeds:
@@ -59,15 +61,10 @@ def early_stopped_scores(
         start = random_network(x.shape[1], **shape, seed=seed, dtype=x.dtype, device=x.device)
         # The largest power of ten times 1, 2 or 5 that is safe divides every time.
         rate = _round_down(safe_learning_rate(start, x, 0.0))
-        trained = train_until(start, x, y, times, learning_rate=rate)
-        losses = []
-        for row in left_out:
-            kept = torch.arange(len(x)) != row
-            networks = train_until(start, x[kept], y[kept], times, learning_rate=rate)
-            losses.append([(predict(n, x_test) - y_test).square().sum(1) / 2 for n in networks])
-        for place, (time, network) in enumerate(zip(times, trained, strict=True)):
+        trained = list(leave_one_out(partial(train_until, start, times=times, learning_rate=rate), x, y, left_out))
+        for time, (network, *without) in zip(times, zip(*trained, strict=True), strict=True):
             residual, test_residual = predict(network, x) - y, predict(network, x_test) - y_test
-            truth = torch.stack([loss[place] for loss in losses], 1) - test_residual.square().sum(1, keepdim=True) / 2
+            truth = true_influence([predict(each, x_test) for each in (network, *without)], y_test)
             own, own_test = tangent_kernel(network, x), tangent_kernel(network, x_test, x)
             flows = {"own kernel, flow": (kernel_flow(own, y, 0.0), own_test), "analytic kernel, flow": analytic}
             key = {"seed": seed, "time": time, "train_error": share(misfit(residual + y, y))}
@@ -105,21 +102,17 @@ def cross_entropy_scores(
     y, y_test = _one_hot(dataset.y_train), _one_hot(dataset.y_test)
     rows = []
     for ridge in ridges:
-        left_out = most_influential(dataset, ntk, ridge, removals)
+        left_out = most_influential(dataset, ridge, removals)
         for seed in seeds:
             start = Antisymmetric(Mlp(x.shape[1], width=width, outputs=y.shape[1], seed=seed)).to(x)
 
             def fit(x, y, start=start, ridge=ridge):
                 return train_module(start, x, y, ridge, loss=CROSS_ENTROPY, iterations=iterations)
 
-            network = fit(x, y)
+            network, *without = leave_one_out(fit, x, y, left_out)
             f, f_test = predict(network, x), predict(network, x_test)
             before = CROSS_ENTROPY.value(f_test, y_test)
-            truth = []
-            for row in left_out:
-                kept = torch.arange(len(x)) != row
-                truth.append(CROSS_ENTROPY.value(predict(fit(x[kept], y[kept]), x_test), y_test) - before)
-            truth = torch.stack(truth, 1)
+            truth = true_influence([f_test, *(predict(each, x_test) for each in without)], y_test, CROSS_ENTROPY.value)
             k_train_train, k_test_train = tangent_kernel(network, x), tangent_kernel(network, x_test, x)
             gradient, test_gradient = CROSS_ENTROPY.gradient(f, y), CROSS_ENTROPY.gradient(f_test, y_test)
             curved = linearized_fit(k_train_train, gradient, ridge, curvature=CROSS_ENTROPY.curvature(f))

@@ -13,6 +13,7 @@ from ntkif.kernels.infinite import ntk
 from ntkif.metrics import agreement, misfit, share
 from ntkif.regression.nystrom import nystrom_fit
 from ntkif.regression.tiled import solve_without, tiled_fit
+from ntkif.retraining.leave_one_out import true_influence
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 
@@ -192,8 +193,7 @@ def shifted_fit(
 def _removed(fit, source, row: int, x_test, y_test, influence) -> dict:
     """One row against the fit to sums that lack it."""
     x, y = source[row : row + 1]
-    loss = [(each.predict(x_test) - y_test).square().sum(1) / 2 for each in (fit.without(x, y), fit)]
-    truth = loss[0] - loss[1]
+    truth = true_influence([each.predict(x_test) for each in (fit, fit.without(x, y))], y_test)[:, 0]
     return {
         "removed": row,
         "leverage": float(fit.leverage(x)),

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Sequence
-from itertools import product
 
 import pandas as pd
 import torch
@@ -14,7 +13,7 @@ from ntkif.influence.solvers import DivergenceError, network_ihvp_cg, network_ih
 from ntkif.kernels.infinite import ntk
 from ntkif.metrics import agreement, share
 from ntkif.networks.descent import train
-from ntkif.networks.two_layer import TwoLayer, random_network
+from ntkif.networks.two_layer import TwoLayer, random_networks
 from ntkif.regression.ridge import ridge_fit
 
 __all__ = ["proposition_1_errors", "solver_errors"]
@@ -53,11 +52,7 @@ def proposition_1_errors(
     fit, k_test_train = ridge_fit(ntk(x), y, ridge), ntk(x_test, x)
     limit, kernel_test = ihvp_influence(fit, k_test_train, y_test), fit.predict(k_test_train)
     rows = []
-    for width, (init_scale, symmetric), seed in product(widths, starts, seeds):
-        key = {"width": width, "init_scale": init_scale, "symmetric": symmetric, "seed": seed}
-        # A seed of its own for each width, or networks of two widths would begin with the same random numbers.
-        own = key | {"seed": 1_000_003 * seed + width}
-        start = random_network(x.shape[1], **own, outputs=y.shape[1], dtype=x.dtype, device=x.device)
+    for key, start in random_networks(x, widths, starts, seeds, outputs=y.shape[1]):
         trained = train(start, x, y, ridge, **training)
         network = trained.network
         train_prediction, test_prediction = network.predict(x), network.predict(x_test)

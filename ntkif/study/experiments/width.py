@@ -1,17 +1,16 @@
 """Experiments on networks of finite width: how far they are from the kernel predictor, and so their influences."""
 
 from collections.abc import Sequence
-from itertools import product
 
 import pandas as pd
 import torch
 
 from ntkif.data import Dataset
 from ntkif.kernels.infinite import ntk
-from ntkif.kernels.tangent import tangent_kernel
+from ntkif.kernels.tangent import push_forward, tangent_kernel
 from ntkif.metrics import power_law, rms
 from ntkif.networks.descent import train
-from ntkif.networks.two_layer import random_network
+from ntkif.networks.two_layer import random_networks
 from ntkif.regression.ridge import ridge_fit
 
 __all__ = ["fitted_rates", "network_errors", "start_name"]
@@ -55,11 +54,7 @@ def network_errors(
     kernel = ntk(x)
     truth = ridge_fit(kernel, y, ridge).predict(ntk(x_test, x))
     rows = []
-    for width, (init_scale, symmetric), seed in product(widths, starts, seeds):
-        # A seed of its own for each width, or networks of two widths would begin with the same random numbers.
-        key = {"width": width, "init_scale": init_scale, "symmetric": symmetric, "seed": seed}
-        own = 1_000_003 * seed + width
-        start = random_network(x.shape[1], **key | {"seed": own}, dtype=x.dtype, device=x.device)
+    for key, start in random_networks(x, widths, starts, seeds):
         trained = train(start, x, y, ridge, **training)
         end = trained.network
         (k_start, k_test_start), (k_end, k_test_end) = (
@@ -82,7 +77,7 @@ def network_errors(
                 "movement": trained.movement,
                 "kernel_change": float(torch.linalg.matrix_norm(k_end - k_start, 2)),
                 "test_kernel_change": rms((k_test_end - k_test_start).norm(dim=1)),
-                "jacobian_change": float((start.signs.T @ (flipped * (start.weights @ x.T))).norm() / width**0.5),
+                "jacobian_change": float(push_forward(start, x, start.weights, flipped).norm()),
                 "kernel_noise": float(torch.linalg.matrix_norm(k_start - kernel, 2)),
                 "flips": float(flipped.abs().mean()),
                 "epochs": trained.epochs,

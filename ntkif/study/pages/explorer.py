@@ -15,7 +15,7 @@ from PIL import Image
 from ntkif.data import Dataset
 from ntkif.influence.closed_form import influence_terms
 from ntkif.influence.flow import TimedInfluence, influence_along
-from ntkif.metrics import agreement
+from ntkif.metrics import agreement, half_squares
 from ntkif.regression.factorized import factorized
 from ntkif.store import write_atomically
 
@@ -38,7 +38,7 @@ def chosen_tests(dataset: Dataset, ridge: float) -> list[int]:
         rows of the test set, class by class, the median before the largest.
     """
     parts = factorized(dataset)
-    loss = (parts.fit(ridge).predict(parts.k_test_train) - dataset.y_test).square().sum(1) / 2
+    loss = half_squares(parts.fit(ridge).predict(parts.k_test_train), dataset.y_test)
     rows = []
     for label in range(len(dataset.classes)):
         members = np.flatnonzero(dataset.labels_test == label)
@@ -127,7 +127,7 @@ def _state(timed: TimedInfluence, row: int, y_test: torch.Tensor, influence: tor
     prediction = timed.prediction[row]
     return {
         "class": int(prediction.argmax()),
-        "loss": _short((prediction - y_test[row]).square().sum() / 2),
+        "loss": _short(half_squares(prediction, y_test[row])),
         "scores": {
             method: {name: _short(score) for name, score in agreement(estimate, influence[0]).items()}
             for method, estimate in zip(METHODS[1:], influence[1:], strict=False)
