@@ -17,7 +17,8 @@ from ntkif.checks import available_bytes, check_fits
 from ntkif.estimators.state import Array, Diagnosis, Top, diagnosis, read_state, to_numpy, write_state
 from ntkif.influence.closed_form import group_influence, loo_influence
 from ntkif.influence.flow import influence_at
-from ntkif.kernels.infinite import ntk
+from ntkif.kernels import Kernel
+from ntkif.kernels.infinite import kernel_of, of_the_sphere
 from ntkif.regression.flow import KernelFlow, kernel_flow
 from ntkif.regression.ridge import RidgeFit, ridge_fit
 from ntkif.regression.tiled import TiledInverse, tiled_fit
@@ -28,7 +29,7 @@ _BLOCK = 512
 
 
 class NTKInfluence(RegressorMixin, BaseEstimator):
-    """Kernel ridge regression with the NTK of a wide two-layer ReLU network, and the exact influence of each point.
+    """Kernel ridge regression with the NTK of a wide ReLU network, or another kernel, and the influence of each point.
 
     The predictor is (6), its penalty that of (2), a sum over points; influence is (8) by (9): half the squared error
     on a test point, summed over outputs, without a training point minus the same with it. Positive means helpful.
@@ -39,9 +40,11 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
 
     Args:
         ridge: penalty λ >= 0.
-        normalize: whether rows are divided by their norm, since the kernel (4) is that of the unit sphere; a row of
+        kernel: "ntk", the paper's (4), of two layers whose first is trained; "deep_ntk", of three layers, all trained;
+            or a function of (n, d) and (k, d) points that gives their (n, k) kernel.
+        normalize: whether rows are divided by their norm, since those two kernels are of the unit sphere; a row of
             zeros stays, and its kernel is zero, as the output of a network without biases is there. Without it rows
-            whose norm is not one are an error.
+            whose norm is not one are an error there. A function gets the rows as they come out of this.
         device: where to compute, "cpu" or "cuda"; the CPU where absent.
         block_size: rows handled at once; 512 where absent.
 
@@ -62,11 +65,13 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
         self,
         ridge: float = 1.0,
         *,
+        kernel: str | Kernel = "ntk",
         normalize: bool = True,
         device: str | torch.device | None = None,
         block_size: int | None = None,
     ):
         self.ridge = ridge
+        self.kernel = kernel
         self.normalize = normalize
         self.device = device
         self.block_size = block_size
@@ -79,11 +84,13 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
 
         Raises:
             TypeError: sparse input.
-            ValueError: wrong shapes, NaN, a negative ridge, or without `normalize` a row whose norm is not one.
+            ValueError: wrong shapes, NaN, a negative ridge, an unknown kernel, or without `normalize` a row whose norm
+                is not one.
             MemoryError: the kernel would not fit in memory.
             numpy.linalg.LinAlgError: K + λI is singular to working precision.
         """
         X, y = self._validated(X, y)
+        self._kernel_function = kernel_of(self.kernel)
         self._on_sphere = not self.normalize
         self._targets = self._learn_targets(y)
         self._points = self._to_points(X)
@@ -163,29 +170,40 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
     def save(self, file: str | Path) -> None:
         """Write the fitted model to a file, which is whole or not there; `load` reads it."""
         check_is_fitted(self)
-        kept = {name: value for name, value in vars(self).items() if name not in ("fit_", "_flow")}
+        kept = {name: value for name, value in vars(self).items() if name not in ("fit_", "_flow", "_kernel_function")}
+        if callable(self.kernel):
+            kept["kernel"] = {"function": getattr(self.kernel, "__name__", repr(self.kernel))}
         fit = dict(vars(self.fit_))
         if isinstance(fit["inverse"], TiledInverse):
             fit["inverse"] = {"factor": fit["inverse"].factor, "diagonal": fit["inverse"].diagonal()}
         write_state(Path(file), type(self).__name__, kept | {"fit": fit})
 
     @classmethod
-    def load(cls, file: str | Path, *, device: str | torch.device | None = None) -> Self:
+    def load(cls, file: str | Path, *, device: str | torch.device | None = None, kernel: Kernel | None = None) -> Self:
         """A fitted model from a file that `save` wrote; no code from the file is run.
 
         Args:
             file: its path.
             device: where to compute from now on; the CPU where absent, wherever it was fitted.
+            kernel: the function that the model was fitted with, where it was one, since no file holds code.
 
         Raises:
-            ValueError: the file holds something else.
+            ValueError: the file holds something else, or a model with a function for its kernel and none is passed.
         """
         state, model = read_state(Path(file), cls.__name__, device or "cpu"), cls()
         fit = state.pop("fit")
         if isinstance(fit["inverse"], dict):
             fit["inverse"] = TiledInverse(**fit["inverse"])
         fit = RidgeFit(**fit)
-        vars(model).update(state, device=device, fit_=fit, _flow=None)
+        if isinstance(state["kernel"], dict):
+            if kernel is None:
+                raise ValueError(
+                    f"{file}: the model was fitted with the kernel {state['kernel']['function']}, a function, which no "
+                    f"file holds; pass it, {cls.__name__}.load(file, kernel=...)."
+                )
+            state["kernel"] = kernel
+        function = kernel_of(state["kernel"])
+        vars(model).update(state, device=device, fit_=fit, _flow=None, _kernel_function=function)
         return model
 
     def __sklearn_tags__(self):
@@ -221,11 +239,14 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
     def _kernel(self, points: torch.Tensor | None = None, others: torch.Tensor | None = None) -> torch.Tensor:
         """The kernel between points and others; of the training points where one or both are absent."""
         others = self._points if others is None else others
-        pairs = [others] if points is None else [points, others]
+        points = others if points is None else points
+        if not of_the_sphere(self._kernel_function):
+            return self._kernel_function(points, others)
+        pairs = [points] if points is others else [points, others]
         live = [each.any(1) | self._on_sphere for each in pairs]  # a row of zeros is put somewhere for the time being
-        somewhere = torch.eye(1, pairs[0].shape[1], dtype=pairs[0].dtype, device=pairs[0].device)
+        somewhere = torch.eye(1, points.shape[1], dtype=points.dtype, device=points.device)
         filled = [torch.where(here[:, None], each, somewhere) for each, here in zip(pairs, live, strict=True)]
-        kernel = ntk(*filled, block_size=self._block)
+        kernel = self._kernel_function(*filled, block_size=self._block)
         kernel[~live[0]] = 0
         kernel[:, ~live[-1]] = 0
         return kernel

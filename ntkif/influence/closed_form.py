@@ -10,6 +10,7 @@ import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_fits, check_matrix, check_ridge
+from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import ntk
 from ntkif.regression.ridge import RidgeFit, ridge_fit
 
@@ -39,10 +40,7 @@ def loo_influence(
         MemoryError: the result would not fit in memory.
     """
     out = _empty_like_pairs(fit, k_test_train, y_test)
-    for rows in row_blocks(len(y_test), block_size):
-        one, two = influence_terms(fit, k_test_train[rows], y_test[rows])
-        torch.add(one, two, out=out[rows])
-        del one, two  # before the next block makes its own
+    _loo_influence(fit, k_test_train, y_test, block_size, out)
     return out
 
 
@@ -66,12 +64,9 @@ def influence_terms(
     Raises:
         TypeError, ValueError: wrong shapes or NaN.
     """
-    check_matrix("y_test", y_test, rows=len(k_test_train), columns=fit.dual.shape[1], like=fit.dual)
+    _check_pairs(fit, k_test_train, y_test)
     check_fits("the two terms", 2, *k_test_train.shape, like=fit.dual, advice="pass fewer test points at once.")
-    coefficients = fit.coefficients(k_test_train)
-    residual, loo_residual = fit.predict(k_test_train) - y_test, fit.loo_residual
-    term_one = (residual @ loo_residual.T).mul_(coefficients)
-    return term_one, coefficients.square_().mul_(loo_residual.square().sum(1) / 2)
+    return _terms(fit, k_test_train, y_test)
 
 
 @torch.no_grad()
@@ -101,8 +96,8 @@ def ihvp_influence(
     check_ridge(fit.ridge, positive=True)
     out = _empty_like_pairs(fit, k_test_train, y_test)
     for rows in row_blocks(len(y_test), block_size):
-        residual = fit.predict(k_test_train[rows]) - y_test[rows]
-        torch.mul(fit.coefficients(k_test_train[rows]), residual @ fit.residual.T, out=out[rows])
+        residual = k_test_train[rows] @ fit.dual - y_test[rows]
+        torch.mul(k_test_train[rows] @ fit.inverse, residual @ fit.residual.T, out=out[rows])
     return out
 
 
@@ -129,10 +124,10 @@ def group_influence(
     """
     if len(groups) == 0:
         raise ValueError("groups: expected at least one set of training rows, got none.")
-    check_matrix("y_test", y_test, rows=len(k_test_train), columns=fit.dual.shape[1], like=fit.dual)
+    _check_pairs(fit, k_test_train, y_test)
     size = (len(y_test), len(groups))
     check_fits("the influence of groups", *size, like=fit.dual, advice="pass fewer groups at once.")
-    residual = fit.predict(k_test_train) - y_test
+    residual = k_test_train @ fit.dual - y_test
     out = residual.new_empty(size)
     for column, group in enumerate(groups):
         shift = fit.shift_without(k_test_train, group)
@@ -148,39 +143,64 @@ def ntk_influence(
     y_test: torch.Tensor,
     ridge: float,
     *,
+    kernel: Kernel = ntk,
     block_size: int = 512,
 ) -> torch.Tensor:
     """Exact influence from images: the kernel, one fit, and the influence, with the test kernel made in blocks.
 
     Args:
-        x_train: (n, d) training points, rows of norm one.
+        x_train: (n, d) training points, for `ntk` with rows of norm one.
         y_train: (n, c) targets.
-        x_test: (k, d) test points, rows of norm one.
+        x_test: (k, d) test points, likewise.
         y_test: (k, c) targets.
         ridge: penalty λ >= 0.
-        block_size: rows handled at once. Peak memory beside the result is at most
-            2 n^2 + (5 * block_size + 1024) * n numbers on a CPU.
+        kernel: of two sets of points; the paper's where absent.
+        block_size: test points handled at once. Peak memory beside the result is at most
+            2 n^2 + (5 * block_size + 1024) * n numbers on a CPU, and what a kernel of your own takes.
 
     Returns:
         (k, n) change of loss; positive means helpful.
 
     Raises:
-        TypeError, ValueError, MemoryError, numpy.linalg.LinAlgError: as `ntk`, `ridge_fit` and
-            `loo_influence`.
+        TypeError, ValueError, MemoryError, numpy.linalg.LinAlgError: as the kernel, `ridge_fit` and `loo_influence`.
     """
     check_matrix("y_train", y_train, rows=len(x_train))
     check_matrix("y_test", y_test, rows=len(x_test), columns=y_train.shape[1])
-    fit = ridge_fit(ntk(x_train, block_size=block_size), y_train, ridge)
+    fit = ridge_fit(kernel(x_train, x_train), y_train, ridge)
     check_fits("the influence matrix", len(x_test), len(x_train), like=x_train, advice="pass fewer test points.")
     out = x_train.new_empty(len(x_test), len(x_train))
     for rows in row_blocks(len(x_test), block_size):
-        k_test_train = ntk(x_test[rows], x_train, block_size=block_size)
-        out[rows] = loo_influence(fit, k_test_train, y_test[rows], block_size=block_size)
+        k_test_train = kernel(x_test[rows], x_train)
+        _check_pairs(fit, k_test_train, y_test[rows])
+        _loo_influence(fit, k_test_train, y_test[rows], block_size, out[rows])
     return out
 
 
-def _empty_like_pairs(fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
+# What follows trusts its input.
+
+
+def _loo_influence(
+    fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor, block_size: int, out: torch.Tensor
+) -> None:
+    for rows in row_blocks(len(y_test), block_size):
+        one, two = _terms(fit, k_test_train[rows], y_test[rows])
+        torch.add(one, two, out=out[rows])
+        del one, two  # before the next block makes its own
+
+
+def _terms(fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    coefficients = k_test_train @ fit.inverse
+    residual, loo_residual = k_test_train @ fit.dual - y_test, fit.loo_residual
+    term_one = (residual @ loo_residual.T).mul_(coefficients)
+    return term_one, coefficients.square_().mul_(loo_residual.square().sum(1) / 2)
+
+
+def _check_pairs(fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor) -> None:
     check_matrix("k_test_train", k_test_train, columns=len(fit.dual), like=fit.dual)
     check_matrix("y_test", y_test, rows=len(k_test_train), columns=fit.dual.shape[1], like=fit.dual)
+
+
+def _empty_like_pairs(fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
+    _check_pairs(fit, k_test_train, y_test)
     check_fits("the influence matrix", *k_test_train.shape, like=fit.dual, advice="pass fewer test points at once.")
     return torch.empty_like(k_test_train)

@@ -11,9 +11,10 @@ import torch
 
 from ntkif.blocks import mirror_upper_, row_blocks
 from ntkif.checks import check_fits, check_matrix, check_unit_rows
+from ntkif.kernels import Kernel
 from ntkif.kernels.angles import angles
 
-__all__ = ["deep_ntk", "ntk", "ntk_monte_carlo"]
+__all__ = ["deep_ntk", "kernel_of", "ntk", "ntk_monte_carlo", "of_the_sphere"]
 
 
 @torch.no_grad()
@@ -117,6 +118,29 @@ def deep_ntk(
     if hidden_layers < 1:
         raise ValueError(f"hidden_layers: expected at least one, got {hidden_layers}.")
     return _in_blocks(partial(_deep_block, hidden_layers=hidden_layers), x, z, block_size)
+
+
+def kernel_of(kernel: str | Kernel) -> Kernel:
+    """A kernel by its name, "ntk" or "deep_ntk"; a function as it is.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if callable(kernel):
+        return kernel
+    if kernel not in _NAMED:
+        raise ValueError(
+            f"kernel: expected {' or '.join(map(repr, _NAMED))}, or a function of two sets of points, got {kernel!r}."
+        )
+    return _NAMED[kernel]
+
+
+def of_the_sphere(kernel: Kernel) -> bool:
+    """Whether a kernel is one of those here, also with some arguments set, which take rows of norm one alone."""
+    return getattr(kernel, "func", kernel) in _NAMED.values()
+
+
+_NAMED = {"ntk": ntk, "deep_ntk": deep_ntk}
 
 
 def _in_blocks(block: Callable, x: torch.Tensor, z: torch.Tensor | None, block_size: int) -> torch.Tensor:

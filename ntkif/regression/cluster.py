@@ -6,7 +6,7 @@ added in a fixed order: a worker that dies costs time, and changes no bit.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
 from operator import add
@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_fits, check_ridge, peak_bytes
+from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import ntk
 from ntkif.regression.nystrom import FeatureFit, FeatureSums, feature_fit, feature_sums
 
@@ -72,7 +73,7 @@ def fit_on(
     landmarks: torch.Tensor,
     ridge: float,
     *,
-    kernel: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = ntk,
+    kernel: Kernel = ntk,
     block_size: int = 8192,
     progress: bool = True,
 ) -> FeatureFit:
@@ -179,7 +180,7 @@ def _same(value):
     return value
 
 
-def _sums(rows: Rows, block: slice, landmarks: torch.Tensor, kernel: Callable) -> FeatureSums:
+def _sums(rows: Rows, block: slice, landmarks: torch.Tensor, kernel: Kernel) -> FeatureSums:
     return feature_sums(landmarks, *rows[block], kernel=kernel)
 
 

@@ -10,18 +10,17 @@ A_i = α(x_i, x_i) and the leave-one-out residual (f(x_i) - y_i) / (1 - A_i). Th
 that leaves is one of them. With all training points as landmarks it is the exact method.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_fits, check_matrix, check_ridge
+from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import ntk
 
 __all__ = ["FeatureFit", "FeatureSums", "feature_fit", "feature_sums", "nystrom_fit"]
-
-_Kernel = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +73,7 @@ class FeatureFit:
     dual: torch.Tensor
     whiten: torch.Tensor
     sums: FeatureSums
-    kernel: _Kernel = ntk
+    kernel: Kernel = ntk
 
     def predict(self, x: torch.Tensor) -> torch.Tensor:
         """(k, c) predictions at (k, d) points."""
@@ -131,7 +130,7 @@ class FeatureFit:
 
 @torch.no_grad()
 def feature_sums(
-    landmarks: torch.Tensor, x: torch.Tensor, y: torch.Tensor, *, kernel: _Kernel = ntk, block_size: int = 2048
+    landmarks: torch.Tensor, x: torch.Tensor, y: torch.Tensor, *, kernel: Kernel = ntk, block_size: int = 2048
 ) -> FeatureSums:
     """The sums over some training points.
 
@@ -155,7 +154,7 @@ def feature_sums(
 
 
 @torch.no_grad()
-def feature_fit(landmarks: torch.Tensor, sums: FeatureSums, ridge: float, *, kernel: _Kernel = ntk) -> FeatureFit:
+def feature_fit(landmarks: torch.Tensor, sums: FeatureSums, ridge: float, *, kernel: Kernel = ntk) -> FeatureFit:
     """The fit from the sums over all training points.
 
     It is solved in coordinates in which K(Z, Z) is the identity. The digits lost are those of its condition number and
@@ -189,7 +188,7 @@ def feature_fit(landmarks: torch.Tensor, sums: FeatureSums, ridge: float, *, ker
 
 
 def nystrom_fit(
-    blocks: Iterable[tuple[torch.Tensor, torch.Tensor]], landmarks: torch.Tensor, ridge: float, *, kernel: _Kernel = ntk
+    blocks: Iterable[tuple[torch.Tensor, torch.Tensor]], landmarks: torch.Tensor, ridge: float, *, kernel: Kernel = ntk
 ) -> FeatureFit:
     """`feature_fit` in one pass over blocks of training points and their targets; see `cluster.fit_on` for many.
 

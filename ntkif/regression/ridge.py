@@ -69,10 +69,9 @@ class RidgeFit:
             ValueError: wrong shape.
             MemoryError: the result would not fit; pass fewer test points at once.
         """
-        size = (len(k_test_train), *self.dual.shape)
+        coefficients, size = self.coefficients(k_test_train), (len(k_test_train), *self.dual.shape)
         check_fits("the leave-one-out predictions", *size, like=self.dual, advice="pass fewer test points at once.")
-        shift = self.coefficients(k_test_train)[:, :, None] * self.loo_residual
-        return shift.add_(self.predict(k_test_train)[:, None, :])
+        return (coefficients[:, :, None] * self.loo_residual).add_((k_test_train @ self.dual)[:, None, :])
 
     def predict_without(self, k_test_train: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
         """Prediction of the fit from which a whole set S of training points is removed: the block form of Eq. 9.

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_condition, check_fits, check_matrix, check_ridge
+from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import ntk
 from ntkif.regression.ridge import RidgeFit
 
@@ -72,7 +73,7 @@ def tiled_fit(
     y_train: torch.Tensor,
     ridge: float,
     *,
-    kernel: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = ntk,
+    kernel: Kernel = ntk,
     tile: int = 2048,
     progress: bool = True,
 ) -> RidgeFit:
@@ -114,7 +115,7 @@ def tiled_fit(
     return RidgeFit(ridge, y_train, inverse, inverse @ y_train, condition)
 
 
-def _fill(x: torch.Tensor, blocks: list[slice], kernel: Callable, ridge: float, done: Callable) -> tuple[_Tiles, float]:
+def _fill(x: torch.Tensor, blocks: list[slice], kernel: Kernel, ridge: float, done: Callable) -> tuple[_Tiles, float]:
     """Lower triangle of K + λI, and its 1-norm."""
     tiles, sums = [], x.new_zeros(len(x))
     for i, rows in enumerate(blocks):
@@ -189,6 +190,7 @@ def solve_without(
     fit: RidgeFit,
     rows: Sequence[int],
     *,
+    kernel: Kernel = ntk,
     tolerance: float = 1e-13,
     iterations: int = 10,
     block_size: int = 512,
@@ -203,6 +205,7 @@ def solve_without(
         x: (n, d) training points.
         fit: of them, which gives targets, ridge and preconditioner.
         rows: r training points to leave out, one at a time.
+        kernel: of two sets of points, that of the fit.
         tolerance: relative residual at which to stop.
         iterations: at most.
         block_size: rows of the kernel made at once.
@@ -218,7 +221,7 @@ def solve_without(
     def product(v: torch.Tensor) -> torch.Tensor:
         flat, out = v.reshape(n, -1), torch.empty_like(v)
         for block in row_blocks(n, block_size):
-            out[block] = (ntk(x[block], x) @ flat + fit.ridge * flat[block]).reshape_as(out[block])
+            out[block] = (kernel(x[block], x) @ flat + fit.ridge * flat[block]).reshape_as(out[block])
         return out.mul_(kept)
 
     def precondition(v: torch.Tensor) -> torch.Tensor:
