@@ -30,13 +30,13 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         job = chosen.prepare(chosen)
         torch.empty(0, device=chosen.device)
-    except (ValueError, RuntimeError, AssertionError) as failure:
+    except (ValueError, RuntimeError, AssertionError, ModuleNotFoundError) as failure:
         parser.error(str(failure))
     try:
         print(job())
     except KeyboardInterrupt:
         parser.exit(130, "interrupted; `retrain` and `record --all` go on where they stopped when called again.\n")
-    except (OSError, ValueError, MemoryError) as failure:
+    except (OSError, ValueError, MemoryError, ModuleNotFoundError) as failure:
         parser.exit(1, f"{failure}\n")
 
 
@@ -134,10 +134,8 @@ def _prepare_retrain(chosen: argparse.Namespace) -> Callable:
 def _cluster(address: str | None) -> AbstractContextManager:
     if address is None:
         return nullcontext()
-    try:
-        from ntkif.regression.cluster import connect
-    except ModuleNotFoundError as missing:  # a bare GPU machine may not have Dask
-        raise ValueError(f"--dask: {missing}; install it with `pip install distributed`.") from missing
+    from ntkif.regression.cluster import connect  # needs Dask, which a bare GPU machine may not have
+
     return connect(address or None)
 
 

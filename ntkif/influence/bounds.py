@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import check_matrix, check_ridge
+from ntkif.checks import check_matrix, check_ridge, require_extra
 from ntkif.regression.ridge import RidgeFit
 
 __all__ = [
@@ -183,6 +183,7 @@ def smallest_ridge(radius: float, largest_eigenvalue: float) -> float:
 
 def largest_eigenvalue(kernel: torch.Tensor) -> float:
     """λ_max of a kernel matrix, by SciPy's Lanczos iteration, always from the same start."""
+    require_extra("study", "scipy")
     from scipy.sparse.linalg import eigsh
 
     start = np.ones(len(kernel))

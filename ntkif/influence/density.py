@@ -9,7 +9,7 @@ import math
 import torch
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import check_matrix, check_unit_rows
+from ntkif.checks import check_matrix, check_unit_rows, require_extra
 
 __all__ = ["median_distance", "nearest_distance", "pca_density", "sphere_density"]
 
@@ -81,6 +81,7 @@ def pca_density(x: torch.Tensor, components: int) -> torch.Tensor:
     Raises:
         ValueError: wrong shape, NaN, or components below 1 or not below the number of points or inputs.
     """
+    require_extra("study", "scipy")
     from scipy.stats import gaussian_kde
 
     check_matrix("x", x)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ntkif.checks import check_fits
+from ntkif.checks import check_fits, require_extra
 from ntkif.influence.ihvp import check_ihvp, hessian_product
 from ntkif.kernels.tangent import pull_back, push_forward
 from ntkif.networks.two_layer import TwoLayer
@@ -86,6 +86,7 @@ def network_ihvp_cg(
         TypeError, ValueError: as `network_ihvp`; or a tolerance or number of iterations that is not positive.
         MemoryError: the gradients of all test points would not fit in memory.
     """
+    require_extra("study", "scipy")
     from scipy.sparse.linalg import LinearOperator, cg
 
     shift = check_ihvp(network, x_train, y_train, x_test, y_test, ridge, damping)

@@ -13,16 +13,19 @@ from operator import add
 from typing import Protocol
 from weakref import WeakSet
 
-import dask
 import torch
-from distributed import Client, LocalCluster, as_completed
 from tqdm import tqdm
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import check_fits, check_ridge, peak_bytes
+from ntkif.checks import check_fits, check_ridge, peak_bytes, require_extra
 from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import ntk
 from ntkif.regression.nystrom import FeatureFit, FeatureSums, feature_fit, feature_sums
+
+require_extra("cluster", "distributed")
+
+import dask  # noqa: E402
+from distributed import Client, LocalCluster, as_completed  # noqa: E402
 
 __all__ = ["Rows", "connect", "fit_on", "influence_on", "peaks_of"]
 

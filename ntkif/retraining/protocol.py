@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ntkif.checks import require_extra
 from ntkif.data import Dataset
 from ntkif.networks.descent import train
 from ntkif.networks.two_layer import TwoLayer, random_network
@@ -164,6 +165,7 @@ def _results(missing: dict, arrays: list, protocol: Protocol, client, update: Ca
         start = _start(arrays, protocol) if missing else None
         yield from ((number, _timed(row, arrays, protocol, update, start)) for number, row in missing.items())
         return
+    require_extra("cluster", "distributed")
     from distributed import as_completed
 
     if arrays[0].is_cuda and max(client.nthreads().values(), default=1) > 1:

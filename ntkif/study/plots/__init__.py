@@ -1,6 +1,10 @@
 """Figures draw and never compute: a table in, axes out. The style and what all figures share is at the top."""
 
-from ntkif.study.plots.style import (
+from ntkif.checks import require_extra
+
+require_extra("study", "matplotlib", "pandas", "seaborn")
+
+from ntkif.study.plots.style import (  # noqa: E402
     COLORS,
     concentration,
     density_of_pairs,
