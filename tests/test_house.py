@@ -1,6 +1,7 @@
 """The import rule: each part imports from its own folder or from those before it, and the method never the study."""
 
 import ast
+import importlib
 import os
 import shutil
 import subprocess
@@ -9,28 +10,12 @@ import sys
 import pytest
 
 from ntkif.provenance import ROOT
+from ntkif.study.pages.house import FLOOR, RULE, arrows, imports, part
 
-RULE = "checks blocks metrics provenance < store < data networks < kernels < regression < influence"
-RULE += " < retraining estimators < paper < experiments < records plots < pages < __main__"
-FLOOR = {part: floor for floor, parts in enumerate(RULE.split(" < ")) for part in parts.split()}
-
-
-def part(dotted):
-    """The part of the house that a module is in, by its path without the package's name."""
-    return dotted.removeprefix("study.").split(".")[0]
+MODULES = sorted((ROOT / "ntkif").rglob("*.py"))
 
 
-def imports(file):
-    """The modules of this package that a file imports anywhere, without the package's name."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "ntkif":
-            inside = node.module.partition(".")[2]
-            yield from (
-                [inside] if inside not in ("", "study") else [f"{inside}.{n.name}".strip(".") for n in node.names]
-            )
-
-
-@pytest.mark.parametrize("file", sorted((ROOT / "ntkif").rglob("*.py")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_imports_follow_the_data(file):
     own = part(".".join(file.relative_to(ROOT / "ntkif").with_suffix("").parts))
     if own in ("__init__", "study"):  # the names of the method, and the study's first page
@@ -38,6 +23,26 @@ def test_imports_follow_the_data(file):
     for other in map(part, imports(file)):
         if other in FLOOR and other != own:
             assert FLOOR[other] < FLOOR[own], f"{file.name} is in {own} and imports {other}: {RULE}"
+
+
+def test_the_rule_names_every_part_and_sees_what_is_imported():
+    named = {part(".".join(file.relative_to(ROOT / "ntkif").with_suffix("").parts)) for file in MODULES}
+    assert named - {"__init__", "study"} == set(FLOOR)
+    found = arrows()
+    assert found["influence", "regression"] > 2 and found["regression", "influence"] == 0
+    assert found["__main__", "records"] > 0  # inside functions too
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_nothing_reaches_into_another_module(file):
+    """Only names of a module's `__all__` are imported from it, modules aside."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "ntkif":
+            module = importlib.import_module(node.module)
+            for name in (each.name for each in node.names):
+                inside = (ROOT / node.module.replace(".", "/") / f"{name}.py").exists()
+                inside |= (ROOT / node.module.replace(".", "/") / name).is_dir()
+                assert inside or name in module.__all__, f"{file.name} takes {name} of {node.module}"
 
 
 INSTALLED = """

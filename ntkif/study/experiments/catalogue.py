@@ -13,7 +13,10 @@ for _found in pkgutil.iter_modules(experiments.__path__):
     if _found.name != "catalogue":
         importlib.import_module(f"{experiments.__name__}.{_found.name}")  # which registers what is written there
 
-EXPERIMENTS: dict[str, Experiment] = dict(sorted(REGISTERED.items()))
+#: Name -> experiment, by name; one that is written in a notebook or a script joins them.
+EXPERIMENTS = REGISTERED
+for _name in sorted(REGISTERED):
+    EXPERIMENTS[_name] = EXPERIMENTS.pop(_name)
 
 
 def find(experiment: str) -> Experiment:

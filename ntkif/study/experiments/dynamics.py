@@ -12,7 +12,7 @@ from ntkif.regression.factorized import factorized
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import Column, experiment
 
-__all__ = ["images_along", "signed_scores", "turnover"]
+__all__ = ["TIMES", "images_along", "signed_scores", "turnover"]
 
 #: Two for each factor of ten, 1e-5 to 100.
 TIMES = [float(f"{10 ** (e / 2):.2g}") for e in range(-10, 5)]

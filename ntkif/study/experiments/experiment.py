@@ -31,6 +31,14 @@ class Column:
     kind: str
     bound: float | None = None
 
+    @property
+    def compared(self) -> str:
+        """How, in words."""
+        words = {"key": "exactly", "clock": "not at all"}
+        words |= {"value": f"to {self.bound:.0e} of the largest" if self.bound else ""}
+        words |= {"noise": f"below {self.bound:.0e}" if self.bound else ""}
+        return words[self.kind]
+
     @classmethod
     def key(cls, meaning: str) -> "Column":
         """What tells rows apart."""

@@ -11,10 +11,11 @@ from matplotlib.patches import Patch, Rectangle
 from ntkif.data import Dataset
 from ntkif.study.pages.claims import VERDICTS
 from ntkif.study.pages.explorer import METHODS
+from ntkif.study.pages.house import FLOOR, GROUND
 from ntkif.study.pages.scoreboard import DEFINITION, MARKS
 from ntkif.study.plots.style import COLORS, show_image
 
-__all__ = ["VERDICT_COLORS", "estimate_and_truth", "ranking", "verdict_tiles"]
+__all__ = ["VERDICT_COLORS", "estimate_and_truth", "house", "ranking", "verdict_tiles"]
 
 
 def estimate_and_truth(
@@ -123,4 +124,40 @@ def verdict_tiles(verdicts: pd.Series, columns: int = 4) -> Figure:
     ax.axis("off")
     shown = [Patch(color=color, label=f"{MARKS[verdict]} {verdict}") for verdict, color in VERDICT_COLORS.items()]
     figure.legend(handles=shown, loc="outside lower center", ncols=len(shown), frameon=False)
+    return figure
+
+
+def house(imports: dict[tuple[str, str], int]) -> Figure:
+    """The parts of the package from left to right as the import rule has them, the study below, and what uses what.
+
+    Args:
+        imports: (part, other part that it uses) -> number, of `house.arrows`; those of the ground floor are left out.
+    """
+    parts = [name for name in FLOOR if name not in GROUND]
+    floors = sorted({FLOOR[name] for name in parts})
+    study = FLOOR["paper"]
+    place = {}
+    for name in parts:
+        below = FLOOR[name] >= study
+        beside = [other for other in parts if FLOOR[other] == FLOOR[name]]
+        column = floors.index(FLOOR[name]) - (floors.index(study) if below else 0)
+        place[name] = (2.2 * column, 0.55 * (1 - 2 * beside.index(name)) * (len(beside) - 1) - 3.2 * below)
+    figure, ax = plt.subplots(figsize=(8.6, 4.2))
+    for user, used in sorted(imports):
+        if user in place and used in place and (FLOOR[user] < study) == (FLOOR[used] < study):
+            skips = floors.index(FLOOR[user]) - floors.index(FLOOR[used]) > 1
+            arrow = {"arrowstyle": "-|>", "color": COLORS["theory"], "alpha": 0.5, "shrinkA": 22, "shrinkB": 26}
+            bend = f"arc3,rad={-0.22 if skips else 0}"
+            ax.annotate("", place[user], place[used], arrowprops=arrow | {"connectionstyle": bend})
+    ax.annotate("", (2.2, -2.6), (2.2, -0.9), arrowprops={"arrowstyle": "simple", "color": "#BBBBBB"})
+    ax.text(2.5, -1.8, "all of the method is there for all of the study,\nnever the other way round", va="center")
+    for name, (x, y) in place.items():
+        color = COLORS["helpful"] if FLOOR[name] < study else COLORS["harmful"]
+        label = "command line" if name == "__main__" else name
+        box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": color, "lw": 1.5}
+        ax.text(x, y, label, ha="center", va="center", fontsize=10, bbox=box)
+    ax.text(-0.9, 1.6, "the method", color=COLORS["helpful"], fontsize=11)
+    ax.text(-0.9, -2.3, "the study", color=COLORS["harmful"], fontsize=11)
+    ax.set(xlim=(-1, 9.9), ylim=(-4.2, 1.9))
+    ax.axis("off")
     return figure

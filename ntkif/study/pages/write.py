@@ -1,4 +1,4 @@
-"""What the prose pages of the book show and code computes: explorer, front figure, the scoreboard in short."""
+"""What the prose pages of the book show and code computes: explorer, front figure, scoreboard in short, lists."""
 
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from ntkif.study import plots
 from ntkif.study.pages import figures as page_plots
 from ntkif.study.pages.explorer import METHODS, RIDGES, TIMES, chosen_tests, explore, write_explorer
 from ntkif.study.pages.figures import verdict_tiles
+from ntkif.study.pages.house import arrows
+from ntkif.study.pages.lists import columns, contents, package, recorded
 from ntkif.study.pages.scoreboard import MARKS, judged_claims, scoreboard, verdicts
 
 __all__ = ["DATASET", "in_short", "write_pages"]
@@ -28,7 +30,8 @@ def write_pages(folder: Path) -> None:
 
     `static/explorer/` has data and pixels of the influence explorer, `explorer.svg` its first setting as a picture;
     `front.svg` and `front.md` are the figure of the front page with its numbers, `scoreboard.svg` and `scoreboard.md`
-    the verdicts in short.
+    the verdicts in short; `contents.md`, `recorded.md`, `columns.md` and `package.md` are the lists of `lists`, and
+    `house.svg` draws the folders of the package.
 
     Args:
         folder: is made if need be.
@@ -45,6 +48,9 @@ def write_pages(folder: Path) -> None:
     figure, text = _front(dataset, *explored["test"][test], explored["states"][test][ridge][time]["class"])
     _write_figure(folder / "front.svg", figure)
     _write_text(folder / "front.md", text)
+    for made in (contents, recorded, columns, package):
+        _write_text(folder / f"{made.__name__}.md", made())
+    _write_figure(folder / "house.svg", page_plots.house(arrows()))
     found = verdicts(scoreboard(judged_claims()))
     _write_figure(folder / "scoreboard.svg", verdict_tiles(found))
     _write_text(folder / "scoreboard.md", in_short(found))
