@@ -70,19 +70,19 @@ lab: $(INSTALLED)  ## JupyterLab on this environment
 	$(BIN)/jupyter lab notebooks $(LABFLAGS)
 
 bench: $(INSTALLED)  ## speed and memory at the paper's size, as ratios inside one run
-	$(BIN)/python benchmarks/influence.py
-	$(BIN)/python benchmarks/flow.py
-	$(BIN)/python benchmarks/own_kernel.py
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/speed/influence.py
+	$(BIN)/python benchmarks/speed/flow.py
+	$(BIN)/python benchmarks/speed/empirical_ntk.py
+	$(BIN)/python benchmarks/speed/training.py
 
 peers: .venv-peers/.installed  ## measure other tools, in an environment of their own: conventions, and truth against all
-	PYTHONPATH=. .venv-peers/bin/python benchmarks/conventions.py
-	$(BIN)/python benchmarks/truth.py
-	PYTHONPATH=. .venv-peers/bin/python benchmarks/peers.py
+	PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/conventions.py
+	$(BIN)/python benchmarks/tools/truth.py
+	PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/peers.py
 
 peers-large: .venv-peers/.installed  ## the same with 5000 images, which takes an hour
-	$(BIN)/python benchmarks/truth.py peers-large
-	PYTHONPATH=. .venv-peers/bin/python benchmarks/peers.py peers-large
+	$(BIN)/python benchmarks/tools/truth.py peers-large
+	PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/peers.py peers-large
 
 .venv-peers/.installed: requirements-peers.txt $(INSTALLED)
 	$(BIN)/python -m venv --clear .venv-peers

@@ -37,7 +37,7 @@ def growth(table: pd.DataFrame) -> Figure:
     """Time against size, on logarithmic axes, a panel for each thing that grows.
 
     Args:
-        table: of `benchmarks/growth.py`.
+        table: of `benchmarks/speed/growth.py`.
     """
     panels = list(table.groupby("varied", sort=False))
     figure, axes = plt.subplots(2, 3, figsize=(10.2, 6.4), sharey=True)

@@ -48,7 +48,7 @@ MEASUREMENTS = {
     "conventions": Measurement("make peers"),
     "peers": Measurement("make peers", witness=True),
     "peers-large": Measurement("make peers-large", witness=True),
-    "growth": Measurement("python benchmarks/growth.py"),
+    "growth": Measurement("python benchmarks/speed/growth.py"),
     "durations": Measurement("python benchmarks/durations.py"),
     "page-durations": Measurement("python benchmarks/durations.py"),
 }

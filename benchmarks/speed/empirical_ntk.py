@@ -16,9 +16,9 @@ from functools import partial
 
 import torch
 from common import problem, seconds, summary
-from peer_tools import as_layers
 
 from ntkif import network_influence, ntk_influence
+from ntkif.kernels.jacobian import module_kernel
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.descent import train
 from ntkif.networks.two_layer import random_network
@@ -35,7 +35,7 @@ def main():
     size = parser.parse_args()
     arrays = problem(size.n, size.k, size.d)
     network = random_network(size.d, width=size.width, init_scale=1.0, symmetric=True, seed=0)
-    module, few = as_layers(network), arrays[0][: size.module_points]
+    few = arrays[0][: size.module_points]
     print(f"n={size.n}, k={size.k}, width={size.width}, float64, {torch.get_num_threads()} threads")
     analytic, own, trainings, closed, general = [], [], [], [], []
     for _ in range(size.runs):
@@ -44,7 +44,7 @@ def main():
         steps = {"learning_rate": 1e-5, "epochs": 20}
         trainings.append(15 * seconds(partial(train, network, *arrays[:2], 4.0, **steps))[0])
         closed.append(seconds(partial(tangent_kernel, network, few))[0])
-        general.append(seconds(partial(tangent_kernel, module, few))[0])
+        general.append(seconds(partial(module_kernel, network, few))[0])
     print(f"  the paper's kernel    {summary(analytic)} s")
     print(f"  own kernel            {summary(own)} s")
     print(f"  300 epochs            {summary(trainings)} s, from 20")

@@ -27,7 +27,7 @@ KERNELS = {"ntk": ntkif.ntk, "deep_ntk": deep_ntk}
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A trained network of `benchmarks/truth.py` with its points."""
+    """A trained network of `benchmarks/tools/truth.py` with its points."""
 
     case: dict
 

@@ -3,7 +3,7 @@
     make peers
     make peers-large
 
-`benchmarks/truth.py` makes the truth in the book's own environment. Here, in that of `requirements-peers.txt`, each
+`benchmarks/tools/truth.py` makes the truth in the book's own environment. Here, in that of `requirements-peers.txt`, each
 tool answers for the same trained networks, with each of the settings that are tried, in a process of its own: wall time
 without imports, and the memory that the call adds at its peak. Of the settings that with the smallest error against the
 truth is chosen: a choice that no user could make, so it flatters the tools. What was measured is kept in
@@ -81,7 +81,7 @@ def _memory(kind: str) -> int:
 
 def measure(case: str, tool: str, settings: dict, limit: float) -> dict | str:
     """The answer of a tool, or why there is none."""
-    digest = hashlib.sha256((ROOT / "benchmarks" / "peer_tools.py").read_bytes()).hexdigest()[:8]
+    digest = hashlib.sha256((ROOT / "benchmarks" / "tools" / "peer_tools.py").read_bytes()).hexdigest()[:8]
     words = "-".join(f"{key}-{value:g}" for key, value in settings.items())
     file = BUILT / "answers" / digest / f"{case} {tool} {words}.pt"
     reason = file.with_suffix(".txt")  # kept too, since some wait long for no answer

@@ -1,4 +1,4 @@
-"""Networks of the book, trained, and trained again without each of some points: the truth for `benchmarks/peers.py`.
+"""Networks of the book, trained, and trained again without each of some points: the truth for `benchmarks/tools/peers.py`.
 
 Runs in the book's own environment, for the cases of a record, `peers` where none is named. Each case becomes
 `_build/peers/<case>.pt`; one that is there is not made again.
@@ -6,11 +6,9 @@ Runs in the book's own environment, for the cases of a record, `peers` where non
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-from peer_tools import as_layers
 
 from ntkif.data import Dataset, load
 from ntkif.influence.network import gradient_share
@@ -22,7 +20,7 @@ from ntkif.retraining.leave_one_out import leave_one_out, true_influence
 from ntkif.retraining.selection import most_influential
 from ntkif.store import write_atomically
 
-FOLDER = Path(__file__).parents[1] / "_build" / "peers"
+FOLDER = Path(__file__).parents[2] / "_build" / "peers"
 K, REMOVALS = 100, 40
 OTHERS = {"peers": 20, "peers-large": 8}  # of the removals, for which a network from another start is retrained too
 
@@ -51,13 +49,7 @@ def deep(make):
 def two_layer_by_lbfgs(data: Dataset, seed: int, ridge: float):
     """The same network at width 256, trained by L-BFGS, which needs far fewer steps where there are many points."""
     start = random_network(data.x_train.shape[1], width=256, init_scale=1.0, symmetric=True, seed=seed)
-    module = as_layers(start)
-
-    def fit(x, y):
-        trained = train_module(module, x, y, ridge, iterations=100)
-        return replace(start, weights=trained[0].weight.detach())
-
-    return start, fit
+    return start, lambda x, y: train_module(start, x, y, ridge, iterations=100)
 
 
 #: Record -> image set, training points, ridge, and its cases: name -> network and its training, and the kernel of

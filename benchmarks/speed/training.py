@@ -1,8 +1,8 @@
 """Speed of training at the paper's size, against what the machine's matrix products allow, as ratios inside one run.
 
-    python benchmarks/training.py                                       # two CPU cores: 1000 points, 10 000 neurons
-    python benchmarks/training.py --device cuda --precision tf32 -n 5000 --width 80000
-    python benchmarks/training.py --device cuda --precision tf32 -n 5000 -d 3072 --width 40000
+    python benchmarks/speed/training.py                                       # two CPU cores: 1000 points, 10 000 neurons
+    python benchmarks/speed/training.py --device cuda --precision tf32 -n 5000 --width 80000
+    python benchmarks/speed/training.py --device cuda --precision tf32 -n 5000 -d 3072 --width 40000
 
 Gradient descent on a two-layer network cannot be faster than the matrix products that each epoch consists of: one
 where there are fewer than 2 d points (2 n^2 m operations), else two (4 n d m). How near does `train` come?

@@ -1,6 +1,6 @@
 """How the cost of each method grows with n, k, d, width and features: `growth`, read by the page on size.
 
-    .venv/bin/python benchmarks/growth.py
+    .venv/bin/python benchmarks/speed/growth.py
 
 Made-up points; the least of three wall times of each size. Nothing else should run meanwhile.
 """
