@@ -59,14 +59,12 @@ def test_a_measurement_of_another_version_is_refused(tmp_path, monkeypatch):
     table, made = measured.measured("growth", tmp_path)
     assert table["a"].tolist() == [1] and made["device"] == "a machine" and made["version"] == 1
     monkeypatch.setitem(measured.MEASUREMENTS, "growth", replace(measured.MEASUREMENTS["growth"], version=2))
-    with pytest.raises(
-        ValueError, match=r"growth\.csv: version changed since .* run `python benchmarks/speed/growth\.py`"
-    ):
+    with pytest.raises(ValueError, match=r"growth\.csv: version changed since .* run `python .*growth\.py`"):
         measured.measured("growth", tmp_path)
 
 
 def test_what_is_missing_or_unknown_is_said(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"run `python benchmarks/speed/growth\.py`"):
+    with pytest.raises(FileNotFoundError, match=r"run `python .*growth\.py`"):
         measured.measured("growth", tmp_path)
     with pytest.raises(ValueError, match="expected one of conventions, peers, peers-large, growth"):
         measured.measured("gowth")

@@ -1,6 +1,6 @@
 """Speed of training at the paper's size, against what the machine's matrix products allow, as ratios inside one run.
 
-    python benchmarks/speed/training.py                                       # two CPU cores: 1000 points, 10 000 neurons
+    python benchmarks/speed/training.py  # two CPU cores: 1000 points, 10 000 neurons
     python benchmarks/speed/training.py --device cuda --precision tf32 -n 5000 --width 80000
     python benchmarks/speed/training.py --device cuda --precision tf32 -n 5000 -d 3072 --width 40000
 

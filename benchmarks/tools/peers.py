@@ -3,7 +3,7 @@
     make peers
     make peers-large
 
-`benchmarks/tools/truth.py` makes the truth in the book's own environment. Here, in that of `requirements-peers.txt`, each
+`benchmarks/tools/truth.py` makes the truth in the environment of the book. Here, in that of `requirements-peers.txt`, a
 tool answers for the same trained networks, with each of the settings that are tried, in a process of its own: wall time
 without imports, and the memory that the call adds at its peak. Of the settings that with the smallest error against the
 truth is chosen: a choice that no user could make, so it flatters the tools. What was measured is kept in

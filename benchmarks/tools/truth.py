@@ -1,4 +1,4 @@
-"""Networks of the book, trained, and trained again without each of some points: the truth for `benchmarks/tools/peers.py`.
+"""Networks of the book, trained with and without each of some points: the truth for `benchmarks/tools/peers.py`.
 
 Runs in the book's own environment, for the cases of a record, `peers` where none is named. Each case becomes
 `_build/peers/<case>.pt`; one that is there is not made again.
