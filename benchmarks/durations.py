@@ -37,7 +37,7 @@ def machine() -> str:
     return f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB"
 
 
-def spoken(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     """A duration in the unit in which one would say it."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
@@ -70,12 +70,13 @@ def of_records() -> list[list[str]]:
     """What the records and runs of retraining say about themselves."""
     rows = []
     for name in ("mnist", "cifar", "mini-mnist", "mini-cifar", "mnist-full"):
-        took = spoken(recorded(f"records/tables/*/{name}.json"))
+        took = in_words(recorded(f"records/tables/*/{name}.json"))
         rows.append(["`python -m ntkif record --all`", f"its part of {name}", took, "2 threads"])
     for file in sorted(ROOT.glob("records/runs/*/*2500-scale-0.01*.json")):
         made = json.loads(file.read_text())
         threads = re.search(r"\d+ threads?", made["device"])[0]
-        rows.append(["`python -m ntkif retrain`", f"{file.parent.name}, width 2500", spoken(made["seconds"]), threads])
+        took = in_words(made["seconds"])
+        rows.append(["`python -m ntkif retrain`", f"{file.parent.name}, width 2500", took, threads])
     return [*rows, ["`python -m ntkif retrain --device cuda`", "mnist, width 80000", "not measured", "no GPU at hand"]]
 
 
@@ -91,9 +92,9 @@ def main() -> None:
     for command, what in COMMANDS:
         start = time.perf_counter()
         subprocess.run(command.split(), cwd=ROOT, check=True, env=environment if command == "make test" else None)
-        rows.append([f"`{command}`", what, spoken(time.perf_counter() - start), where])
+        rows.append([f"`{command}`", what, in_words(time.perf_counter() - start), where])
         if command == "make test":
-            pages = [[page, spoken(seconds), where] for page, seconds in of_pages(report).items()]
+            pages = [[page, in_words(seconds), where] for page, seconds in of_pages(report).items()]
             write("page-durations", [["page", "took", "on"], *pages])
         # At once, since `make book` shows it.
         write("durations", [["command", "what", "took", "on"], *rows, *of_records()])

@@ -69,9 +69,9 @@ def versions() -> dict[str, str]:
 
 def _torch_blas() -> str:
     """The BLAS of torch, and the instructions that torch itself takes on this processor."""
-    told = torch.__config__.show()
-    name = re.search(r"BLAS_INFO=(\w+)", told)
-    number = re.search(r"Math Kernel Library Version (\S+)", told)
+    configuration = torch.__config__.show()
+    name = re.search(r"BLAS_INFO=(\w+)", configuration)
+    number = re.search(r"Math Kernel Library Version (\S+)", configuration)
     words = [name[1] if name else "unknown BLAS", number[1] if number else "", torch.backends.cpu.get_cpu_capability()]
     return " ".join(filter(None, words))
 

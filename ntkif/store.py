@@ -85,8 +85,8 @@ def add_note(file: Path, command: str, **entries) -> dict:
 
 def digest_of(provenance: dict) -> str:
     """SHA-256 of a provenance, but for its own entry `digest`."""
-    told = {name: entry for name, entry in provenance.items() if name != "digest"}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    entries = {name: entry for name, entry in provenance.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
 
 def _as_json(entry):

@@ -166,15 +166,15 @@ def _check_stationary(share: float, tolerance: float) -> None:
     size = (
         "only that of its ridge, as its losses have none" if math.isinf(share) else f"{share:.2g} of that of its losses"
     )
-    said = f"the gradient of the objective at the trained weights is {size}"
+    message = f"the gradient of the objective at the trained weights is {size}"
     if not share <= tolerance:
         raise NotStationaryError(
             f"network: expected one that minimises the sum of losses plus ridge/2 times the squared distance "
-            f"from `start`, but {said}, above the tolerance {tolerance:g}. Train longer or with a smaller "
+            f"from `start`, but {message}, above the tolerance {tolerance:g}. Train longer or with a smaller "
             f"step; or, if it was trained otherwise, pass start=None and a damping, and measure what that gives."
         )
     if share > _NOTABLE:
-        warnings.warn(f"{said}; the influences are those of a minimum nearby.", stacklevel=3)
+        warnings.warn(f"{message}; the influences are those of a minimum nearby.", stacklevel=3)
 
 
 def _check_modules(network: torch.nn.Module, x_train: torch.Tensor, x_test: torch.Tensor) -> int:

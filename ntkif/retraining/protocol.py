@@ -172,7 +172,7 @@ def _results(missing: dict, arrays: list, protocol: Protocol, client, update: Ca
         raise ValueError("client: expected workers with one thread each, since how CUDA rounds is set for a process.")
     held = client.submit(list, arrays, pure=False)  # as a task's result, it is made again where a worker dies
     place = {
-        client.submit(_timed, row, held, protocol, _unheard, pure=False): number for number, row in missing.items()
+        client.submit(_timed, row, held, protocol, _no_progress, pure=False): number for number, row in missing.items()
     }
     for future in as_completed(list(place)):
         result = future.result()
@@ -189,7 +189,7 @@ def _timed(
     return result | {"seconds": np.float64(time.perf_counter() - clock)}
 
 
-def _unheard(epochs: int) -> None:
+def _no_progress(epochs: int) -> None:
     """Progress of a worker stays with it."""
 
 

@@ -98,9 +98,9 @@ def verify_run(file: Path, dataset: Dataset, *, beginning: bool = False) -> Retr
         away = float((again.predictions[0] - run.predictions[0]).abs().max())
         shares["predictions"] = away / float(np.clip(run.unsettled[0], *_PREDICTIONS))
     if not all(share <= 1 for share in shares.values()):  # NaN is no agreement
-        told = ", ".join(f"{name} by {share:.2g} times what is allowed" for name, share in shares.items())
+        words = ", ".join(f"{name} by {share:.2g} times what is allowed" for name, share in shares.items())
         raise ValueError(
-            f"{file}: today's code gives another network in {epochs} epochs: {told}; delete it and record it again."
+            f"{file}: today's code gives another network in {epochs} epochs: {words}; delete it and record it again."
         )
     note = {"commit": commit(), "date": now(), "epochs": epochs, "share_of_tolerance": shares, "versions": versions()}
     add_note(file, _MAKE, reproduced=note | {"witness": witness_digest(kind_of_run(file))})
@@ -162,10 +162,10 @@ def witness_difference(kind: str) -> str | None:
         }
         same = made.test_point == stored.test_point and made.rows.tolist() == stored.rows.tolist()
         if not same or not all(value <= _SAME for value in off.values()) or (made.epochs != stored.epochs).any():
-            told = ", ".join(f"{name} by {value:.1e}" for name, value in off.items())
+            words = ", ".join(f"{name} by {value:.1e}" for name, value in off.items())
             then = stored.provenance
             return (
-                f"{file} differs: {told} where {_SAME:.0e} is allowed, rows {made.rows.tolist()} for "
+                f"{file} differs: {words} where {_SAME:.0e} is allowed, rows {made.rows.tolist()} for "
                 f"{stored.rows.tolist()}. It was made with {then['versions']} on {then['device']} at commit "
                 f"{then['commit'][:8]}; here are {versions()}."
             )

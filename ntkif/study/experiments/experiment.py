@@ -114,8 +114,8 @@ def experiment(
 
     def register(function: Callable) -> Callable:
         REGISTERED[name] = Experiment(name, function, settings, witness, columns, slice, slice_tolerance, version)
-        told = "\n".join(f"    {column}: {columns[column].meaning}." for column in columns)
-        function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\nColumns:\n{told}"
+        meanings = "\n".join(f"    {column}: {columns[column].meaning}." for column in columns)
+        function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\nColumns:\n{meanings}"
         return function
 
     return register

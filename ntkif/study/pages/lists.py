@@ -60,7 +60,7 @@ def columns() -> str:
 def package() -> str:
     """The folders of the package, what lives there, and the import rule."""
     lines = ["| folder | what lives there |", "|---|---|"]
-    lines += [f"| `ntkif/{name}` | {_escaped(' '.join(said.split()))} |" for name, said in folders().items()]
+    lines += [f"| `ntkif/{name}` | {_escaped(' '.join(text.split()))} |" for name, text in folders().items()]
     rule = "Of each folder a module imports only from its own and from those further left:"
     return "\n".join([*lines, "", rule, "", "```text", RULE, "```", ""])
 

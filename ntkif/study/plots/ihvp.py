@@ -24,7 +24,6 @@ __all__ = [
 
 _RIDGE_COLORS = ["#D55E00", "#E69F00", "#009E73", "#0072B2", "#56B4E9"]  # from weak to strong
 _SPACES = {"sphere": "on the sphere", "pca": "principal components"}
-_FLOOR = "floor of Theorem 3, $λ_{min}/(λ_{min}+λ)$"
 _RATES = {
     "ratio_of_sums": ("IHVP: ratio of sums", COLORS["IHVP"], "o-"),
     "median_of_ratios": ("IHVP: median of ratios", COLORS["IHVP"], "s-"),

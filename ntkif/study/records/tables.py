@@ -162,10 +162,10 @@ def verify_record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> d
             f"{experiment}: no part of it is small; `{_command(experiment, dataset.name)} --force` makes it again."
         )
     again = function(dataset, **settings | known.slice)
-    told, largest = compare(found.table, again, known.columns, tolerance=known.slice_tolerance)
-    if told:
+    differences, largest = compare(found.table, again, known.columns, tolerance=known.slice_tolerance)
+    if differences:
         raise ValueError(
-            f"{experiment} on {dataset.name} is not reproduced: {'; '.join(told)}. It was made with torch "
+            f"{experiment} on {dataset.name} is not reproduced: {'; '.join(differences)}. It was made with torch "
             f"{found.provenance['torch']} on {found.provenance['device']}; here are {versions()}."
         )
     where = machine(dataset.x_train.device)
@@ -175,7 +175,7 @@ def verify_record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> d
 
 
 def record_all(
-    load: Callable[[str], Dataset], folder: Path = FOLDER, say: Callable[[str], object] = print
+    load: Callable[[str], Dataset], folder: Path = FOLDER, report: Callable[[str], object] = print
 ) -> list[Record]:
     """Make every record that is missing or stale, one data set after the other, so that each is factorised once.
 
@@ -185,7 +185,7 @@ def record_all(
     Args:
         load: gives the data set of a name; called only for those with something to do.
         folder: where records are kept.
-        say: told of each record before and after it is made.
+        report: hears of each record before and after it is made.
 
     Returns:
         the records that were made.
@@ -199,14 +199,14 @@ def record_all(
         for name, title in every
         if (title, kind_of(name)) in other or stale_reason(title, name, folder) is not None
     ]
-    say(f"{len(every)} records, {len(every) - len(stale)} of them fresh, {len(stale)} to make")
+    report(f"{len(every)} records, {len(every) - len(stale)} of them fresh, {len(stale)} to make")
     made, dataset = [], None
     for place, (name, title) in enumerate(stale, start=1):
         if dataset is None or dataset.name != name:
             dataset = load(name)  # the one before goes, and with it what was solved on it
-        say(f"[{place}/{len(stale)}] {title} on {name} ...")
+        report(f"[{place}/{len(stale)}] {title} on {name} ...")
         made.append(record(title, dataset, folder, force=True)[0])
-        say(f"[{place}/{len(stale)}] {title} on {name}: {made[-1].provenance['seconds']:.0f} s")
+        report(f"[{place}/{len(stale)}] {title} on {name}: {made[-1].provenance['seconds']:.0f} s")
     return made
 
 

@@ -19,12 +19,12 @@ __all__ = ["everything", "named", "sample", "verify", "witnesses"]
 _DEAR = 300  # seconds of one training, above which its first fifty epochs have to do
 
 
-def witnesses(device: str = "cpu", say: Callable[[str], object] = print) -> str:
+def witnesses(device: str = "cpu", report: Callable[[str], object] = print) -> str:
     """Make all witnesses and compare them, as after an upgrade, or on another machine or device.
 
     Args:
         device: of the tables; the runs of retraining stay on the CPU.
-        say: told of each.
+        report: hears of each.
 
     Returns:
         how many agree.
@@ -41,10 +41,10 @@ def witnesses(device: str = "cpu", say: Callable[[str], object] = print) -> str:
     reasons = {}
     for name, (known, kind, folder) in every.items():
         reasons[name] = difference(known, kind, witness_table(known, kind, device), folder)
-        say(f"{name}: {'differs' if reasons[name] else 'agrees'}")
+        report(f"{name}: {'differs' if reasons[name] else 'agrees'}")
     for kind in KINDS:
         reasons[f"runs, {kind}"] = witness_difference(kind)
-        say(f"runs, {kind}: {'differs' if reasons[f'runs, {kind}'] else 'agrees'}")
+        report(f"runs, {kind}: {'differs' if reasons[f'runs, {kind}'] else 'agrees'}")
     if failed := list(filter(None, reasons.values())):
         raise ValueError("\n".join(failed))
     return f"{len(reasons)} witnesses agree with those that the records name; here are {versions()}"
@@ -87,14 +87,14 @@ def sample(count: int, seed: str | None = None) -> list[tuple[str, str]]:
 
 
 def verify(
-    wanted: Sequence[tuple[str, str]], load: Callable[[str], Dataset], say: Callable[[str], object] = print
+    wanted: Sequence[tuple[str, str]], load: Callable[[str], Dataset], report: Callable[[str], object] = print
 ) -> str:
     """Verify one after the other; each that is reproduced says so in its `.json`.
 
     Args:
         wanted: of `everything`.
         load: gives the data set of a name.
-        say: told of each.
+        report: hears of each.
 
     Returns:
         how many were reproduced.
@@ -107,10 +107,10 @@ def verify(
         if dataset is None or dataset.name != name:
             dataset = load(name)
         try:
-            say(f"{title} on {name}: reproduced, {_verify_one(title, dataset)}")
+            report(f"{title} on {name}: reproduced, {_verify_one(title, dataset)}")
         except (ValueError, FileNotFoundError) as failure:
             failed.append(str(failure))
-            say(f"{title} on {name}: NOT reproduced")
+            report(f"{title} on {name}: NOT reproduced")
     if failed:
         raise ValueError("\n".join(failed))
     return f"{len(wanted)} reproduced"

