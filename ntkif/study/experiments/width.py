@@ -15,7 +15,7 @@ from ntkif.metrics import agreement, power_law
 from ntkif.networks.two_layer import random_network, train
 from ntkif.regression.ridge import ridge_fit
 from ntkif.retraining import runs as kept_runs
-from ntkif.retraining.protocol import Retraining
+from ntkif.retraining.protocol import Protocol, Retraining
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 
@@ -23,11 +23,13 @@ __all__ = [
     "fitted_rates",
     "influence_pairs",
     "influence_scores",
+    "live_protocol",
     "network_errors",
     "recorded_pairs",
     "recorded_scores",
     "start_name",
     "theorem_2_errors",
+    "width_exponents",
 ]
 
 _ZERO = 1e-12  # what is below is a rounding error of a zero, such as the outputs of a symmetric start
@@ -112,6 +114,40 @@ def start_name(init_scale: float, symmetric: bool) -> str:
     'κ = 1, symmetric'
     """
     return f"κ = {init_scale:g}" + (", symmetric" if symmetric else "")
+
+
+def live_protocol(
+    ridge: float, width: int, init_scale: float = 0.01, symmetric: bool = False, seed: int = 0, **changed
+) -> Protocol:
+    """How the pages train small networks while one waits: in double precision, with a stop as soon as they settle.
+
+    Args:
+        ridge: penalty λ.
+        width: hidden neurons.
+        init_scale: κ; from 1 on the step is 0.02 and the stop 0.003, for smaller ones 0.008 and 0.01.
+        symmetric: whether the network starts at zero.
+        seed: of the initial weights.
+        **changed: fields of `Protocol` that are to be others, for example `learning_rate`.
+    """
+    small = init_scale < 1
+    usual = {"learning_rate": 0.008 if small else 0.02, "epochs": 3000, "tolerance": 0.01 if small else 0.003}
+    return Protocol(ridge, width, init_scale, symmetric, seed, **usual | {"precision": "float64"} | changed)
+
+
+def width_exponents(table: pd.DataFrame, column: str, starts: Sequence[tuple[float, bool]]) -> dict[str, float]:
+    """Exponent b of a quantity ∝ width^b for some starts, by least squares on logarithms.
+
+    Args:
+        table: columns width, init_scale, symmetric and the quantity's; a row for each network.
+        column: the quantity, above zero.
+        starts: pairs of init_scale and symmetric.
+
+    Returns:
+        name of each start, see `start_name` -> b.
+    """
+    groups = table.groupby(["init_scale", "symmetric"])
+    chosen = {start_name(*start): groups.get_group(start) for start in starts}
+    return {name: power_law(group["width"], group[column])[0] for name, group in chosen.items()}
 
 
 def fitted_rates(table: pd.DataFrame, columns: Sequence[str], over: str = "width") -> pd.DataFrame:
