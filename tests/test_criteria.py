@@ -165,3 +165,8 @@ def test_exactly_one_known_bound_is_taken(bound, text):
 def test_booleans_and_numbers_are_not_confused(values, bound):
     with pytest.raises(ValueError, match="values: expected booleans for the bound `every`, and numbers for any other"):
         criterion(values, **bound)
+
+
+def test_a_name_stands_once():
+    with pytest.raises(ValueError, match="values: expected a name once, got mnist, mnist"):
+        criterion(pd.Series([1, 9], ["mnist", "mnist"]), at_most=1)

@@ -3,7 +3,7 @@
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -67,8 +67,8 @@ def criterion(
             already, `every`, what each of them says. A number that is not round is written as the values are.
 
     Raises:
-        ValueError: no bound, several or an unknown one; no value; booleans with another bound than `every`, or numbers
-            with it.
+        ValueError: no bound, several or an unknown one; no value; a name twice; booleans with another bound than
+            `every`, or numbers with it.
 
     >>> one = criterion({"mnist": [1.5, 2], "cifar": 4}, at_most=3, of="quotient", where="at every ridge")
     >>> one.measured, one.tolerance, one.holds
@@ -121,9 +121,9 @@ def _number(value: float, write: Callable | None = None) -> str:
 
 
 def _leaves(values: Any) -> _Leaves:
-    named = dict(_items(values)) if _is_named(values) else {"": values}
+    named = _by_name(values) if _is_named(values) else {"": values}
     leaves = {
-        name: {key: _flat(leaf) for key, leaf in _items(inner)} if _is_named(inner) else {"": _flat(inner)}
+        name: {key: _flat(leaf) for key, leaf in _by_name(inner).items()} if _is_named(inner) else {"": _flat(inner)}
         for name, inner in named.items()
     }
     empty = [name for name, inner in leaves.items() if not inner or not all(inner.values())]
@@ -138,8 +138,11 @@ def _is_named(values: Any) -> bool:
     return isinstance(values, Mapping | pd.DataFrame)
 
 
-def _items(values: Any) -> Iterable[tuple[str, Any]]:
-    return ((str(name), value) for name, value in values.items())
+def _by_name(values: Any) -> dict[str, Any]:
+    named = {str(name): value for name, value in values.items()}
+    if len(named) < len(list(values.items())):
+        raise ValueError(f"values: expected a name once, got {', '.join(map(str, values.keys()))}.")
+    return named
 
 
 def _flat(values: Any) -> list:
