@@ -66,7 +66,7 @@ def test_an_index_of_strings_names_and_any_other_does_not():
     assert criterion(pd.Series({"mnist": 1.0, "cifar": 2.0}), above=0).measured == {"mnist": "1.00", "cifar": "2.00"}
     assert criterion(pd.Series({16: 1.0, 32: 2.0}), above=0).measured == {"": "1.00 to 2.00"}
     slopes = {"mnist": pd.Series({"GELU": 0.95, "ReLU": 0.7})}
-    assert criterion(slopes, within=(1, 0.1)).measured == {"mnist": "GELU 0.95, ReLU 0.70"}
+    assert criterion(slopes, within=(1, 0.1)).measured == {"mnist": "GELU: 0.95, ReLU: 0.70"}
 
 
 def test_together_the_values_of_a_name_are_one_part():
@@ -117,7 +117,7 @@ def test_what_is_shown_may_be_something_else_than_what_decides():
     found = criterion({"mnist": 0.1}, below=0.05, shown={"mnist": "n^-0.5"}, of="off by")
     assert (found.measured, found.holds) == ({"mnist": "n^-0.5"}, (False,))
     assert criterion({"mnist": True}, every="better", shown={"mnist": {"ours": 1, "theirs": 2}}, digits=1).measured == {
-        "mnist": "ours 1.0, theirs 2.0"
+        "mnist": "ours: 1.0, theirs: 2.0"
     }
 
 

@@ -172,7 +172,7 @@ def _texts(leaves: _Leaves, write: Callable, of: str, statement: str) -> dict[st
     for name, inner in leaves.items():
         for key, leaf in inner.items():
             answer = isinstance(leaf[0], bool)
-            head = key or ("" if name or isinstance(leaf[0], str) else f"{statement}:" if answer else of)
+            head = f"{key}:" if key else ("" if name or isinstance(leaf[0], str) else f"{statement}:" if answer else of)
             text = f"{head} {_answer(leaf) if answer else _range(leaf, write)}".strip()
             texts[name] = f"{texts[name]}, {text}" if name in texts else text
     return texts
