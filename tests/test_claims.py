@@ -21,7 +21,7 @@ KEYS = ["lemma-1", "lemma-2", "lemma-3"]
 
 def notebook_with(claims):
     """As Jupyter writes it: the outputs of a cell that ends in the table."""
-    data, _ = DisplayFormatter().format(claim_table(claims))
+    data, _ = DisplayFormatter().format(claim_table(*claims))
     return {"cells": [{"cell_type": "markdown"}, {"cell_type": "code", "outputs": [{"data": data}]}]}
 
 
@@ -29,8 +29,8 @@ def test_a_verdict_is_that_of_the_parts():
     claims = [
         Claim.judge(key, parts, at_least=2) for key, parts in zip(KEYS, [[2], {"a": 2, "b": 1}, [1]], strict=True)
     ]
-    assert tuple(claim_table(claims)["verdict"]) == VERDICTS
-    assert claim_table(claims).loc["Lemma 1", "claim"] == paper.CLAIMS["lemma-1"]["claim"]
+    assert tuple(claim_table(*claims)["verdict"]) == VERDICTS
+    assert claim_table(*claims).loc["Lemma 1", "claim"] == paper.CLAIMS["lemma-1"]["claim"]
 
 
 def test_criteria_are_joined():
@@ -70,8 +70,8 @@ def test_claims_survive_a_notebook(tmp_path):
     assert {MIME, "text/html", "text/plain"} <= set(made["cells"][1]["outputs"][0]["data"])
     (tmp_path / "a.ipynb").write_text(json.dumps(made))
     assert read_claims(tmp_path / "a.ipynb") == claims
-    assert claim_table(claims)["measured"].tolist() == ["-0.5", "mnist 2"]
-    assert type(claim_table(claims)[["verdict"]]).__name__ == "DataFrame"  # a part of the table has no claims
+    assert claim_table(*claims)["measured"].tolist() == ["-0.5", "mnist 2"]
+    assert type(claim_table(*claims)[["verdict"]]).__name__ == "DataFrame"  # a part of the table has no claims
 
 
 def test_a_claim_is_judged_exactly_once(tmp_path, monkeypatch):

@@ -85,7 +85,7 @@ class ClaimTable(pd.DataFrame):
         return {MIME: [asdict(claim) for claim in self.claims]}
 
 
-def claim_table(claims: Sequence[Claim]) -> ClaimTable:
+def claim_table(*claims: Claim) -> ClaimTable:
     """The claims as a table, a row each, by the paper's item."""
     rows = [
         {
