@@ -10,6 +10,7 @@ from IPython.core.formatters import DisplayFormatter
 from ntkif.study import paper
 from ntkif.study.pages import scoreboard
 from ntkif.study.pages.claims import MIME, VERDICTS, Claim, claim_table, overall, read_claims
+from ntkif.study.pages.criteria import criterion
 from ntkif.study.pages.figures import VERDICT_COLORS, verdict_tiles
 from ntkif.study.pages.scoreboard import DEFINITION, evidence, judged_claims, to_markdown, verdicts
 from ntkif.study.records.tables import load_record
@@ -20,21 +21,36 @@ KEYS = ["lemma-1", "lemma-2", "lemma-3"]
 
 def notebook_with(claims):
     """As Jupyter writes it: the outputs of a cell that ends in the table."""
-    data, _ = DisplayFormatter().format(claim_table(claims))
+    data, _ = DisplayFormatter().format(claim_table(*claims))
     return {"cells": [{"cell_type": "markdown"}, {"cell_type": "code", "outputs": [{"data": data}]}]}
 
 
 def test_a_verdict_is_that_of_the_parts():
-    claims = [Claim.judge(key, "m", "t", parts) for key, parts in zip(KEYS, [[1], [True, False], [False]], strict=True)]
-    assert tuple(claim_table(claims)["verdict"]) == VERDICTS
-    assert claim_table(claims).loc["Lemma 1", "claim"] == paper.CLAIMS["lemma-1"]["claim"]
+    claims = [
+        Claim.judge(key, parts, at_least=2) for key, parts in zip(KEYS, [[2], {"a": 2, "b": 1}, [1]], strict=True)
+    ]
+    assert tuple(claim_table(*claims)["verdict"]) == VERDICTS
+    assert claim_table(*claims).loc["Lemma 1", "claim"] == paper.CLAIMS["lemma-1"]["claim"]
+
+
+def test_criteria_are_joined():
+    speed, size = criterion({"live": 9, "mnist": 7}, above=8, digits=0), criterion(1.5, at_most=2, of="size", digits=1)
+    error = criterion({"live": 1e-16}, below=1e-12, digits=None, of="error")
+    claim = Claim.all_of("lemma-1", speed, size, error)
+    assert claim.measured == {"live": "9, yes", "mnist": "7", "": "size 1.5"}
+    assert claim.tolerance == "above 8; size at most 2; error below 1e-12"
+    assert claim.verdict == VERDICTS[1]
+    assert Claim.all_of("lemma-1", size, error).verdict == VERDICTS[0]
+    assert Claim.all_of("lemma-1", criterion(8, above=8), criterion(9, below=9)).verdict == VERDICTS[2]
 
 
 def test_what_is_not_a_claim_is_refused():
     with pytest.raises(ValueError, match="expected one of holds, holds in part, does not hold, got 'maybe'"):
         Claim("lemma-1", {"": "m"}, "t", "maybe")
     with pytest.raises(ValueError, match=r"expected a claim of study/paper.toml, got 'lemma-9'; write it down there"):
-        Claim.judge("lemma-9", "m", "t", [True])
+        Claim.judge("lemma-9", 1, at_most=1)
+    with pytest.raises(ValueError, match="criteria: expected at least one"):
+        Claim.all_of("lemma-1")
 
 
 @pytest.mark.parametrize(
@@ -46,18 +62,21 @@ def test_one_verdict_for_several(parts, expected):
 
 
 def test_claims_survive_a_notebook(tmp_path):
-    claims = [Claim.judge("lemma-1", "-0.5", "t", [True]), Claim.judge("figure-2-above", {"mnist": "2"}, "t", [False])]
+    claims = [
+        Claim.judge("lemma-1", -0.5, below=0, digits=1),
+        Claim.judge("figure-2-above", {"mnist": 2}, below=1, digits=0),
+    ]
     made = notebook_with(claims)
     assert {MIME, "text/html", "text/plain"} <= set(made["cells"][1]["outputs"][0]["data"])
     (tmp_path / "a.ipynb").write_text(json.dumps(made))
     assert read_claims(tmp_path / "a.ipynb") == claims
-    assert claim_table(claims)["measured"].tolist() == ["-0.5", "mnist 2"]
-    assert type(claim_table(claims)[["verdict"]]).__name__ == "DataFrame"  # a part of the table has no claims
+    assert claim_table(*claims)["measured"].tolist() == ["-0.5", "mnist 2"]
+    assert type(claim_table(*claims)[["verdict"]]).__name__ == "DataFrame"  # a part of the table has no claims
 
 
 def test_a_claim_is_judged_exactly_once(tmp_path, monkeypatch):
     monkeypatch.setattr(scoreboard, "CLAIMS", {key: paper.CLAIMS[key] for key in KEYS[:2]})
-    first, second = (Claim.judge(key, "m", "t", [True]) for key in KEYS[:2])
+    first, second = (Claim(key, {"": "m"}, "t", VERDICTS[0]) for key in KEYS[:2])
     (tmp_path / "a.ipynb").write_text(json.dumps(notebook_with([first])))
     with pytest.raises(ValueError, match=r"judged once, got \{'lemma-2': \[\]\}; judge it in one notebook"):
         judged_claims(tmp_path)
@@ -72,7 +91,7 @@ def test_a_claim_is_judged_exactly_once(tmp_path, monkeypatch):
 
 
 def test_live_and_recorded_are_told_apart():
-    claim = Claim.judge("figure-2-above", {"live": "2", "two": "3", "mnist": "4", "cifar": "5"}, "t", [True])
+    claim = Claim.judge("figure-2-above", {"live": 2, "two": 3, "mnist": 4, "cifar": 5}, above=1, digits=0)
     judged = scoreboard.Judged(claim, "a.ipynb")
     assert (judged.live, judged.recorded) == ("2, two: 3", "mnist 4, cifar 5")
 
@@ -150,7 +169,7 @@ RATES = {
     "figure-10-any": ("figure-3", lambda t: f"{t['error_rho'].min():.2f} to {t['error_rho'].max():.2f}"),
     "figure-4-helpful": ("figure-4-likeness", lambda t: f"{t.set_index('group').loc['helpful', 'rank']:.3f}"),
     "figure-7-dominate": ("figure-7", lambda t: f"{t['influential_1'].max():.2f}"),
-    "equation-9": ("equation-9", lambda t: str(bool(t["deviation"].max() < 1e-9))),
+    "equation-9": ("equation-9", lambda t: "yes" if t["deviation"].max() < 1e-9 else "no"),
     "equation-20-efficient": ("equation-20", lambda t: "yes" if t["deviation"].max() < 1e-9 else "no"),
 }
 

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from ntkif import loo_influence, ntk, ridge_fit
 from ntkif.data import load
-from ntkif.study.experiments.complexity import complexity_by_group, complexity_by_point, ends_lead, leads
+from ntkif.study.experiments.complexity import complexity_by_group, complexity_by_point, end_places, ends_lead, leads
 
 DATA = load("mnist-sample").head(60, 25)
 KERNEL, TEST = ntk(DATA.x_train), ntk(DATA.x_test, DATA.x_train)
@@ -87,3 +87,12 @@ def test_what_leading_means():
     )
     assert ends_lead({"a": table})["a"].to_dict() == {1.0: True, 2.0: False, 4.0: False}
     assert leads(table, 2.0, [0]) and leads(table, 4.0, [0]) and not leads(table, 4.0, [2])
+
+
+def test_places_of_the_ends():
+    table = pd.DataFrame({"ridge": [1.0, 1.0, 1.0, 2.0, 2.0, 2.0], "group": [0, 1, 2] * 2})
+    table = table.assign(place=[1, 3, 2, 2, 1, 3], rank=[1.0, 0.2, 0.9, 0.8, 0.7, 0.6])
+    found = end_places({"a": table, "b": table[table["ridge"] == 2]})
+    assert list(found.index) == [("a", 1.0), ("a", 2.0), ("b", 2.0)] and found.index.names == ["set", "ridge"]
+    assert list(found.columns) == [("place", 0), ("place", 2), ("rank", 0), ("rank", 2)]
+    assert found.loc[("a", 1.0)].tolist() == [1, 2, 1.0, 0.9] and found.loc[("b", 2.0)].tolist() == [2, 3, 0.8, 0.6]

@@ -16,8 +16,8 @@ from ntkif.retraining.runs import keep_run
 from ntkif.retraining.selection import chosen_points
 from ntkif.study import paper
 from ntkif.study.experiments import retraining as finite_width
-from ntkif.study.experiments.retraining import influence_pairs, influence_scores, theorem_2_errors
-from ntkif.study.experiments.width import fitted_rates, network_errors, start_name
+from ntkif.study.experiments.retraining import influence_pairs, influence_scores, live_protocol, theorem_2_errors
+from ntkif.study.experiments.width import fitted_rates, network_errors, start_name, width_exponents
 from ntkif.study.records import tables as records
 
 DATA = load("mnist-sample").head(40, 30)
@@ -110,6 +110,27 @@ def test_fitted_rates():
     assert list(rates.index) == ["κ = 1", "κ = 1, symmetric"]
     assert list(rates["falls"]) == ["-0.50 ± 0.00"] * 2
     assert rates["zero"].isna().tolist() == [False, True] and rates["zero"].iloc[0] == "1.00 ± 0.00"
+
+
+def test_width_exponents_of_chosen_starts():
+    table = pd.DataFrame(
+        {"width": [10, 20, 40] * 2, "init_scale": [1.0] * 3 + [0.1] * 3, "symmetric": [True] * 3 + [False] * 3}
+    )
+    table["error"] = 3 * table["width"] ** np.where(table["symmetric"], -0.5, 0.25)
+    both = [(0.1, False), (1.0, True)]
+    assert width_exponents(table, "error", both) == pytest.approx({"κ = 0.1": 0.25, "κ = 1, symmetric": -0.5})
+    assert list(width_exponents(table, "error", both[1:])) == ["κ = 1, symmetric"]
+    with pytest.raises(KeyError):
+        width_exponents(table, "error", [(1.0, False)])
+
+
+def test_the_protocol_of_the_pages():
+    usual = {"epochs": 3000, "precision": "float64"}
+    assert live_protocol(2.0, 512) == Protocol(2.0, 512, learning_rate=0.008, tolerance=0.01, **usual)
+    lazy = Protocol(2.0, 512, 1.0, True, 3, learning_rate=0.02, tolerance=0.003, **usual)
+    assert live_protocol(2.0, 512, 1.0, True, 3) == lazy
+    changed = {"learning_rate": 0.1, "tolerance": 0.2, "epochs": 4}
+    assert live_protocol(2.0, 512, 1.0, True, 3, **changed) == replace(lazy, **changed)
 
 
 def test_scores_by_hand(trained):

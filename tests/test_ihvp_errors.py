@@ -12,7 +12,7 @@ from ntkif.influence.density import median_distance, nearest_distance, pca_densi
 from ntkif.influence.ihvp import network_ihvp
 from ntkif.networks.descent import train
 from ntkif.networks.two_layer import random_network
-from ntkif.study.experiments.density import density_correlations, density_deciles, point_densities
+from ntkif.study.experiments.density import density_correlations, density_deciles, density_matrix, point_densities
 from ntkif.study.experiments.ihvp import errors_by_point, errors_by_ridge
 from ntkif.study.experiments.solvers import proposition_1_errors, solver_errors
 
@@ -99,6 +99,15 @@ def test_densities_and_their_rank_correlations():
     assert table["bandwidth"].tolist()[:2] == pytest.approx([0.5 * nearest, nearest])
     assert table["over_median"][1] == pytest.approx(nearest / median_distance(DATA.x_train))
     assert np.isnan(table["bandwidth"][2])
+
+
+def test_a_matrix_has_a_row_for_each_ridge_and_a_column_for_each_choice():
+    table = pd.DataFrame(
+        {"ridge": [4.0, 0.5, 4.0, 0.5, 4.0], "kind": ["sphere"] * 4 + ["pca"], "parameter": [1.0, 1.0, 0.25, 0.25, 10]}
+    ).assign(error_rho=[1, 2, 3, 4, 5], leverage_rho=[6, 7, 8, 9, 10])
+    sphere = density_matrix(table, "sphere")
+    assert sphere.to_dict() == {"0.25": {0.5: 4, 4.0: 3}, "1": {0.5: 2, 4.0: 1}}
+    assert density_matrix(table, "pca", "leverage_rho").to_dict() == {"10": {4.0: 10}}
 
 
 def test_deciles_go_from_sparse_to_dense():

@@ -22,7 +22,7 @@ from ntkif.networks.modules import Antisymmetric, Mlp, train_module
 from ntkif.networks.two_layer import random_network
 from ntkif.regression.flow import kernel_flow
 from ntkif.retraining.selection import most_influential
-from ntkif.study.experiments.comparison import KINKS, METHODS, compare, method_scores, removal_errors
+from ntkif.study.experiments.comparison import KINKS, METHODS, compare, method_scores, removal_errors, smaller_error
 from ntkif.study.experiments.empirical_ntk import deep_comparisons, deep_scores, two_layer_comparisons, two_layer_scores
 from ntkif.study.experiments.other_objectives import cross_entropy_scores, early_stopped_scores
 
@@ -99,6 +99,26 @@ def test_tables(comparison):
     again = two_layer_scores(load("mnist-sample"), 30, 20, **settings)
     timed = ["seconds", "train_seconds"]
     pd.testing.assert_frame_equal(again.drop(columns=timed), method_scores([comparison]).drop(columns=timed))
+
+
+def test_a_smaller_error_wins_network_by_network():
+    kernel, ihvp, own = METHODS
+    errors = {("a", 0): (0.3, 0.1, 0.2), ("a", 1): (0.1, 0.4, 0.2), ("b", 0): (0.2, 0.3, 0.2)}
+    rows = [
+        {"network": n, "seed": s, "method": m, "relative_error": error}
+        for (n, s), each in errors.items()
+        for m, error in zip(METHODS, each, strict=True)
+    ]
+    by = ["network", "seed"]
+    assert smaller_error(pd.DataFrame(rows), by, kernel).to_dict() == dict(
+        zip(errors, [True, False, False], strict=True)
+    )
+    assert smaller_error(pd.DataFrame(rows), by, ihvp).to_dict() == dict(zip(errors, [False, True, True], strict=True))
+    assert smaller_error(pd.DataFrame(rows), by, own, ihvp).to_dict() == {
+        ("a", 0): True,
+        ("a", 1): False,
+        ("b", 0): False,
+    }
 
 
 def test_ten_classes_couple():

@@ -5,9 +5,14 @@ What every page takes stands here, imported on first use: a bare GPU machine, wh
 
 import importlib
 
-__all__ = ["Claim", "claim_table", "load_record"]
+__all__ = ["Claim", "claim_table", "criterion", "load_record"]
 
-_PLACES = {"Claim": "pages.claims", "claim_table": "pages.claims", "load_record": "records.tables"}
+_PLACES = {
+    "Claim": "pages.claims",
+    "claim_table": "pages.claims",
+    "criterion": "pages.criteria",
+    "load_record": "records.tables",
+}
 
 
 def __getattr__(name: str):

@@ -21,7 +21,7 @@ from ntkif.regression.ridge import ridge_fit
 from ntkif.retraining.leave_one_out import leave_one_out, true_influence
 from ntkif.study.experiments.experiment import AGREEMENT, Column
 
-__all__ = ["KINKS", "METHODS", "SCORES", "Comparison", "compare", "method_scores", "removal_errors"]
+__all__ = ["KINKS", "METHODS", "SCORES", "Comparison", "compare", "method_scores", "removal_errors", "smaller_error"]
 
 #: What is compared: the kernel of the paper, the network's own kernel in the classic estimate and in Eq. 9.
 METHODS = ("analytic kernel", "own kernel, IHVP", "own kernel, leave-one-out")
@@ -152,6 +152,22 @@ def removal_errors(comparisons: Iterable[Comparison], method: str = METHODS[2]) 
         each = {"removed": c.rows, "relative_error": error.tolist(), **c.by_removal}
         rows += [c.key | dict(zip(each, values, strict=True)) for values in zip(*each.values(), strict=True)]
     return pd.DataFrame(rows)
+
+
+def smaller_error(table: pd.DataFrame, networks: Sequence[str], other: str, method: str = METHODS[2]) -> pd.Series:
+    """Whether a method has a smaller relative error than another, for each network.
+
+    Args:
+        table: of `method_scores`.
+        networks: columns that tell the networks apart.
+        other: the method to beat.
+        method: the one that should.
+
+    Returns:
+        booleans, by network.
+    """
+    error = table.set_index([*networks, "method"])["relative_error"].unstack("method")
+    return error[method] < error[other]
 
 
 class _Clock:

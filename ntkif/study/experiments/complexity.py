@@ -14,7 +14,7 @@ from ntkif.regression.ridge import RidgeFit
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import Column, experiment
 
-__all__ = ["complexity_by_group", "complexity_by_point", "ends_lead", "leads"]
+__all__ = ["complexity_by_group", "complexity_by_point", "end_places", "ends_lead", "leads"]
 
 _RIDGES = [2.0**-4, 0.25, 1.0, 4.0, 10.0, 16.0]  # the range of Figure 2, with those of Figure 8
 
@@ -160,6 +160,24 @@ def ends_lead(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
             for name, table in tables.items()
         }
     )
+
+
+def end_places(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Place among the groups, and rank among random groups, of the most harmful and the most helpful group.
+
+    Args:
+        tables: name of a data set -> table of `complexity_by_group`.
+
+    Returns:
+        a row for each data set (set) and ridge; the columns are pairs of place or rank and the number of the group.
+    """
+    ends = {
+        name: table[table["group"].isin([0, table["group"].max()])].pivot(
+            index="ridge", columns="group", values=["place", "rank"]
+        )
+        for name, table in tables.items()
+    }
+    return pd.concat(ends, names=["set"])
 
 
 def _over_ridges(dataset: Dataset, ridges: Sequence[float]) -> Iterator[tuple[float, RidgeFit, torch.Tensor]]:

@@ -17,7 +17,7 @@ from ntkif.study import paper
 from ntkif.study.experiments.experiment import Column, experiment
 from ntkif.study.experiments.ihvp import errors_over_ridges, rounding
 
-__all__ = ["density_correlations", "density_deciles", "errors_by_cluster", "point_densities"]
+__all__ = ["density_correlations", "density_deciles", "density_matrix", "errors_by_cluster", "point_densities"]
 
 
 def point_densities(x: torch.Tensor, factors: Sequence[float], components: Sequence[int]) -> pd.DataFrame:
@@ -94,6 +94,21 @@ def density_correlations(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def density_matrix(table: pd.DataFrame, kind: str, rho: str = "error_rho") -> pd.DataFrame:
+    """One coefficient of `density_correlations` over ridges and choices of one kind of density.
+
+    Args:
+        table: of `density_correlations`.
+        kind: of the density, "sphere" or "pca".
+        rho: column of the coefficient.
+
+    Returns:
+        a row for each ridge, a column for each factor or number of components, named as one types it: "0.5", "10".
+    """
+    grid = table[table["kind"] == kind].pivot(index="ridge", columns="parameter", values=rho)
+    return grid.rename(columns="{:g}".format)
 
 
 @experiment(

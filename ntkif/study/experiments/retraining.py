@@ -13,11 +13,18 @@ from ntkif.kernels.infinite import ntk
 from ntkif.metrics import agreement, rms
 from ntkif.regression.ridge import ridge_fit
 from ntkif.retraining import runs as kept_runs
-from ntkif.retraining.protocol import Retraining
+from ntkif.retraining.protocol import Protocol, Retraining
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 
-__all__ = ["influence_pairs", "influence_scores", "recorded_pairs", "recorded_scores", "theorem_2_errors"]
+__all__ = [
+    "influence_pairs",
+    "influence_scores",
+    "live_protocol",
+    "recorded_pairs",
+    "recorded_scores",
+    "theorem_2_errors",
+]
 
 
 def theorem_2_errors(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFrame:
@@ -215,3 +222,21 @@ def _closed_form(dataset: Dataset, runs: Sequence[Retraining]) -> dict[float, to
 def _row_pearson(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     a, b = (torch.nn.functional.normalize(values - values.mean(1, keepdim=True)) for values in (a, b))
     return (a * b).sum(1)
+
+
+def live_protocol(
+    ridge: float, width: int, init_scale: float = 0.01, symmetric: bool = False, seed: int = 0, **changed
+) -> Protocol:
+    """How the pages train small networks while one waits: in double precision, with a stop as soon as they settle.
+
+    Args:
+        ridge: penalty λ.
+        width: hidden neurons.
+        init_scale: κ; from 1 on the step is 0.02 and the stop 0.003, for smaller ones 0.008 and 0.01.
+        symmetric: whether the network starts at zero.
+        seed: of the initial weights.
+        **changed: fields of `Protocol` that are to be others, for example `learning_rate`.
+    """
+    small = init_scale < 1
+    usual = {"learning_rate": 0.008 if small else 0.02, "epochs": 3000, "tolerance": 0.01 if small else 0.003}
+    return Protocol(ridge, width, init_scale, symmetric, seed, **usual | {"precision": "float64"} | changed)

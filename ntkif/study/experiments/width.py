@@ -13,7 +13,7 @@ from ntkif.networks.descent import train
 from ntkif.networks.two_layer import random_networks
 from ntkif.regression.ridge import ridge_fit
 
-__all__ = ["fitted_rates", "network_errors", "start_name"]
+__all__ = ["fitted_rates", "network_errors", "start_name", "width_exponents"]
 
 _ZERO = 1e-12  # what is below is a rounding error of a zero, such as the outputs of a symmetric start
 
@@ -94,6 +94,22 @@ def start_name(init_scale: float, symmetric: bool) -> str:
     'κ = 1, symmetric'
     """
     return f"κ = {init_scale:g}" + (", symmetric" if symmetric else "")
+
+
+def width_exponents(table: pd.DataFrame, column: str, starts: Sequence[tuple[float, bool]]) -> dict[str, float]:
+    """Exponent b of a quantity ∝ width^b for some starts, by least squares on logarithms.
+
+    Args:
+        table: columns width, init_scale, symmetric and the quantity's; a row for each network.
+        column: the quantity, above zero.
+        starts: pairs of init_scale and symmetric.
+
+    Returns:
+        name of each start, see `start_name` -> b.
+    """
+    groups = table.groupby(["init_scale", "symmetric"])
+    chosen = {start_name(*start): groups.get_group(start) for start in starts}
+    return {name: power_law(group["width"], group[column])[0] for name, group in chosen.items()}
 
 
 def fitted_rates(table: pd.DataFrame, columns: Sequence[str], over: str = "width") -> pd.DataFrame:

@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 
+from ntkif.study.pages.criteria import Criterion, criterion
 from ntkif.study.paper import CLAIMS
 
 __all__ = ["MIME", "VERDICTS", "Claim", "ClaimTable", "claim_table", "overall", "read_claims"]
@@ -39,10 +40,30 @@ class Claim:
             raise ValueError(f"verdict: expected one of {', '.join(VERDICTS)}, got {self.verdict!r}.")
 
     @classmethod
-    def judge(cls, key: str, measured: str | dict[str, str], tolerance: str, holds: Sequence[bool]) -> "Claim":
-        """The claim with the verdict that its parts give: all hold, some hold, or none does."""
-        measured = {"": measured} if isinstance(measured, str) else dict(measured)
-        return cls(key, measured, tolerance, _verdict([bool(part) for part in holds]))
+    def judge(cls, key: str, values: Any, **how: Any) -> "Claim":
+        """The claim judged by one bound, for example `Claim.judge("figure-2-reflects", quotients, at_most=3)`.
+
+        Args:
+            key: name of the claim in `paper.toml`.
+            values: what was found, see `criterion`.
+            **how: the bound, and how to write it and the values; see `criterion`.
+        """
+        return cls.all_of(key, criterion(values, **how))
+
+    @classmethod
+    def all_of(cls, key: str, *criteria: Criterion) -> "Claim":
+        """The claim with the verdict that the parts of all its criteria give: all hold, some hold, or none does.
+
+        Args:
+            key: name of the claim in `paper.toml`.
+            criteria: of `criterion`; their texts are joined, for each name.
+        """
+        if not criteria:
+            raise ValueError("criteria: expected at least one, got none; a verdict needs something that could fail.")
+        texts = [item for each in criteria for item in each.measured.items()]
+        measured = {name: ", ".join(text for other, text in texts if other == name) for name, _ in texts}
+        tolerance = "; ".join(each.tolerance for each in criteria)
+        return cls(key, measured, tolerance, _verdict([part for each in criteria for part in each.holds]))
 
     @property
     def item(self) -> str:
@@ -64,7 +85,7 @@ class ClaimTable(pd.DataFrame):
         return {MIME: [asdict(claim) for claim in self.claims]}
 
 
-def claim_table(claims: Sequence[Claim]) -> ClaimTable:
+def claim_table(*claims: Claim) -> ClaimTable:
     """The claims as a table, a row each, by the paper's item."""
     rows = [
         {
