@@ -20,7 +20,7 @@ TABLE_1: list[dict] = [
     for width, pearson, spearman in zip(table["width"], table["pearson"], table["spearman"], strict=True)
 ]
 
-# Name of a claim -> item, claim (in a few words), and, but for ours, where; paper, its own number, where it has one.
+# Name of a claim -> item, claim (in a few words), where; paper, its own number, where it has one.
 CLAIMS: dict[str, dict[str, str]] = _DATA["claim"]
 
 # Name, about, and the claims that judge it (claims) or, of a definition, that rest on it (by), in the paper's order.

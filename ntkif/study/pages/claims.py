@@ -11,9 +11,10 @@ import pandas as pd
 from ntkif.study.pages.criteria import Criterion, criterion
 from ntkif.study.paper import CLAIMS
 
-__all__ = ["MIME", "VERDICTS", "Claim", "ClaimTable", "claim_table", "overall", "read_claims"]
+__all__ = ["MIME", "OURS", "VERDICTS", "Claim", "ClaimTable", "claim_table", "overall", "read_claims"]
 
 VERDICTS = ("holds", "holds in part", "does not hold")
+OURS = "(ours)"
 MIME = "application/vnd.ntkif.claims+json"  # of the claims beside the table, in the output of a notebook
 
 
@@ -22,7 +23,7 @@ class Claim:
     """One claim and its test.
 
     Attributes:
-        key: name of the claim in `paper.toml`.
+        key: name of the claim in `paper.toml`; one of ours, which the paper does not make, is its own words.
         measured: data set, or "" for what is not of one -> what was found on it, with numbers from this notebook.
         tolerance: what was required, fixed before measuring.
         verdict: one of `VERDICTS`.
@@ -34,8 +35,10 @@ class Claim:
     verdict: str
 
     def __post_init__(self):
-        if self.key not in CLAIMS:
-            raise ValueError(f"key: expected a claim of study/paper.toml, got {self.key!r}; write it down there first.")
+        if self.key not in CLAIMS and " " not in self.key:
+            raise ValueError(
+                f"key: expected the name of a claim in study/paper.toml, or a claim of ours in words, got {self.key!r}."
+            )
         if self.verdict not in VERDICTS:
             raise ValueError(f"verdict: expected one of {', '.join(VERDICTS)}, got {self.verdict!r}.")
 
@@ -44,7 +47,7 @@ class Claim:
         """The claim judged by one bound, for example `Claim.judge("figure-2-reflects", quotients, at_most=3)`.
 
         Args:
-            key: name of the claim in `paper.toml`.
+            key: name of the claim in `paper.toml`, or a claim of ours in words.
             values: what was found, see `criterion`.
             **how: the bound, and how to write it and the values; see `criterion`.
         """
@@ -55,7 +58,7 @@ class Claim:
         """The claim with the verdict that the parts of all its criteria give: all hold, some hold, or none does.
 
         Args:
-            key: name of the claim in `paper.toml`.
+            key: name of the claim in `paper.toml`, or a claim of ours in words.
             criteria: of `criterion`; their texts are joined, for each name.
         """
         if not criteria:
@@ -67,13 +70,13 @@ class Claim:
 
     @property
     def item(self) -> str:
-        """Where the paper makes it, e.g. "Eq. 9"."""
-        return CLAIMS[self.key]["item"]
+        """Where the paper makes it, e.g. "Eq. 9"; of a claim of ours, "(ours)"."""
+        return CLAIMS[self.key]["item"] if self.key in CLAIMS else OURS
 
     @property
     def claim(self) -> str:
         """What it says, in a few words."""
-        return CLAIMS[self.key]["claim"]
+        return CLAIMS[self.key]["claim"] if self.key in CLAIMS else self.key
 
 
 class ClaimTable(pd.DataFrame):

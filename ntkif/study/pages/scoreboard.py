@@ -63,20 +63,21 @@ class Judged:
 
 
 def judged_claims(folder: Path = NOTEBOOKS) -> dict[str, Judged]:
-    """Name of each claim of `paper.toml` -> how a notebook judged it.
+    """Name of each claim of `paper.toml`, and each claim of ours -> how a notebook judged it.
 
     Args:
         folder: of the executed notebooks.
 
     Raises:
-        ValueError: a claim that no notebook judges, or more than one; says which.
+        ValueError: a claim of the paper that no notebook judges, or any that several do; says which.
     """
     found = [Judged(claim, file.name) for file in sorted(Path(folder).glob("*.ipynb")) for claim in read_claims(file)]
-    pages = {key: [judged.notebook for judged in found if judged.claim.key == key] for key in CLAIMS}
+    keys = dict.fromkeys([*CLAIMS, *(judged.claim.key for judged in found)])
+    pages = {key: [judged.notebook for judged in found if judged.claim.key == key] for key in keys}
     wrong = {key: names for key, names in pages.items() if len(names) != 1}
     if wrong:
         raise ValueError(
-            f"expected each claim of ntkif/study/paper.toml to be judged once, got {wrong}; "
+            f"expected each claim to be judged once, those of ntkif/study/paper.toml among them, got {wrong}; "
             f"judge it in one notebook and execute that, or take it out of the file."
         )
     return {judged.claim.key: judged for judged in found}
@@ -146,7 +147,7 @@ def evidence(judged: dict[str, Judged], *keys: str) -> pd.DataFrame:
 
     Args:
         judged: of `judged_claims`.
-        keys: names of claims in `paper.toml`.
+        keys: names of claims in `paper.toml`, or claims of ours in words.
     """
     rows = [judged[key].row | {"page": judged[key].notebook.removesuffix(".ipynb")} for key in keys]
     return pd.DataFrame(rows).set_index("claim")
