@@ -19,8 +19,7 @@ from ntkif import (
 )
 from ntkif.blocks import row_blocks
 from ntkif.metrics import agreement
-from ntkif.regression import flow
-from ntkif.regression import ridge as regression
+from ntkif.regression import flow, ridge
 from ntkif.regression.flow import kernel_flow
 
 P = make_problem()
@@ -137,7 +136,7 @@ def test_a_fit_and_a_flow_check_their_input_alike(wrong):
             solve(*wrong)
         said.append((refused.type, str(refused.value)))
     assert said[0] == said[1]
-    assert regression.check_training_kernel is flow.check_training_kernel is checks.check_training_kernel
+    assert ridge.check_training_kernel is flow.check_training_kernel is checks.check_training_kernel
 
 
 def test_finite_numbers_whose_sum_overflows_are_fine():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ntkif import provenance, store
+from ntkif import store
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -37,9 +37,3 @@ def test_a_note_is_added_to_a_whole_result_alone(tmp_path):
     file.write_bytes(b"2")
     with pytest.raises(ValueError, match="do not belong together"):
         store.add_note(file, "make t", reproduced={})
-
-
-def test_versions_name_what_multiplies():
-    found = provenance.versions()
-    assert set(found) == {"torch", "numpy", "scipy"}
-    assert all(len(words.split(", ")[1]) > 3 for words in found.values())
