@@ -8,11 +8,7 @@ from ntkif.data import load
 from ntkif.regression.flow import flow_without
 
 DATA = load("mnist-sample").head(50, 12)
-
-
 TEN = load("mini-mnist-sample").head(50, 12)
-
-
 BOTH = pytest.mark.parametrize("data", [DATA, TEN], ids=["binary", "ten-class"])
 
 

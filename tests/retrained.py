@@ -5,11 +5,7 @@ from ntkif.retraining import runs
 from ntkif.retraining.protocol import Protocol
 
 SMALL = load("mnist-sample").head(40, 30)
-
-
 PROTOCOL = Protocol(ridge=1.0, width=32, learning_rate=0.02, epochs=60, precision="float64")
-
-
 COMMITTED = sorted(file for file in runs.FOLDER.glob("*/*.npz") if not file.parent.name.startswith("witness-"))
 
 

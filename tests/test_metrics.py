@@ -39,7 +39,7 @@ def test_an_undecided_prediction_is_wrong():
     """Of one output zero, which has no sign; of several, equal ones name the first class."""
     prediction, y = torch.tensor([[0.0], [-0.0], [0.0], [1e-30], [2.0]]), torch.tensor([[1.0], [1], [-1], [1], [-1]])
     assert misfit(prediction, y).tolist() == [True, True, True, False, True]
-    several = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.0, 1.0]])
+    several = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.1, 0.3]])
     assert misfit(several, torch.tensor([[1.0, 0.0], [0, 1], [0, 1]])).tolist() == [False, True, False]
 
 
@@ -61,13 +61,6 @@ def test_error_rates():
         error_rates(estimate, exact[0])
 
 
-def test_misfit():
-    binary = misfit(torch.tensor([[0.5], [-0.1], [0.0]]), torch.tensor([[1.0], [1.0], [1.0]]))
-    assert binary.tolist() == [False, True, True]
-    ten = misfit(torch.tensor([[0.9, 0.2], [0.1, 0.3]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
-    assert ten.tolist() == [False, True]
-
-
 def test_power_law_has_its_uncertainty():
     random = np.random.RandomState(0)
     x = np.geomspace(1, 1e4, 40)
@@ -75,3 +68,10 @@ def test_power_law_has_its_uncertainty():
     assert abs(exponent + 0.5) < 3 * uncertainty < 0.03
     with pytest.raises(ValueError, match="three pairs of positive numbers"):
         power_law([1, 2, 0], [1, 2, 3])
+
+
+def test_estimates_that_cannot_be_compared():
+    with pytest.raises(ValueError, match=r"one shape .*\(40, 1\) and \(9, 1\)"):
+        agreement(torch.ones(40, 1), torch.ones(9, 1))
+    with pytest.raises(ValueError, match=r"predicted: .*not all equal"):
+        agreement(torch.ones(3), torch.arange(3.0))

@@ -4,13 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from estimator_problem import LABELS, RIDGE, TARGETS, X_TEST, X
+from estimator_problem import LABELS, RIDGE, TARGETS, X_TEST, X, check_estimator
 from sklearn.datasets import load_wine
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ntkif import NTKInfluence, NTKInfluenceClassifier
+
+
+@parametrize_with_checks([NTKInfluenceClassifier()])
+def test_scikit_learn(estimator, check):
+    check_estimator(estimator, check)
 
 
 @pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)

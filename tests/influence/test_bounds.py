@@ -39,13 +39,6 @@ def smallest(problem):
     return float(torch.linalg.eigvalsh(problem.k_train_train)[0])
 
 
-def test_ihvp_is_term_one_without_the_leverage(terms):
-    fit, exact, ihvp, one, two, _ = terms
-    assert float((ihvp - (1 - fit.leverage) * one).abs().max()) < 1e-12 * float(ihvp.abs().max())
-    gap = exact - ihvp - (fit.leverage * exact + (1 - fit.leverage) * two)
-    assert float(gap.abs().max()) < 1e-12 * float(exact.abs().max())
-
-
 def test_theorem_3_holds_for_every_pair_and_could_fail(problem, terms):
     fit, exact, ihvp, _, two, slack = terms
     error = (exact - ihvp).abs()

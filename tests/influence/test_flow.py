@@ -11,8 +11,6 @@ from ntkif.influence.flow import influence_along, influence_at, loo_change_at, l
 from ntkif.regression.flow import flow_without, kernel_flow
 
 TIMES = [1e-4, 0.1, 3.0, 100.0, 1e4]
-
-
 RIDGES = [0.0, 0.5]
 
 

@@ -11,11 +11,7 @@ from ntkif.networks.descent import safe_learning_rate, train
 from ntkif.networks.two_layer import random_network
 
 DATA = load("mnist-sample").head(30, 20)
-
-
 ARRAYS = DATA.x_train, DATA.y_train, DATA.x_test, DATA.y_test
-
-
 RIDGE = 0.5
 
 

@@ -10,8 +10,6 @@ from ntkif.networks.losses import CROSS_ENTROPY
 from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, train_module
 
 IMAGES = torch.nn.functional.normalize(torch.rand(9, 100, generator=torch.Generator().manual_seed(1)).double())
-
-
 NETWORKS = {
     "mlp": lambda seed=0: Mlp(100, width=200, hidden_layers=3, outputs=2, seed=seed),
     "conv": lambda seed=0: ConvNet((10, 10), outputs=2, channels=(12, 16), seed=seed),

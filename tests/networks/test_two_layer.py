@@ -55,3 +55,8 @@ def test_predictions_in_blocks():
 def test_bad_starts(change, message):
     with pytest.raises(ValueError, match=message):
         random_network(30, **({"width": 8, "init_scale": 1.0, "seed": 0} | change))
+
+
+def test_a_network_that_would_not_fit():
+    with pytest.raises(MemoryError, match=r"the first layer .* use a smaller width"):
+        random_network(10**6, width=10**9, init_scale=1.0, seed=0)

@@ -16,11 +16,7 @@ from ntkif.regression import cluster
 from ntkif.regression.nystrom import nystrom_fit
 
 DATA = load("mini-mnist-sample").head(100, 20)
-
-
 ROWS = ShiftedImages(DATA.images_train, DATA.y_train, radius=1)
-
-
 LANDMARKS, BLOCK = DATA.x_train[:30], 60  # fifteen blocks, added in two rounds
 
 

@@ -13,8 +13,6 @@ from ntkif.regression.factorized import factorized
 from ntkif.regression.flow import kernel_flow
 
 DATA = load("mnist-sample").head(60, 20)
-
-
 TEN = load("mini-mnist-sample").head(60, 20)
 
 

@@ -12,8 +12,6 @@ from scipy.linalg import expm
 from ntkif.regression.flow import flow_without, kernel_flow, paper_time, quadrature_error, talbot
 
 TIMES = [1e-4, 0.1, 3.0, 100.0]
-
-
 RIDGES = [0.0, 0.5]
 
 
@@ -111,10 +109,6 @@ def test_a_bad_time_is_refused(time):
     ("change", "error", "message"),
     [
         (lambda k, y: (k.float(), y.float(), 0.0), TypeError, "expected float64, got torch.float32"),
-        (lambda k, y: (k[:-1], y, 0.0), ValueError, "expected a matrix of shape"),
-        (lambda k, y: (k.triu(), y, 0.0), ValueError, "expected a symmetric kernel matrix"),
-        (lambda k, y: (k, y[:-1], 0.0), ValueError, "y_train: expected a matrix of shape"),
-        (lambda k, y: (k, y, -1.0), ValueError, "ridge: expected zero or a positive number"),
         (lambda k, y: (k - torch.eye(len(k)), y, 0.0), ValueError, "which has no negative eigenvalue, got one with -"),
     ],
 )

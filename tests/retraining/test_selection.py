@@ -44,8 +44,6 @@ def test_more_removals_than_points(count):
 
 
 DATA = load("mnist-sample").head(30, 20)
-
-
 RIDGE = 0.5
 
 

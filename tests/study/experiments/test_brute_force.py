@@ -7,8 +7,6 @@ from ntkif.data import load
 from ntkif.study.experiments import brute_force
 
 DATA = load("mnist-sample").head(60, 20)
-
-
 TEN = load("mini-mnist-sample").head(60, 20)
 
 

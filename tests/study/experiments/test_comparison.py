@@ -8,8 +8,6 @@ from ntkif.networks.modules import train_module
 from ntkif.study.experiments.comparison import METHODS, compare
 
 DATA = load("mnist-sample").head(30, 20)
-
-
 RIDGE = 0.5
 
 

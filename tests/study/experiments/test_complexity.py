@@ -11,8 +11,6 @@ from ntkif.data import load
 from ntkif.study.experiments.complexity import complexity_by_group, complexity_by_point, ends_lead, leads
 
 DATA = load("mnist-sample").head(60, 25)
-
-
 KERNEL, TEST = ntk(DATA.x_train), ntk(DATA.x_test, DATA.x_train)
 
 

@@ -19,11 +19,7 @@ from ntkif.study.experiments.comparison import KINKS, METHODS, method_scores, re
 from ntkif.study.experiments.empirical_ntk import deep_comparisons, deep_scores, two_layer_comparisons, two_layer_scores
 
 DATA = load("mnist-sample").head(30, 20)
-
-
 ARRAYS = DATA.x_train, DATA.y_train, DATA.x_test, DATA.y_test
-
-
 RIDGE = 0.5
 
 

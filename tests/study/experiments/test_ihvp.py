@@ -10,8 +10,6 @@ from ntkif.data import load
 from ntkif.study.experiments.ihvp import decomposition, errors_by_point, errors_by_ridge
 
 DATA = load("mnist-sample").head(60, 25)
-
-
 KERNEL, TEST = ntk(DATA.x_train), ntk(DATA.x_test, DATA.x_train)
 
 

@@ -12,8 +12,6 @@ from ntkif.regression.flow import flow_without
 from ntkif.study.experiments.network_dynamics import network_influence_along, train_until
 
 DATA = load("mnist-sample").head(30, 20)
-
-
 SETTINGS = {"learning_rate": 0.01, "seed": 0}
 
 

@@ -18,11 +18,7 @@ from ntkif.study.experiments import retraining
 from ntkif.study.experiments.retraining import influence_pairs, influence_scores, theorem_2_errors
 
 DATA = load("mnist-sample").head(40, 30)
-
-
 POINTS = chosen_points(DATA, 1.0, 5)
-
-
 PROTOCOL = Protocol(
     ridge=1.0, width=256, init_scale=1.0, symmetric=True, learning_rate=0.04, epochs=400, precision="float64"
 )

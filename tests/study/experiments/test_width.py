@@ -17,11 +17,7 @@ from ntkif.retraining.selection import chosen_points
 from ntkif.study.experiments.width import fitted_rates, network_errors, start_name
 
 DATA = load("mnist-sample").head(40, 30)
-
-
 POINTS = chosen_points(DATA, 1.0, 5)
-
-
 PROTOCOL = Protocol(
     ridge=1.0, width=256, init_scale=1.0, symmetric=True, learning_rate=0.04, epochs=400, precision="float64"
 )

@@ -3,18 +3,11 @@
 import json
 
 import pytest
-from IPython.core.formatters import DisplayFormatter
 
 from ntkif.study import paper
 from ntkif.study.pages.claims import MIME, VERDICTS, Claim, claim_table, overall, read_claims
 
 KEYS = ["lemma-1", "lemma-2", "lemma-3"]
-
-
-def notebook_with(claims):
-    """As Jupyter writes it: the outputs of a cell that ends in the table."""
-    data, _ = DisplayFormatter().format(claim_table(claims))
-    return {"cells": [{"cell_type": "markdown"}, {"cell_type": "code", "outputs": [{"data": data}]}]}
 
 
 def test_a_verdict_is_that_of_the_parts():
@@ -38,7 +31,7 @@ def test_one_verdict_for_several(parts, expected):
     assert overall([VERDICTS[part] for part in parts]) == VERDICTS[expected]
 
 
-def test_claims_survive_a_notebook(tmp_path):
+def test_claims_survive_a_notebook(tmp_path, notebook_with):
     claims = [Claim.judge("lemma-1", "-0.5", "t", [True]), Claim.judge("figure-2-above", {"mnist": "2"}, "t", [False])]
     made = notebook_with(claims)
     assert {MIME, "text/html", "text/plain"} <= set(made["cells"][1]["outputs"][0]["data"])

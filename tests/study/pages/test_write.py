@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from ntkif import __main__
@@ -12,7 +13,7 @@ from ntkif.study.pages import write
 from ntkif.study.pages.explorer import explore
 from ntkif.study.pages.scoreboard import MARKS
 
-TESTS, SIZES, TIMES = [3, 8], [0.25, 2.0], [0.5, math.inf]
+SIZES, TIMES = [0.25, 2.0], [0.5, math.inf]
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +47,6 @@ def test_command_writes_what_the_pages_show(tmp_path, capsys, book_style, small_
 
 
 def test_scoreboard_in_short_counts_every_item():
-    import pandas as pd
-
     text = write.in_short(pd.Series(["holds", "holds", "definition", "holds in part"], index=list("abcd")))
     assert text.startswith("Of 4 numbered items") and f"2 {MARKS['holds']} holds" in text
     assert "does not hold" not in text
