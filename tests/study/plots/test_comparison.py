@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.colors import to_rgb
+from plotted import made
 
 from ntkif.study.experiments.comparison import KINKS, METHODS, Comparison
 from ntkif.study.plots import comparison
@@ -12,21 +13,22 @@ from ntkif.study.plots import comparison
 pytestmark = pytest.mark.usefixtures("book_style")
 
 
-GENERATOR = np.random.default_rng(0)
-
-
-def scores(**keys):
-    """A row for each combination and method."""
-    index = pd.MultiIndex.from_product([*keys.values(), METHODS], names=[*keys, "method"])
-    values = {name: GENERATOR.uniform(0.1, 1, len(index)) for name in ("relative_error", "slope")}
-    return pd.DataFrame(values, index=index).reset_index()
+COLUMNS = "relative_error", "slope"
 
 
 def test_scores_by_width():
     table = pd.concat(
         [
-            scores(init_scale=[scale], symmetric=[symmetric], width=[64, 256], seed=[0, 1])
-            for scale, symmetric in ((1.0, True), (0.01, False))
+            made(
+                *COLUMNS,
+                draw=draw,
+                init_scale=[scale],
+                symmetric=[symmetric],
+                width=[64, 256],
+                seed=[0, 1],
+                method=METHODS,
+            )
+            for draw, (scale, symmetric) in enumerate(((1.0, True), (0.01, False)))
         ]
     )
     figure = comparison.scores_by_width(table, {"relative_error": "error", "slope": "slope"})
@@ -60,7 +62,10 @@ def test_error_and_flips():
 
 
 def test_errors_of_networks():
-    tables = {"a": scores(network=["one", "two"], seed=[0, 1, 2]), "b": scores(network=["one"], seed=[0])}
+    tables = {
+        "a": made(*COLUMNS, network=["one", "two"], seed=[0, 1, 2], method=METHODS),
+        "b": made(*COLUMNS, draw=1, network=["one"], seed=[0], method=METHODS),
+    }
     figure = comparison.errors_of_networks(tables, {"relative_error": "error", "slope": "slope"})
     axes = np.array(figure.axes).reshape(2, 2)
     assert [label.get_text() for label in axes[0, 0].get_yticklabels()] == ["one", "two"]

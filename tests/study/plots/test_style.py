@@ -4,34 +4,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.colors import to_rgb
+from plotted import labels, made
 
-from ntkif.data import load
-from ntkif.study.experiments.images import extreme_images, homogeneity
-from ntkif.study.experiments.kernel import kernel_convergence
 from ntkif.study.plots import style
-
-DATA = load("mnist-sample").head(40, 20)
-
 
 pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def test_width_rate():
-    table = kernel_convergence(DATA.x_train[:10], [16, 64, 256], seeds=range(3))
+    table = made("error", "expected", width=[16, 64, 256], seed=range(3))
     axes = style.width_rate(table, "error")
     expected, points, mean = (line.get_xydata() for line in axes.lines)
     assert np.allclose(expected[:, 1], table.groupby("width")["expected"].mean())
     assert np.allclose(points, table[["width", "error"]])
     assert np.allclose(mean[:, 1] ** 2, (table["error"] ** 2).groupby(table["width"]).mean())
-
-
-def test_images_are_those_of_the_table():
-    table = extreme_images(DATA, 1.0, count=3)
-    figure = style.image_rows(DATA.images_train[table["row"]], table)
-    assert len(figure.axes) == len(table) == 12
-    for ax, row in zip(figure.axes, table.itertuples(), strict=True):
-        assert (ax.images[0].get_array() == DATA.images_train[row.row]).all()
-        assert ax.get_title().startswith(f"{row.label}: ")
 
 
 def test_digits_in_colour_and_grey():
@@ -45,24 +32,58 @@ def test_concentration():
     assert np.allclose(axes.lines[0].get_ydata(), [0.75, 1])
 
 
-def test_likeness():
-    groups = {"helpful": [0, 1, 2], "harmful": [3, 4, 5]}
-    table = homogeneity(DATA, groups, draws=20, seed=0).set_index("group")
-    figure = style.likeness({"left": table, "right": table})
-    assert [ax.get_title() for ax in figure.axes] == ["left", "right"]
-    assert np.allclose(figure.axes[0].collections[1].get_offsets()[:, 0], table["similarity"])
-
-
 def test_ratio_by_ridge():
     rows = pd.DataFrame({"ridge": [1.0, 2.0], "above_tenth": [0.2, 0.1], "above_tenth_top": [0.4, 0.3], "dataset": "a"})
     axes = style.ratio_by_ridge(rows)
     assert [line.get_ydata().tolist() for line in axes.lines] == [[0.2, 0.1], [0.4, 0.3]]
 
 
-def test_pairs_and_values():
-    style.density_of_pairs(torch.tensor([1.0, 10.0]), torch.tensor([1.0, 0.1]), "x", "y")
-    assert style.ratio_by_residual(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])).lines[
-        0
-    ].get_ydata().tolist() == [3, 4]
-    axes = style.kernel_values(torch.full((5,), 0.2), torch.full((5,), 0.1), ("same", "other"))
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["same", "other"]
+KINDS = ["helpful", "harmful", "uninfluential", "influential"]
+
+
+def test_images_are_those_of_the_table():
+    table = made("influence", "size", kind=KINDS, rank=[1, 2, 3]).assign(label=list("7979" * 3))
+    table["influence"] -= 0.5
+    images = np.random.default_rng(0).integers(0, 256, (12, 5, 5), dtype=np.uint8)
+    figure = style.image_rows(images, table)
+    for ax, image, row in zip(figure.axes, images, table.itertuples(), strict=True):
+        assert (ax.images[0].get_array() == image).all()
+        ranked_by = f"{1e4 * row.influence:+.2g}" if row.kind in KINDS[:2] else f"{1e4 * row.size:.2g}"
+        assert ax.get_title() == f"{row.label}: {ranked_by}".replace("-", "−")
+    assert [ax.get_ylabel() for ax in figure.axes[::3]] == KINDS
+
+
+def test_likeness():
+    one, other = (made("similarity", "low", "high", draw=draw, group=KINDS[:2]).set_index("group") for draw in (0, 1))
+    figure = style.likeness({"left": one, "right": other})
+    assert [ax.get_title() for ax in figure.axes] == ["left", "right"]
+    for ax, table in zip(figure.axes, (one, other), strict=True):
+        ranges, points = ax.collections
+        assert np.allclose(points.get_offsets(), np.column_stack([table["similarity"], [1, 0]]))
+        assert np.allclose([segment[:, 0] for segment in ranges.get_segments()], table[["low", "high"]])
+        assert [label.get_text() for label in ax.get_yticklabels()] == KINDS[:2]
+        colors = [to_rgb(color) for color in points.get_facecolors()]
+        assert colors == [to_rgb(style.COLORS[kind]) for kind in KINDS[:2]]
+
+
+def test_density_of_pairs():
+    """Two pairs at (1, 1) and one at (10, 0.1), on logarithmic axes."""
+    ax = style.density_of_pairs(torch.tensor([1.0, 1.0, 10.0]), torch.tensor([1.0, 1.0, 0.1]), "x", "y")
+    counts = ax.collections[0].get_array()
+    assert sorted(counts[counts > 0]) == [1, 2]
+    assert labels(ax) == ("log$_{10}$ x", "log$_{10}$ y")
+
+
+def test_ratio_by_residual():
+    ax = style.ratio_by_residual(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+    assert ax.lines[0].get_xydata().tolist() == [[1, 3], [2, 4]]
+
+
+def test_kernel_values():
+    ax = style.kernel_values(torch.full((5,), 0.203), torch.full((5,), 0.103), ("same", "other"))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["same", "other"]
+    for bars, value, kind in zip(ax.containers, (0.203, 0.103), ("same class", "other class"), strict=True):
+        (full,) = (bar for bar in bars if bar.get_height())
+        assert full.get_x() < value < full.get_x() + full.get_width()
+        assert full.get_height() * full.get_width() == pytest.approx(1)  # an area of one
+        assert to_rgb(full.get_facecolor()) == to_rgb(style.COLORS[kind])
