@@ -6,7 +6,7 @@ import os
 os.environ |= {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"} | os.environ
 
 import pytest
-from problem import Problem, make_problem
+from problem import Problem, make_clusters, make_problem
 
 
 @pytest.fixture(params=[1, 10], ids=["binary", "ten-class"])
@@ -26,3 +26,28 @@ def book_style():
     plots.use_style()
     yield
     pyplot.close("all")
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    return make_clusters()
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Two worker processes on this machine."""
+    from ntkif.regression import cluster
+
+    with cluster.connect(workers=2, memory_limit="2GiB") as client:
+        yield client
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Settings of Figure 4 for forty images."""
+    from dataclasses import replace
+
+    from ntkif.study.experiments.catalogue import EXPERIMENTS
+
+    settings = {"mnist": {"ridge": 1.0, "count": 3}}
+    monkeypatch.setitem(EXPERIMENTS, "figure-4-images", replace(EXPERIMENTS["figure-4-images"], settings=settings))

@@ -1,4 +1,4 @@
-"""Small random problems on the unit sphere, with their kernels and fits, and the oracle for refits."""
+"""Small random problems on the unit sphere, with their kernels and fits, and the oracles for refits and Jacobians."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,9 @@ import torch
 from sklearn.kernel_ridge import KernelRidge
 
 from ntkif import ntk, ridge_fit
+from ntkif.data.mixture import sample_mixture
+
+COUNTS, RADIUS = (5, 10, 20, 40), 0.001
 
 
 @dataclass
@@ -40,6 +43,40 @@ def sklearn_without(p, group):
     return torch.from_numpy(oracle.predict(p.k_test_train[:, kept].numpy()))
 
 
-def close(got, truth):
+def close(got, truth, tolerance=1e-10):
     """To ten digits, of each entry or of the largest."""
-    return torch.allclose(got, truth, rtol=1e-10, atol=1e-10 * float(truth.abs().max()))
+    return torch.allclose(got, truth, rtol=tolerance, atol=tolerance * float(truth.abs().max()))
+
+
+def points(n, d=30, lit=20, outputs=1, seed=0):
+    """Random points on the sphere, the last pixels dark; few (n < 2 lit) or many take different coordinates."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, d, generator=generator, dtype=torch.float64)
+    x[:, lit:] = 0
+    y = torch.randn(n, outputs, generator=generator, dtype=torch.float64)
+    return torch.nn.functional.normalize(x), y
+
+
+def make_clusters(seed=0):
+    """Clusters of `COUNTS` points for each class, so narrow that Theorem 4 holds in them."""
+    return sample_mixture(COUNTS, radius=RADIUS, seed=seed, d=30, n_test=50)
+
+
+def plain_jacobian(module, x):
+    """(n, c, P) of any module: nothing but torch.autograd.grad."""
+    parameters = [value for value in module.parameters() if value.requires_grad]
+    rows = [
+        torch.cat([part.flatten() for part in torch.autograd.grad(output, parameters, retain_graph=True)])
+        for point in x
+        for output in module(point[None])[0]
+    ]
+    return torch.stack(rows).reshape(len(x), -1, rows[0].numel())
+
+
+def jacobian(network, x):
+    """(n, c, m, d) of a two-layer network as the paper writes it, by automatic differentiation."""
+
+    def outputs(weights):
+        return torch.relu(x @ weights.T) @ network.signs / len(weights) ** 0.5
+
+    return torch.autograd.functional.jacobian(outputs, network.weights.detach())

@@ -1,9 +1,12 @@
+"""Scores of estimates: what each of them sees, and what it does not."""
+
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from ntkif.metrics import agreement, misfit, share
+from ntkif.metrics import agreement, error_rates, misfit, power_law, share
 
 
 def test_a_wrong_scale_shows_in_slope_and_error_alone():
@@ -36,5 +39,39 @@ def test_an_undecided_prediction_is_wrong():
     """Of one output zero, which has no sign; of several, equal ones name the first class."""
     prediction, y = torch.tensor([[0.0], [-0.0], [0.0], [1e-30], [2.0]]), torch.tensor([[1.0], [1], [-1], [1], [-1]])
     assert misfit(prediction, y).tolist() == [True, True, True, False, True]
-    several = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.0, 1.0]])
+    several = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.1, 0.3]])
     assert misfit(several, torch.tensor([[1.0, 0.0], [0, 1], [0, 1]])).tolist() == [False, True, False]
+
+
+def test_error_rates():
+    generator = torch.Generator().manual_seed(0)
+    estimate, exact = torch.randn(2, 7, 4, generator=generator, dtype=torch.float64)
+    rates, ratio = error_rates(estimate, exact, dim=0), (estimate / exact - 1).abs()
+    for i in range(4):
+        one = error_rates(estimate[:, i], exact[:, i])
+        assert {name: float(rate) for name, rate in one.items()} == pytest.approx(
+            {n: float(r[i]) for n, r in rates.items()}
+        )
+        weight = exact[:, i].abs()
+        assert float(one["ratio_of_sums"]) == pytest.approx(float((ratio[:, i] * weight).sum() / weight.sum()))
+        assert float(one["median_of_ratios"]) == pytest.approx(float(ratio[:, i].sort().values[3]))
+    assert float(error_rates(estimate, exact)["mean_of_ratios"]) == pytest.approx(float(ratio.mean()))
+    assert float(error_rates(0.75 * exact, exact)["ratio_of_sums"]) == pytest.approx(0.25)
+    with pytest.raises(ValueError, match=r"two tensors of one shape, got \(7, 4\) and \(4,\)"):
+        error_rates(estimate, exact[0])
+
+
+def test_power_law_has_its_uncertainty():
+    random = np.random.RandomState(0)
+    x = np.geomspace(1, 1e4, 40)
+    exponent, uncertainty = power_law(x, 3 * x**-0.5 * np.exp(random.normal(0, 0.1, 40)))
+    assert abs(exponent + 0.5) < 3 * uncertainty < 0.03
+    with pytest.raises(ValueError, match="three pairs of positive numbers"):
+        power_law([1, 2, 0], [1, 2, 3])
+
+
+def test_estimates_that_cannot_be_compared():
+    with pytest.raises(ValueError, match=r"one shape .*\(40, 1\) and \(9, 1\)"):
+        agreement(torch.ones(40, 1), torch.ones(9, 1))
+    with pytest.raises(ValueError, match=r"predicted: .*not all equal"):
+        agreement(torch.ones(3), torch.arange(3.0))

@@ -1,0 +1,96 @@
+"""The tangent features of a network against its plain Jacobian."""
+
+import pytest
+import torch
+from problem import jacobian, make_problem
+from torch import nn
+
+from ntkif.kernels.tangent import pull_back, push_forward, tangent_kernel
+from ntkif.networks.two_layer import random_network
+
+
+@pytest.fixture(params=[1, 3], ids=["one-output", "three-outputs"])
+def network(request):
+    return random_network(6, width=30, init_scale=0.7, seed=1, outputs=request.param)
+
+
+def test_the_kernel_is_a_product_of_jacobians(network):
+    p = make_problem(n=8, k=5)
+    one, other = (jacobian(network, x).flatten(2) for x in (p.x_test, p.x_train))
+    product = torch.einsum("iap,jbp->ijab", one, other)
+    found = tangent_kernel(network, p.x_test, p.x_train)
+    assert found.shape == ((5, 8) if network.signs.shape[1] == 1 else (5, 8, 3, 3))
+    assert torch.allclose(found.reshape(product.shape), product, rtol=0, atol=1e-14)
+    assert torch.equal(tangent_kernel(network, p.x_train), tangent_kernel(network, p.x_train, p.x_train))
+
+
+def test_products_with_the_jacobian(network):
+    p, generator = make_problem(n=8), torch.Generator().manual_seed(5)
+    j = jacobian(network, p.x_train)
+    v = torch.randn(2, 30, 6, generator=generator, dtype=torch.float64)
+    u = torch.randn(2, *j.shape[:2], generator=generator, dtype=torch.float64)
+    assert torch.allclose(push_forward(network, p.x_train, v), torch.einsum("iamd,bmd->bia", j, v), atol=1e-13)
+    assert torch.allclose(pull_back(network, p.x_train, u), torch.einsum("iamd,bia->bmd", j, u), atol=1e-13)
+    assert torch.allclose(push_forward(network, p.x_train, v[0]), push_forward(network, p.x_train, v)[0], atol=1e-13)
+
+
+def test_wrong_input(network, monkeypatch):
+    p = make_problem(n=8)
+    with pytest.raises(ValueError, match=r"z: expected a matrix of shape \('any', 6\), got shape \(8, 3\)"):
+        tangent_kernel(network, p.x_train, p.x_train[:, :3])
+    with pytest.raises(TypeError, match=r"x: expected torch\.float64 on cpu as the other matrices, got torch\.float32"):
+        tangent_kernel(network, p.x_train.float())
+    monkeypatch.setattr("ntkif.checks.available_bytes", lambda device: 100)
+    with pytest.raises(MemoryError, match="the tangent kernel of shape"):
+        tangent_kernel(network, p.x_train)
+
+
+class Scaled(nn.Module):
+    """With a parameter that is a number, one shared by two layers, a frozen one and a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.7, dtype=torch.float64))
+        self.one, self.two = (nn.Linear(6, 6, dtype=torch.float64) for _ in range(2))
+        self.two.weight = self.one.weight
+        self.two.bias.requires_grad = False
+        self.register_buffer("shift", torch.full((6,), 0.3, dtype=torch.float64))
+
+    def forward(self, x):
+        return self.scale * self.two(torch.tanh(self.one(x) + self.shift))[:, :2]
+
+
+def conv():
+    layers = nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 4, 2), nn.BatchNorm2d(4), nn.GELU(), nn.Flatten(), nn.Linear(8, 3)
+    return nn.Sequential(*layers).double()
+
+
+MODULES = {
+    "mlp": lambda: nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Dropout(0.5), nn.Linear(5, 3)).double(),
+    "one-output": lambda: nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 1, bias=False)).double(),
+    "conv": conv,
+    "shared": Scaled,
+}
+
+
+@pytest.fixture(params=MODULES)
+def module(request):
+    torch.manual_seed(3)
+    return MODULES[request.param]().eval()
+
+
+def test_a_two_layer_network_as_a_module():
+    """The closed form with gates against the general code, for several outputs and both kinds of kernel."""
+    network, p = random_network(6, width=40, init_scale=0.5, seed=2, outputs=3), make_problem(n=8, k=5)
+    module = nn.Sequential(nn.Linear(6, 40, bias=False), nn.ReLU(), nn.Linear(40, 3, bias=False)).double().eval()
+    module[0].weight.data, module[2].weight.data = network.weights, network.signs.T / 40**0.5
+    module[2].weight.requires_grad = False
+    for traced in (False, True):
+        closed = tangent_kernel(network, p.x_test, p.x_train, traced=traced)
+        assert torch.allclose(tangent_kernel(module, p.x_test, p.x_train, traced=traced), closed, rtol=0, atol=1e-14)
+
+
+def test_blocks_mean_nothing_to_the_closed_form():
+    network = random_network(6, width=40, init_scale=0.5, seed=2)
+    with pytest.raises(TypeError, match="point_block are for other modules"):
+        tangent_kernel(network, make_problem(n=8).x_train, point_block=2)

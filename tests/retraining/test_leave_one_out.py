@@ -1,0 +1,38 @@
+"""The loop that trains with and without each point, and the influence that it gives."""
+
+import pytest
+import torch
+
+from ntkif.networks.losses import CROSS_ENTROPY
+from ntkif.retraining.leave_one_out import leave_one_out, true_influence, without
+
+
+def test_training_sees_all_points_and_then_each_set_without_one():
+    x, y = torch.arange(8.0).reshape(4, 2), torch.arange(4.0)[:, None]
+    seen = list(leave_one_out(lambda *arrays: arrays, x, y, [2, 0]))
+    assert [y[:, 0].tolist() for _, y in seen] == [[0, 1, 2, 3], [0, 1, 3], [1, 2, 3]]
+    assert all(torch.equal(x[:, 0] / 2, y[:, 0]) for x, y in seen)
+    assert without(None, x, y) == (x, y)
+
+
+def test_networks_are_trained_one_at_a_time():
+    """Each is wanted before the next one is trained, so that a caller may keep it or stop."""
+    trained, x = [], torch.eye(3)
+    networks = leave_one_out(lambda x, y: trained.append(len(x)), x, x, [0, 1])
+    assert not trained
+    next(networks), next(networks)
+    assert trained == [3, 2]
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_positive_influence_means_helpful(as_list):
+    """Without the first point the test point is lost by 2, without the second it is met."""
+    predictions = torch.tensor([[[1.0, 0.0]], [[2.0, 0.0]], [[0.0, 0.0]]])
+    y_test = torch.zeros(1, 2)
+    assert true_influence(list(predictions) if as_list else predictions, y_test).tolist() == [[1.5, -0.5]]
+
+
+def test_the_loss_may_be_another():
+    predictions, y_test = torch.tensor([[[0.0, 0.0]], [[0.0, 1.0]]]), torch.tensor([[1.0, 0.0]])
+    found = true_influence(predictions, y_test, CROSS_ENTROPY.value)
+    assert float(found) == pytest.approx(float(torch.log((1 + torch.e ** torch.tensor(1.0)) / 2)), rel=1e-6)

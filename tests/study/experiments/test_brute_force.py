@@ -1,0 +1,20 @@
+"""The closed forms against brute force."""
+
+import pytest
+
+from ntkif import refit_without
+from ntkif.data import load
+from ntkif.study.experiments import brute_force
+
+DATA = load("mnist-sample").head(60, 20)
+TEN = load("mini-mnist-sample").head(60, 20)
+
+
+@pytest.mark.parametrize("dataset", [DATA, TEN], ids=["binary", "ten-class"])
+def test_closed_forms_are_exact_and_a_wrong_one_is_seen(dataset, monkeypatch):
+    assert brute_force.refit_deviations(dataset, [0.1, 1.0], 2, 0)["deviation"].max() < 1e-10
+    table = brute_force.flow_deviations(dataset, [0.01, 1.0], 2, 0)
+    assert table["deviation"].max() < 1e-9 and table["row"].nunique() == 2
+    monkeypatch.setattr(brute_force, "_choice", lambda *args: [3])
+    monkeypatch.setattr(brute_force, "refit_without", lambda *problem: refit_without(*problem[:-1], problem[-1] + 1))
+    assert brute_force.refit_deviations(dataset, [1.0], 1, 0)["deviation"].max() > 0.1

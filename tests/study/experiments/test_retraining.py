@@ -1,0 +1,116 @@
+"""Scores of retrained networks: each from its definition, at small size."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import pearsonr
+
+from ntkif import ntk, ridge_fit
+from ntkif.data import load
+from ntkif.retraining import runs
+from ntkif.retraining.protocol import Protocol, retrain
+from ntkif.retraining.runs import keep_run
+from ntkif.retraining.selection import chosen_points
+from ntkif.study.experiments import retraining
+from ntkif.study.experiments.retraining import influence_pairs, influence_scores, live_protocol, theorem_2_errors
+
+DATA = load("mnist-sample").head(40, 30)
+POINTS = chosen_points(DATA, 1.0, 5)
+PROTOCOL = Protocol(
+    ridge=1.0, width=256, init_scale=1.0, symmetric=True, learning_rate=0.04, epochs=400, precision="float64"
+)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    protocols = [PROTOCOL, replace(PROTOCOL, seed=1), replace(PROTOCOL, init_scale=0.01, symmetric=False)]
+    return [retrain(DATA, protocol, POINTS, progress=False) for protocol in protocols]
+
+
+def test_scores_by_hand(trained):
+    table = influence_scores(DATA, trained)
+    assert list(table["predictor"]) == ["closed form", "another start", "closed form", "another start", "closed form"]
+    fit, k_test_train = ridge_fit(ntk(DATA.x_train), DATA.y_train, 1.0), ntk(DATA.x_test, DATA.x_train)
+    loss = lambda prediction: (prediction - DATA.y_test[:, 0]) ** 2 / 2  # noqa: E731
+    for at, run in zip((0, 2, 4), trained, strict=True):
+        predicted = torch.stack(
+            [
+                loss(fit.loo_predict(k_test_train)[:, row, 0]) - loss(fit.predict(k_test_train)[:, 0])
+                for row in POINTS[1]
+            ],
+            1,
+        )
+        actual = torch.stack([loss(p[:, 0]) - loss(run.predictions[0][:, 0]) for p in run.predictions[1:]], 1)
+        row, point = table.iloc[at], POINTS[0]
+        assert row["pearson"] == pytest.approx(pearsonr(predicted[point], actual[point]).statistic)
+        assert row["pooled_pearson"] == pytest.approx(pearsonr(predicted.flatten(), actual.flatten()).statistic)
+        each = [pearsonr(p, a).statistic for p, a in zip(predicted, actual, strict=True)]
+        assert row["pearson_median"] == pytest.approx(float(torch.tensor(each).median()))
+        assert row["pearson_low"] == pytest.approx(np.quantile(each, 0.05))
+        assert row["slope"] == pytest.approx(float(predicted[point] @ actual[point] / actual[point].square().sum()))
+        assert (row["n"], row["removals"], row["ridge"]) == (40, 5, 1.0)
+    one, other = (run.influence(DATA.y_test) for run in trained[:2])
+    assert table.iloc[1]["pooled_slope"] == pytest.approx(float((one * other).sum() / one.square().sum()))
+
+
+def test_another_start_differs_in_the_seed_alone(trained):
+    other = retrain(DATA, replace(PROTOCOL, seed=2, ridge=9.0), POINTS, progress=False)
+    fewer = retrain(DATA, replace(PROTOCOL, seed=3), (POINTS[0], POINTS[1][:2]), progress=False)
+    table = influence_scores(DATA, [trained[0], other, fewer])
+    assert list(table["predictor"]) == ["closed form"] * 3
+
+
+def test_the_symmetric_start_is_predicted_better(trained):
+    table = influence_scores(DATA, trained).query("predictor == 'closed form'").set_index("init_scale")
+    assert table.loc[1.0, "pooled_relative_error"].max() < 0.5 * table.loc[0.01, "pooled_relative_error"]
+
+
+def test_pairs_are_those_of_the_scores(trained):
+    pairs = influence_pairs(DATA, trained)
+    assert len(pairs) == 15 and set(pairs["test_point"]) == {POINTS[0]}
+    scores = influence_scores(DATA, trained).query("predictor == 'closed form'")
+    for (_, group), pearson in zip(
+        pairs.groupby(["symmetric", "seed"]), scores["pearson"].iloc[[2, 0, 1]], strict=True
+    ):
+        assert list(group["removed"]) == POINTS[1]
+        assert pearsonr(group["predicted"], group["actual"]).statistic == pytest.approx(pearson)
+
+
+def test_the_bound_of_theorem_2_holds_for_every_pair_and_could_fail(trained):
+    table = theorem_2_errors(DATA, trained)
+    assert (table["violations"] == 0).all() and (table["bound"] > 3 * table["error"]).all()
+    run = trained[0]
+    loud = replace(DATA, y_test=30 * DATA.y_test)  # the bound is for targets of size at most 1
+    assert theorem_2_errors(loud, [run])["violations"].iloc[0] > 0
+    network, truth = run.influence(DATA.y_test), theorem_2_errors(DATA, [run])
+    assert truth["size"].iloc[0] == pytest.approx(float(network.square().mean().sqrt()))
+    fit, k_test_train = ridge_fit(ntk(DATA.x_train), DATA.y_train, 1.0), ntk(DATA.x_test, DATA.x_train)
+    off = (run.predictions[0] - fit.predict(k_test_train)).square().mean().sqrt()
+    assert truth["prediction_error"].iloc[0] == pytest.approx(float(off))
+
+
+def test_recorded_tables_name_the_runs_they_come_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "FOLDER", tmp_path)
+    monkeypatch.setattr(retraining.kept_runs, "FOLDER", tmp_path)
+    whole = load("mnist-sample")
+    with pytest.raises(FileNotFoundError, match=r"no run of mnist-sample in .* `python -m ntkif retrain"):
+        retraining.recorded_scores(whole)
+    short = replace(PROTOCOL, epochs=20, width=32)
+    kept = [keep_run(DATA, replace(short, seed=seed), POINTS, tmp_path, progress=False) for seed in (0, 1)]
+    scores, pairs = retraining.recorded_scores(whole), retraining.recorded_pairs(whole)
+    digests = [run.provenance["table"][:12] for run in kept]
+    assert scores.groupby("seed")["run"].first().tolist() == digests and list(scores["run"].unique()) == digests
+    assert pairs.groupby("seed")["run"].first().tolist() == digests
+    pd.testing.assert_frame_equal(scores.drop(columns="run"), influence_scores(DATA, kept))
+
+
+def test_the_protocol_of_the_pages():
+    usual = {"epochs": 3000, "precision": "float64"}
+    assert live_protocol(2.0, 512) == Protocol(2.0, 512, learning_rate=0.008, tolerance=0.01, **usual)
+    lazy = Protocol(2.0, 512, 1.0, True, 3, learning_rate=0.02, tolerance=0.003, **usual)
+    assert live_protocol(2.0, 512, 1.0, True, 3) == lazy
+    changed = {"learning_rate": 0.1, "tolerance": 0.2, "epochs": 4}
+    assert live_protocol(2.0, 512, 1.0, True, 3, **changed) == replace(lazy, **changed)

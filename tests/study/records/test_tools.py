@@ -1,0 +1,78 @@
+"""What benchmarks measured: records whole and fresh, and tools whose answers could be turned into ours."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from ntkif.provenance import ROOT
+from ntkif.study.records import tools
+from ntkif.study.records.witness import (
+    difference,
+    witness_digest,
+    witness_table,
+)
+
+
+def test_every_tool_can_be_converted_to_ours():
+    table, line = tools.conventions()
+    assert {"captum", "dattri", "pyDVL", "Koh and Liang, 2017"} == set(table["tool"])
+    assert (table["relative error then"].astype(float) < 1e-4).all()
+    assert ((table["positive means"] == "harmful") == table["ours = theirs times"].str.startswith("-")).all()
+    assert "dattri" in line and "commit" in line
+
+
+@pytest.mark.parametrize("name", [name for name in tools.MEASUREMENTS if name != "peers-large"])  # an hour
+def test_a_measurement_is_whole_and_of_its_version(name):
+    table, made = tools.measured(name)
+    assert len(table) > 3 and len(made["commit"]) == 40 and made["versions"] and made["line"].startswith(name)
+
+
+def test_what_tools_were_compared_with_is_our_answer_as_its_witness_has_it():
+    """That today's code gives the witness is tested in test_witness."""
+    for name, known in tools.MEASUREMENTS.items():
+        if known.witness and name != "peers-large":
+            digest = witness_digest(tools.OWN_ANSWER, "two", ROOT / "records" / "tools")
+            assert tools.measured(name)[1]["witness"] == digest, f"make it again with `{known.command}`"
+
+
+def test_each_tool_has_one_best_setting():
+    table, _ = tools.against_truth()
+    best = tools.chosen(table)
+    assert (best.groupby("case")["tool"].nunique() == best.groupby("case").size()).all()
+    for (case, tool), tried in table.groupby(["case", "tool"]):
+        mine = best[(best["case"] == case) & (best["tool"] == tool)].iloc[0]
+        assert not (tried["relative_error"] < mine["relative_error"]).any()
+    assert (table["status"] == "").equals(table["slope"].notna())
+
+
+@pytest.mark.parametrize("changed", ["conventions.csv", "conventions.json"])
+def test_a_changed_record_is_refused(tmp_path, changed):
+    (folder := tmp_path / "records" / "tools").mkdir(parents=True)
+    for name in ("conventions.csv", "conventions.json"):
+        shutil.copy(ROOT / "records" / "tools" / name, folder / name)
+    assert len(tools.conventions(tmp_path)[0]) == 5
+    (folder / changed).write_text((folder / changed).read_text().replace("0.5", "0.7").replace("helpful", "harmful"))
+    with pytest.raises(ValueError, match="make peers"):
+        tools.conventions(tmp_path)
+
+
+def test_a_measurement_of_another_version_is_refused(tmp_path, monkeypatch):
+    tools.keep_measurement("growth", b"a\n1\n", {"device": "a machine"}, tmp_path)
+    table, made = tools.measured("growth", tmp_path)
+    assert table["a"].tolist() == [1] and made["device"] == "a machine" and made["version"] == 1
+    monkeypatch.setitem(tools.MEASUREMENTS, "growth", replace(tools.MEASUREMENTS["growth"], version=2))
+    with pytest.raises(ValueError, match=r"growth\.csv: version changed since .* run `python .*growth\.py`"):
+        tools.measured("growth", tmp_path)
+
+
+def test_what_is_missing_or_unknown_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"run `python .*growth\.py`"):
+        tools.measured("growth", tmp_path)
+    with pytest.raises(ValueError, match="expected one of conventions, peers, peers-large, growth"):
+        tools.measured("gowth")
+
+
+def test_todays_code_answers_as_when_it_was_compared_with_other_tools():
+    table = witness_table(tools.OWN_ANSWER, "two")
+    assert difference(tools.OWN_ANSWER, "two", table, ROOT / "records" / "tools") is None
