@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["add_note", "changed", "digest_of", "load", "save", "status", "write_atomically"]
+__all__ = ["add_note", "changed", "digest_of", "read", "status", "write", "write_atomically"]
 
 
-def save(file: Path, content: bytes, provenance: dict) -> dict:
+def write(file: Path, content: bytes, provenance: dict) -> dict:
     """Write a result, then its provenance; each is whole or not there.
 
     Args:
@@ -30,7 +30,7 @@ def save(file: Path, content: bytes, provenance: dict) -> dict:
     return _write(file, provenance)
 
 
-def load(file: Path, command: str) -> tuple[bytes, dict]:
+def read(file: Path, command: str) -> tuple[bytes, dict]:
     """A result and its provenance.
 
     Args:
@@ -65,7 +65,7 @@ def status(file: Path, expected: dict, command: str) -> str | None:
         command: what makes it.
     """
     try:
-        _, provenance = load(file, command)
+        _, provenance = read(file, command)
     except (FileNotFoundError, ValueError) as failure:
         return str(failure)
     other = changed(provenance, expected)
@@ -79,7 +79,7 @@ def changed(provenance: dict, expected: dict) -> list[str]:
 
 def add_note(file: Path, command: str, **entries) -> dict:
     """Add entries to the provenance of a whole result; returns the provenance as it is then stored."""
-    _, provenance = load(file, command)
+    _, provenance = read(file, command)
     return _write(file, provenance | entries)
 
 

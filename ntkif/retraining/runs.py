@@ -16,7 +16,7 @@ import torch
 from ntkif.data import Dataset
 from ntkif.provenance import ROOT, commit, device_name, machine, now
 from ntkif.retraining.protocol import LOOKS, Protocol, Retraining, retrain
-from ntkif.store import changed, digest_of, load, save
+from ntkif.store import changed, digest_of, read, write
 
 __all__ = ["FOLDER", "VERSION", "keep_run", "load_run", "load_runs"]
 
@@ -68,7 +68,7 @@ def keep_run(
     arrays = {name: getattr(run, name) for name in _ARRAYS} | {"predictions": run.predictions.numpy()}
     np.savez_compressed(buffer, **arrays)
     made |= {**where, "seconds": round(run.seconds, 1), "witness": witness}
-    save(file, buffer.getvalue(), settings | made)
+    write(file, buffer.getvalue(), settings | made)
     shutil.rmtree(parts, ignore_errors=True)
     return load_run(file)
 
@@ -86,7 +86,7 @@ def load_run(file: Path) -> Retraining:
         FileNotFoundError: it or the `.json` beside it is not there.
         ValueError: one of the two was changed or is not the other's.
     """
-    content, provenance = load(file, _COMMAND)
+    content, provenance = read(file, _COMMAND)
     with np.load(io.BytesIO(content), allow_pickle=False) as saved:
         arrays = {name: saved[name] for name in _ARRAYS if name in saved}
         predictions = torch.from_numpy(saved["predictions"])

@@ -19,17 +19,17 @@ from ntkif.provenance import commit, now, versions
 from ntkif.retraining import runs
 from ntkif.retraining.protocol import LOOKS, Protocol, Retraining, retrain
 from ntkif.retraining.selection import chosen_points
-from ntkif.store import add_note, load, status
+from ntkif.store import add_note, read, status
 
 __all__ = [
     "current_witness",
     "dataset_of",
+    "digest_of_witnesses",
     "kind_of_run",
     "make_witnesses",
     "run_status",
     "verify_run",
     "witness_difference",
-    "witness_digest",
     "witness_files",
 ]
 
@@ -46,10 +46,12 @@ def run_status(file: Path) -> str | None:
     Fresh means: of today's version, and made by code that gives today's witness, or reproduced in part by such code.
     """
     command = f"python -m ntkif verify runs {dataset_of(file)}"
-    reason = status(file, {"version": runs.VERSION, "witness": (digest := witness_digest(kind_of_run(file)))}, command)
+    reason = status(
+        file, {"version": runs.VERSION, "witness": (digest := digest_of_witnesses(kind_of_run(file)))}, command
+    )
     if reason is None or not file.exists():
         return reason
-    _, provenance = load(file, command)
+    _, provenance = read(file, command)
     reproduced = provenance.get("reproduced", {}).get("witness") == digest and provenance["version"] == runs.VERSION
     return None if reproduced else reason
 
@@ -103,7 +105,7 @@ def verify_run(file: Path, dataset: Dataset, *, beginning: bool = False) -> Retr
             f"{file}: today's code gives another network in {epochs} epochs: {words}; delete it and record it again."
         )
     note = {"commit": commit(), "date": now(), "epochs": epochs, "share_of_tolerance": shares, "versions": versions()}
-    add_note(file, _MAKE, reproduced=note | {"witness": witness_digest(kind_of_run(file))})
+    add_note(file, _MAKE, reproduced=note | {"witness": digest_of_witnesses(kind_of_run(file))})
     return runs.load_run(file)
 
 
@@ -121,7 +123,7 @@ def current_witness(kind: str) -> str | None:
             (made,) = Path(beside).iterdir()  # the old ones stay until the new ones are whole
             shutil.rmtree(runs.FOLDER / made.name, ignore_errors=True)
             made.rename(runs.FOLDER / made.name)
-    return witness_digest(kind)
+    return digest_of_witnesses(kind)
 
 
 def witness_files(kind: str) -> list[Path]:
@@ -146,7 +148,7 @@ def make_witnesses(kind: str, folder: Path | None = None) -> Iterator[Retraining
             yield runs.keep_run(dataset, protocol, points, folder, progress=False)
 
 
-def witness_digest(kind: str) -> str:
+def digest_of_witnesses(kind: str) -> str:
     """Of the stored witnesses of a kind; the provenance of each run names that which it was made with."""
     return hashlib.sha256(b"".join(file.read_bytes() for file in witness_files(kind))).hexdigest()
 

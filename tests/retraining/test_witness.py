@@ -48,7 +48,7 @@ def test_a_run_is_vouched_for_once_its_first_network_is_reproduced(tmp_path, beg
     assert "witness changed since" in run_status(file)
     store.add_note(file, "", version=0, reproduced=story["reproduced"])
     assert "version and witness changed since" in run_status(file)
-    store.add_note(file, "", version=runs.VERSION, witness=witness.witness_digest("two"))
+    store.add_note(file, "", version=runs.VERSION, witness=witness.digest_of_witnesses("two"))
     assert run_status(file) is None
 
 
@@ -85,7 +85,7 @@ def test_a_run_without_a_beginning_is_trained_whole(tmp_path, monkeypatch):
         arrays = {name: saved[name] for name in saved if name != "beginning"}
     made = load_run(file).provenance
     np.savez_compressed(file, **arrays)
-    store.save(file, file.read_bytes(), made)
+    store.write(file, file.read_bytes(), made)
     assert np.isnan(load_run(file).beginning).all()
     with pytest.raises(ValueError, match="has no beginning, since an older version made it; train"):
         verify_run(file, load("mnist-sample"), beginning=True)

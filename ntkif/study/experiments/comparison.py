@@ -21,7 +21,16 @@ from ntkif.regression.ridge import ridge_fit
 from ntkif.retraining.leave_one_out import leave_one_out, true_influence
 from ntkif.study.experiments.experiment import AGREEMENT, Column
 
-__all__ = ["KINKS", "METHODS", "SCORES", "Comparison", "compare", "method_scores", "removal_errors", "smaller_error"]
+__all__ = [
+    "KINKS",
+    "METHODS",
+    "SCORES",
+    "Comparison",
+    "compare_methods",
+    "method_scores",
+    "removal_errors",
+    "smaller_error",
+]
 
 #: What is compared: the kernel of the paper, the network's own kernel in the classic estimate and in Eq. 9.
 METHODS = ("analytic kernel", "own kernel, IHVP", "own kernel, leave-one-out")
@@ -62,7 +71,7 @@ class Comparison:
     by_removal: dict[str, list[float]]
 
 
-def compare(
+def compare_methods(
     key: dict,
     dataset: Dataset,
     ridge: float,

@@ -15,7 +15,7 @@ from ntkif.metrics import error_rates
 from ntkif.regression.ridge import ridge_fit
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import Column, experiment
-from ntkif.study.experiments.ihvp import errors_over_ridges, rounding
+from ntkif.study.experiments.ihvp import errors_of_points, rounding
 
 __all__ = ["density_correlations", "density_deciles", "density_matrix", "errors_by_cluster", "point_densities"]
 
@@ -77,7 +77,7 @@ def density_correlations(
     densities = point_densities(dataset.x_train, factors, components)
     nearest, median = density.nearest_distance(dataset.x_train), density.median_distance(dataset.x_train)
     rows = []
-    for ridge, errors in errors_over_ridges(dataset, ridges):
+    for ridge, errors in errors_of_points(dataset, ridges):
         rho = pd.concat([densities.set_axis(range(densities.shape[1]), axis=1), errors], axis=1).corr("spearman")
         for number, (kind, parameter) in enumerate(densities.columns):
             bandwidth = parameter * nearest if kind == "sphere" else np.nan
@@ -144,7 +144,7 @@ def density_deciles(
     """
     densities = point_densities(dataset.x_train, factors, components)
     rows = []
-    for ridge, errors in errors_over_ridges(dataset, ridges):
+    for ridge, errors in errors_of_points(dataset, ridges):
         for kind, parameter in densities.columns:
             order = np.argsort(densities[kind, parameter].to_numpy(), kind="stable")
             for decile, members in enumerate(np.array_split(order, 10), start=1):

@@ -14,7 +14,7 @@ from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, train_module
 from ntkif.networks.two_layer import random_networks
 from ntkif.retraining.selection import most_influential
 from ntkif.study import paper
-from ntkif.study.experiments.comparison import SCORES, Comparison, compare, method_scores
+from ntkif.study.experiments.comparison import SCORES, Comparison, compare_methods, method_scores
 from ntkif.study.experiments.experiment import Column, experiment
 
 __all__ = ["deep_comparisons", "deep_scores", "two_layer_comparisons", "two_layer_scores"]
@@ -50,7 +50,7 @@ def two_layer_comparisons(
             resting = resting_pairs(network, start, dataset.x_train, dataset.y_train, ridge, learning_rate=rate)
             return partial(kernel_on_kinks, network, resting, dataset.x_train)
 
-        yield compare(key, dataset, ridge, rows, start, fit, further=on_kinks if outputs == 1 else None)
+        yield compare_methods(key, dataset, ridge, rows, start, fit, further=on_kinks if outputs == 1 else None)
 
 
 @experiment(
@@ -118,7 +118,7 @@ def deep_comparisons(
             return train_module(start, x, y, ridge, iterations=iterations)
 
         key = {"network": name, "seed": seed, "parameters": sum(p.numel() for p in start.parameters())}
-        yield compare(key, dataset, ridge, rows, start, fit_network, kernel=deep_ntk)
+        yield compare_methods(key, dataset, ridge, rows, start, fit_network, kernel=deep_ntk)
 
 
 @experiment(

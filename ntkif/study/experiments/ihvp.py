@@ -13,7 +13,7 @@ from ntkif.regression.factorized import factorized
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 
-__all__ = ["decomposition", "errors_by_point", "errors_by_ridge", "errors_over_ridges", "rounding"]
+__all__ = ["decomposition", "errors_by_point", "errors_by_ridge", "errors_of_points", "rounding"]
 
 
 def rounding(test_residual: torch.Tensor, term_two: torch.Tensor, condition: float) -> torch.Tensor:
@@ -133,7 +133,7 @@ def errors_by_point(dataset: Dataset, ridge: float, neighbours: Sequence[int] = 
     return table
 
 
-def errors_over_ridges(dataset: Dataset, ridges: Sequence[float]) -> Iterator[tuple[float, pd.DataFrame]]:
+def errors_of_points(dataset: Dataset, ridges: Sequence[float]) -> Iterator[tuple[float, pd.DataFrame]]:
     """Each ridge with the table of `errors_by_point`."""
     for ridge in ridges:
         yield ridge, _point_errors(dataset, ridge)

@@ -12,21 +12,14 @@ from ntkif.study.experiments.comparison import KINKS, METHODS, Comparison
 from ntkif.study.experiments.width import start_name
 from ntkif.study.plots.style import COLORS, error_bars, log_axis, log_ticks, shared_legend
 
-__all__ = [
-    "METHOD_COLORS",
-    "damping",
-    "error_and_flips",
-    "errors_of_networks",
-    "predicted_and_actual",
-    "scores_by_width",
-]
+__all__ = ["METHOD_COLORS", "error_and_flips", "errors_of_networks", "method_scores_by_width", "predictions_of_methods"]
 
 _NAMES = ("exact", "IHVP", "own kernel", "own kernel, kinks held")
 METHOD_COLORS = dict(zip((*METHODS, KINKS), (COLORS[name] for name in _NAMES), strict=True))
 _MARKS = dict(zip((*METHODS, KINKS), "s^o.", strict=True))
 
 
-def scores_by_width(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
+def method_scores_by_width(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
     """Scores of each method against width, a row of panels for each score and a column for each start.
 
     Args:
@@ -104,7 +97,7 @@ def errors_of_networks(tables: dict[str, pd.DataFrame], columns: dict[str, str])
     return figure
 
 
-def predicted_and_actual(comparison: Comparison, titles: Sequence[str]) -> Figure:
+def predictions_of_methods(comparison: Comparison, titles: Sequence[str]) -> Figure:
     """Predicted against actual influence of all removals on all test points, a panel for each method.
 
     Args:
@@ -123,28 +116,4 @@ def predicted_and_actual(comparison: Comparison, titles: Sequence[str]) -> Figur
         ax.title.set_fontsize(10)
         ax.locator_params(nbins=4)
     axes[0, 0].set_ylabel("predicted influence")
-    return figure
-
-
-def damping(table: pd.DataFrame) -> Figure:
-    """Relative error of the own kernel against its damping, with the two flows as lines, a panel for each time.
-
-    Args:
-        table: of `experiments.otherwise.early_stopped_scores`. Points are means over seeds, bars from least to largest.
-    """
-    times = sorted(table["time"].unique())
-    figure, axes = plt.subplots(1, len(times), figsize=(2.8 * len(times), 3.3), squeeze=False, sharey=True)
-    for ax, time in zip(axes.flat, times, strict=True):
-        now = table[table["time"] == time]
-        damped, color = now[now["method"] == "damping"], METHOD_COLORS[METHODS[2]]
-        error_bars(ax, damped, "factor", "relative_error", ms=5, color=color, label="own kernel, damped")
-        for method, kind, color in (("own kernel, flow", "-", METHODS[2]), ("analytic kernel, flow", "--", METHODS[0])):
-            level = now.loc[now["method"] == method, "relative_error"].mean()
-            ax.axhline(level, ls=kind, color=METHOD_COLORS[color], label=method)
-        ax.set(xscale="log", title=f"t = {time:g}", xlabel="damping × t")
-        ax.title.set_fontsize(10)
-        log_ticks(ax, sorted(damped["factor"].unique()))
-        log_axis(ax, "y")
-    axes[0, 0].set_ylabel("relative error")
-    shared_legend(figure, axes[0, 0], 3)
     return figure

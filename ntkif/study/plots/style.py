@@ -15,22 +15,16 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 __all__ = [
     "COLORS",
-    "concentration",
+    "RIDGE_COLORS",
+    "START_COLORS",
     "density_of_pairs",
-    "digits",
     "error_bars",
-    "image_rows",
-    "kernel_values",
-    "likeness",
     "log_axis",
     "log_ticks",
     "panels",
-    "ratio_by_residual",
-    "ratio_by_ridge",
     "shared_legend",
     "show_image",
     "use_style",
-    "width_rate",
 ]
 
 # One colour for each thing, on every page; distinguishable without red-green vision (Okabe and Ito's palette).
@@ -54,6 +48,11 @@ COLORS = {
     "own kernel": "#009E73",
     "own kernel, kinks held": "#56B4E9",
 }
+#: Of the starts of a network, by `start_name`.
+# One colour for each kind of start, on every page (Okabe and Ito's palette).
+START_COLORS = {"κ = 0.01": "#D55E00", "κ = 0.1": "#E69F00", "κ = 1": "#CC79A7", "κ = 1, symmetric": "#0072B2"}
+#: Of ridges, from weak to strong.
+RIDGE_COLORS = ["#D55E00", "#E69F00", "#009E73", "#0072B2", "#56B4E9"]
 
 
 def use_style() -> None:
@@ -72,153 +71,6 @@ def use_style() -> None:
         "figure.figsize": (6.4, 3.9),
     }
     pd.set_option("display.max_colwidth", None, "display.width", 120, "display.max_columns", 20)
-
-
-def width_rate(table: pd.DataFrame, ylabel: str) -> Axes:
-    """Error against width on logarithmic axes: a point a network, their root mean square, and the expected line.
-
-    Args:
-        table: columns width, error and expected.
-        ylabel: what the error is of.
-    """
-    _, axes = plt.subplots()
-    rows = table.assign(square=table["error"] ** 2).groupby("width").mean()
-    axes.loglog(rows.index, rows["expected"], color=COLORS["theory"], ls="--", label="expected, ∝ width$^{-1/2}$")
-    axes.loglog(table["width"], table["error"], ".", color=COLORS["measured"], alpha=0.3, label="one network")
-    axes.loglog(rows.index, rows["square"] ** 0.5, "o", color=COLORS["measured"], label="root mean square")
-    axes.set(xlabel="width $m$", ylabel=ylabel)
-    axes.legend(frameon=False)
-    return axes
-
-
-def kernel_values(same: torch.Tensor, other: torch.Tensor, labels: tuple[str, str]) -> Axes:
-    """Histograms of kernel values of two kinds of pairs, each scaled to area one.
-
-    Args:
-        same: values of the first kind.
-        other: values of the second kind.
-        labels: their names.
-    """
-    _, axes = plt.subplots()
-    for values, label, color in zip((same, other), labels, (COLORS["same class"], COLORS["other class"]), strict=True):
-        axes.hist(values.numpy(), bins=80, range=(0, 0.5), density=True, alpha=0.55, color=color, label=label)
-    axes.set(xlabel="kernel $K(x, x')$", ylabel="density of pairs", xlim=(0, 0.5))
-    axes.legend(frameon=False)
-    return axes
-
-
-def concentration(ordered: torch.Tensor) -> Axes:
-    """Cumulative share of |influence| against the number of training images: median and middle 80 % over test points.
-
-    Args:
-        ordered: (k, n) sizes of influence, each row in falling order.
-    """
-    _, axes = plt.subplots()
-    share = np.cumsum(ordered.numpy(), axis=1)
-    low, middle, high = np.quantile(share / share[:, -1:], [0.1, 0.5, 0.9], axis=0)
-    count = np.arange(1, ordered.shape[1] + 1)
-    axes.fill_between(count, low, high, color=COLORS["measured"], alpha=0.2, lw=0)
-    axes.semilogx(count, middle, color=COLORS["measured"])
-    axes.set(xlabel="number of most influential training images", ylabel="share of total |influence|", ylim=(0, 1))
-    return axes
-
-
-def digits(images: np.ndarray, titles: list[str], row_labels: list[str]) -> Figure:
-    """Images in rows, each under its title.
-
-    Args:
-        images: (count, height, width) grey or (count, height, width, 3) colour pixels, uint8.
-        titles: count texts.
-        row_labels: a text at the left of each row; the last row may be shorter.
-    """
-    columns = -(-len(images) // len(row_labels))
-    size = (1.05 * columns, 1.3 * len(row_labels))
-    figure, axes = plt.subplots(len(row_labels), columns, figsize=size, squeeze=False)
-    for image, title, ax in zip(images, titles, axes.flat[: len(images)], strict=True):
-        show_image(ax, image)
-        ax.set_title(title, fontsize=9, pad=3)
-    for ax in axes.flat[len(images) :]:
-        ax.axis("off")
-    for label, ax in zip(row_labels, axes[:, 0], strict=True):
-        ax.set_ylabel(label, fontsize=9)
-    return figure
-
-
-def image_rows(images: np.ndarray, table: pd.DataFrame) -> Figure:
-    """Figure 4: a row of training images for each kind, ranked from the left.
-
-    Titles give the label and, times 10 000, what the row is ranked by: the mean influence of helpful and harmful
-    images, the mean |influence| of the others.
-
-    Args:
-        images: (count, height, width) grey or (count, height, width, 3) colour pixels of the rows of the table.
-        table: of `experiments.kernel.extreme_images`.
-    """
-    kinds, columns = list(dict.fromkeys(table["kind"])), int(table["rank"].max())
-    figure, axes = plt.subplots(len(kinds), columns, figsize=(0.72 * columns, 1.05 * len(kinds)), squeeze=False)
-    for image, point in zip(images, table.itertuples(), strict=True):
-        ax = axes[kinds.index(point.kind), point.rank - 1]
-        show_image(ax, image)
-        signed = point.kind in ("helpful", "harmful")
-        ranked_by = f"{1e4 * point.influence:+.2g}" if signed else f"{1e4 * point.size:.2g}"
-        ax.set_title(f"{point.label}: {ranked_by}".replace("-", "−"), fontsize=7.5, pad=2)
-    for kind, ax in zip(kinds, axes[:, 0], strict=True):
-        ax.set_ylabel(kind, fontsize=9)
-    return figure
-
-
-def ratio_by_ridge(table: pd.DataFrame) -> Axes:
-    """Proposition 2: how often term II is more than a tenth of term I, over ridges.
-
-    Args:
-        table: of `experiments.kernel.decomposition`, with a column dataset.
-    """
-    _, axes = plt.subplots()
-    for (dataset, rows), marker in zip(table.groupby("dataset", sort=False), "osD^", strict=False):
-        axes.semilogx(
-            rows["ridge"], rows["above_tenth"], marker + "-", color=COLORS["all pairs"], label=f"{dataset}: all"
-        )
-        axes.semilogx(
-            rows["ridge"],
-            rows["above_tenth_top"],
-            marker + "--",
-            color=COLORS["influential"],
-            label=f"{dataset}: influential",
-        )
-    axes.set_xscale("log", base=2)
-    axes.set(xlabel="ridge λ", ylabel="share of pairs with II > |I| / 10", ylim=(0, None))
-    axes.legend(frameon=False, fontsize=8)
-    return axes
-
-
-def ratio_by_residual(residual: torch.Tensor, ratio: torch.Tensor) -> Axes:
-    """Proposition 2: term II over term I against the test residual, a point for each test image.
-
-    Args:
-        residual: (k,) sizes of the test residuals.
-        ratio: (k,) ratios.
-    """
-    _, axes = plt.subplots()
-    axes.loglog(residual, ratio, ".", color=COLORS["all pairs"])
-    axes.set(xlabel="test residual |f(x) - y|", ylabel="Σ term II / Σ |term I|")
-    return axes
-
-
-def likeness(tables: dict[str, pd.DataFrame]) -> Figure:
-    """Figure 4 measured: similarity of each kind of images against random groups of the same classes.
-
-    Args:
-        tables: name of a panel -> table of `experiments.kernel.homogeneity`, by group; an even number of them.
-    """
-    rows = len(tables) // 2
-    figure, axes = plt.subplots(rows, 2, figsize=(7.4, 2.4 * rows), squeeze=False)
-    for (title, table), ax in zip(tables.items(), axes.flat, strict=True):
-        place = np.arange(len(table))[::-1]
-        ax.hlines(place, table["low"], table["high"], color=COLORS["theory"], lw=6, alpha=0.35)
-        colors = [COLORS[kind] for kind in table.index]
-        ax.scatter(table["similarity"], place, color=colors, edgecolor="black", zorder=3)
-        ax.set(yticks=place, yticklabels=table.index, xlabel="mean cosine", title=title, ylim=(-0.6, len(table) - 0.4))
-    return figure
 
 
 def density_of_pairs(x: torch.Tensor, y: torch.Tensor, xlabel: str, ylabel: str) -> Axes:

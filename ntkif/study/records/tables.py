@@ -15,11 +15,11 @@ import pandas as pd
 from ntkif.data import Dataset
 from ntkif.data.samples import kind_of
 from ntkif.provenance import ROOT, commit, machine, now, versions
-from ntkif.store import add_note, load, save, status
+from ntkif.store import add_note, read, status, write
 from ntkif.study.experiments.catalogue import EXPERIMENTS, find, settings_of
 from ntkif.study.experiments.experiment import Experiment
 from ntkif.study.records.pixels import pack_image
-from ntkif.study.records.witness import compare, difference, witness_digest, witness_table, write_witness
+from ntkif.study.records.witness import compare_tables, difference, witness_digest, witness_table, write_witness
 
 __all__ = ["FOLDER", "Record", "load_record", "record", "record_all", "stale_reason", "verify_record", "witness_reason"]
 
@@ -94,7 +94,7 @@ def record(experiment: str, dataset: Dataset, folder: Path = FOLDER, *, force: b
         "started": started,
         "seconds": round(seconds, 1),
     }
-    save(_file(experiment, dataset.name, folder), table.to_csv(index=False, float_format="%.10g").encode(), provenance)
+    write(_file(experiment, dataset.name, folder), table.to_csv(index=False, float_format="%.10g").encode(), provenance)
     return load_record(experiment, dataset.name, folder), True
 
 
@@ -114,7 +114,7 @@ def load_record(experiment: str, dataset: str, folder: Path = FOLDER) -> Record:
         FileNotFoundError: not recorded yet; gives the command that records it.
     """
     settings_of(experiment, dataset)
-    content, provenance = load(_file(experiment, dataset, folder), _command(experiment, dataset))
+    content, provenance = read(_file(experiment, dataset, folder), _command(experiment, dataset))
     return Record(pd.read_csv(io.BytesIO(content), dtype={"label": str, "run": str}), provenance)
 
 
@@ -162,7 +162,7 @@ def verify_record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> d
             f"{experiment}: no part of it is small; `{_command(experiment, dataset.name)} --force` makes it again."
         )
     again = function(dataset, **settings | known.slice)
-    differences, largest = compare(found.table, again, known.columns, tolerance=known.slice_tolerance)
+    differences, largest = compare_tables(found.table, again, known.columns, tolerance=known.slice_tolerance)
     if differences:
         raise ValueError(
             f"{experiment} on {dataset.name} is not reproduced: {'; '.join(differences)}. It was made with torch "

@@ -13,7 +13,7 @@ from ntkif.networks.descent import safe_learning_rate, train
 from ntkif.networks.modules import Antisymmetric, Mlp, train_module
 from ntkif.networks.two_layer import random_network
 from ntkif.provenance import ROOT, commit, machine, now
-from ntkif.store import load, save, status
+from ntkif.store import read, status, write
 from ntkif.study.experiments.experiment import Column, Experiment
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "chosen",
     "conventions",
     "keep_measurement",
-    "measured",
+    "load_measurement",
     "own_answer",
 ]
 
@@ -64,10 +64,10 @@ def keep_measurement(name: str, content: bytes, provenance: dict, root: Path = R
         root: of the project.
     """
     made = {"started": now(), "commit": commit(), "version": MEASUREMENTS[name].version}
-    save(_file(name, root), content, made | machine(torch.device("cpu")) | provenance)
+    write(_file(name, root), content, made | machine(torch.device("cpu")) | provenance)
 
 
-def measured(name: str, root: Path = ROOT, **reading) -> tuple[pd.DataFrame, dict]:
+def load_measurement(name: str, root: Path = ROOT, **reading) -> tuple[pd.DataFrame, dict]:
     """A table that a benchmark wrote, and its provenance.
 
     Args:
@@ -85,7 +85,7 @@ def measured(name: str, root: Path = ROOT, **reading) -> tuple[pd.DataFrame, dic
     if name not in MEASUREMENTS:
         raise ValueError(f"unknown measurement {name!r}: expected one of {', '.join(MEASUREMENTS)}.")
     known, file = MEASUREMENTS[name], _file(name, root)
-    content, provenance = load(file, known.command)
+    content, provenance = read(file, known.command)
     if reason := status(file, {"version": known.version}, known.command):
         raise ValueError(reason)
     p, versions = provenance, ", ".join(f"{package} {number}" for package, number in provenance["versions"].items())
@@ -154,9 +154,9 @@ def conventions(root: Path = ROOT) -> tuple[pd.DataFrame, str]:
         a row for each tool and loss, and one line of provenance.
 
     Raises:
-        FileNotFoundError, ValueError: as `measured`.
+        FileNotFoundError, ValueError: as `load_measurement`.
     """
-    table, provenance = measured("conventions", root, dtype=str, keep_default_na=False)
+    table, provenance = load_measurement("conventions", root, dtype=str, keep_default_na=False)
     return table, provenance["line"]
 
 
@@ -174,9 +174,9 @@ def against_truth(record: str = "peers", root: Path = ROOT) -> tuple[pd.DataFram
         best factor; seconds; peak_mib. And its provenance.
 
     Raises:
-        FileNotFoundError, ValueError: as `measured`.
+        FileNotFoundError, ValueError: as `load_measurement`.
     """
-    return measured(record, root, keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, ""))
+    return load_measurement(record, root, keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, ""))
 
 
 def chosen(table: pd.DataFrame) -> pd.DataFrame:

@@ -15,10 +15,18 @@ import torch
 
 from ntkif.data.samples import kind_of, witness_set
 from ntkif.provenance import commit, machine, now, versions
-from ntkif.store import changed, load, save
+from ntkif.store import changed, read, write
 from ntkif.study.experiments.experiment import Column, Experiment
 
-__all__ = ["compare", "difference", "kinds_of", "read_witness", "witness_digest", "witness_table", "write_witness"]
+__all__ = [
+    "compare_tables",
+    "difference",
+    "kinds_of",
+    "read_witness",
+    "witness_digest",
+    "witness_table",
+    "write_witness",
+]
 
 
 def kinds_of(experiment: Experiment) -> list[str]:
@@ -36,7 +44,7 @@ def write_witness(experiment: Experiment, kind: str, table: pd.DataFrame, folder
     made = {"witness": experiment.name, "settings": experiment.witness, "pixels": witness_set(kind).digest}
     made |= {"commit": commit(), "started": now(), **machine(torch.device("cpu"))}
     content = table.to_csv(index=False, float_format="%.17g").encode()
-    return save(folder / f"witness-{kind}.csv", content, made)["table"]
+    return write(folder / f"witness-{kind}.csv", content, made)["table"]
 
 
 def read_witness(experiment: Experiment, kind: str, folder: Path) -> tuple[pd.DataFrame, dict]:
@@ -45,7 +53,7 @@ def read_witness(experiment: Experiment, kind: str, folder: Path) -> tuple[pd.Da
     Raises:
         FileNotFoundError, ValueError: it is not there, was changed, or is one of other settings or pixels.
     """
-    content, made = load(folder / f"witness-{kind}.csv", f"python -m ntkif record {experiment.name} ...")
+    content, made = read(folder / f"witness-{kind}.csv", f"python -m ntkif record {experiment.name} ...")
     expected = {"settings": experiment.witness, "pixels": witness_set(kind).digest}
     if other := changed(made, expected):
         raise ValueError(
@@ -63,7 +71,7 @@ def witness_digest(experiment: Experiment, kind: str, folder: Path) -> str | Non
 def difference(experiment: Experiment, kind: str, table: pd.DataFrame, folder: Path) -> str | None:
     """How a witness that was made again differs from the stored one, in words with both environments; None if not."""
     stored, made = read_witness(experiment, kind, folder)
-    differences, _ = compare(stored, table, experiment.columns, whole=True)
+    differences, _ = compare_tables(stored, table, experiment.columns, whole=True)
     if not differences:
         return None
     lines = "; ".join(differences)
@@ -73,7 +81,7 @@ def difference(experiment: Experiment, kind: str, table: pd.DataFrame, folder: P
     )
 
 
-def compare(
+def compare_tables(
     stored: pd.DataFrame,
     found: pd.DataFrame,
     columns: dict[str, Column],

@@ -6,7 +6,7 @@ import torch
 from ntkif import ihvp_influence, ridge_fit
 from ntkif.data import load
 from ntkif.networks.modules import train_module
-from ntkif.study.experiments.comparison import METHODS, compare, smaller_error
+from ntkif.study.experiments.comparison import METHODS, compare_methods, smaller_error
 
 DATA = load("mnist-sample").head(30, 20)
 RIDGE = 0.5
@@ -21,7 +21,9 @@ def test_compare_needs_no_name_of_a_network():
     def linear(x, z=None):
         return x @ (x if z is None else z).T
 
-    found = compare({}, DATA, RIDGE, [2, 5], start, lambda x, y: train_module(start, x, y, RIDGE), kernel=linear)
+    found = compare_methods(
+        {}, DATA, RIDGE, [2, 5], start, lambda x, y: train_module(start, x, y, RIDGE), kernel=linear
+    )
     for name in (METHODS[0], METHODS[2]):
         assert torch.allclose(found.predicted[name], found.truth, rtol=0, atol=1e-8)
     fit = ridge_fit(linear(DATA.x_train), DATA.y_train, RIDGE)

@@ -9,6 +9,7 @@ from plotted import made
 
 from ntkif.study.experiments.comparison import KINKS, METHODS, Comparison
 from ntkif.study.plots import comparison
+from ntkif.study.plots.other_objectives import errors_by_damping
 
 pytestmark = pytest.mark.usefixtures("book_style")
 
@@ -31,7 +32,7 @@ def test_scores_by_width():
             for draw, (scale, symmetric) in enumerate(((1.0, True), (0.01, False)))
         ]
     )
-    figure = comparison.scores_by_width(table, {"relative_error": "error", "slope": "slope"})
+    figure = comparison.method_scores_by_width(table, {"relative_error": "error", "slope": "slope"})
     axes = np.array(figure.axes).reshape(2, 2)
     assert [ax.get_title() for ax in axes[0]] == ["κ = 1, symmetric", "κ = 0.01"]
     assert [ax.get_xlabel() for ax in axes[1]] == ["width $m$"] * 2
@@ -82,7 +83,7 @@ def test_errors_of_networks():
 def test_predicted_and_actual():
     truth = torch.randn(5, 2, dtype=torch.float64)
     predicted = {method: truth * factor for factor, method in enumerate(METHODS)}
-    figure = comparison.predicted_and_actual(Comparison({}, [0, 1], truth, predicted, {}, {}, {}), list("abc"))
+    figure = comparison.predictions_of_methods(Comparison({}, [0, 1], truth, predicted, {}, {}, {}), list("abc"))
     for factor, ax in enumerate(figure.axes):
         x, y = ax.collections[0].get_offsets().T
         assert np.allclose(y, factor * x) and np.allclose(x, truth.flatten())
@@ -100,7 +101,7 @@ def test_damping():
         for t in (1, 2)
         for m in ("own kernel, flow", "analytic kernel, flow")
     ]
-    figure = comparison.damping(pd.DataFrame(rows))
+    figure = errors_by_damping(pd.DataFrame(rows))
     for t, ax in zip((1, 2), figure.axes, strict=True):
         assert ax.containers[0][0].get_xydata().tolist() == [[1, t], [2, 2 * t]]
         levels = {line.get_label(): line.get_ydata()[0] for line in ax.lines if "flow" in line.get_label()}

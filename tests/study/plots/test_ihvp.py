@@ -6,6 +6,8 @@ import pytest
 from plotted import labels, lines, made, ticks
 
 from ntkif.study.plots import ihvp
+from ntkif.study.plots.density import cluster_errors, decile_bands, density_scatter, neighbour_scatter, rho_by_bandwidth
+from ntkif.study.plots.solvers import solver_curves
 from ntkif.study.records.tables import load_record
 
 pytestmark = pytest.mark.usefixtures("book_style")
@@ -60,14 +62,14 @@ def test_points():
     assert np.allclose(ax.collections[0].get_offsets(), points[["leverage", "error_rate"]])
     levels = {line.get_label(): line.get_ydata()[0] for line in ax.lines if "=" not in line.get_label()}
     assert levels == {"floor (Theorem 3)": 0.05, "ceiling": 1.2} and labels(ax)[0] == "leverage $A_i$"
-    ax = ihvp.neighbour_scatter(points)
+    ax = neighbour_scatter(points)
     assert np.allclose(ax.collections[0].get_offsets(), points[["leverage", "neighbour_ceiling"]])
 
 
 def test_clusters():
     columns = "error", "bound", "largest_leverage", "paper_ceiling", "own_ceiling", "ceiling"
     table = made(*columns, cluster=[0, 1], count=[4, 8]).assign(case="named")
-    left, right = ihvp.cluster_errors(table).axes
+    left, right = cluster_errors(table).axes
     for ax, label, column in (
         (left, "error, one cluster", "error"),
         (left, "Theorem 4's bound", "bound"),
@@ -85,7 +87,7 @@ def test_clusters():
 
 
 def test_densities():
-    figure = ihvp.density_scatter({"one": [1.0, 2.0], "other": [3.0, 5.0]}, [0.1, 0.2])
+    figure = density_scatter({"one": [1.0, 2.0], "other": [3.0, 5.0]}, [0.1, 0.2])
     assert figure.axes[1].collections[0].get_offsets().tolist() == [[3.0, 0.1], [5.0, 0.2]]
     assert [ax.get_xlabel() for ax in figure.axes] == ["log density, one", "log density, other"]
 
@@ -97,7 +99,7 @@ def test_correlations_by_bandwidth(components):
         for draw, (kind, parameters) in enumerate({"sphere": [0.5, 1.0, 2.0], "pca": [2, 3]}.items())
     ]
     table = pd.concat(parts)
-    figure = ihvp.rho_by_bandwidth({"set": table.assign(error_rho=-table["error_rho"])}, components)
+    figure = rho_by_bandwidth({"set": table.assign(error_rho=-table["error_rho"])}, components)
     assert len(figure.axes) == 1 + components
     for ax, part in zip(figure.axes, parts, strict=False):
         for ridge in (0.5, 4.0):
@@ -112,7 +114,7 @@ def test_correlations_by_bandwidth(components):
 
 def test_deciles():
     table = made("median", "low", "high", ridge=[0.5, 4.0], decile=range(1, 11))
-    figure = ihvp.decile_bands({"a": table, "b": table})
+    figure = decile_bands({"a": table, "b": table})
     for ax in figure.axes:
         for ridge, band in zip((0.5, 4.0), ax.collections, strict=True):
             mine = table[table["ridge"] == ridge]
@@ -123,5 +125,5 @@ def test_deciles():
 
 def test_solver_curves_leave_out_what_diverged():
     table = pd.DataFrame({"depth": [1, 2, 3], "pearson": [0.5, np.nan, 0.9], "diverged": [False, True, False]})
-    ax = ihvp.solver_curves({"name": table}, "depth", {"pearson": "R"}).axes[0]
+    ax = solver_curves({"name": table}, "depth", {"pearson": "R"}).axes[0]
     assert lines(ax)["name"].tolist() == [[1, 0.5], [3, 0.9]] and labels(ax) == ("steps", "R")

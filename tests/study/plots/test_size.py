@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from ntkif.study.plots import size
+from ntkif.study.plots.features import error_by_features
+from ntkif.study.plots.tools import errors_of_tools
 
 pytestmark = pytest.mark.usefixtures("book_style")
 
@@ -15,7 +17,7 @@ def test_error_by_features():
         for p in (50, 200)
         for s in (0, 1)
     ]
-    figure = size.error_by_features({"mnist": pd.DataFrame(rows), "cifar": pd.DataFrame(rows)})
+    figure = error_by_features({"mnist": pd.DataFrame(rows), "cifar": pd.DataFrame(rows)})
     left, right = (ax.containers[0] for ax in figure.axes)
     assert np.allclose(left[0].get_xydata(), [[50, 0.03], [200, 0.0075]])
     assert [segment[0][1] for segment in left[2][0].get_segments()] == [0.02, 0.005]
@@ -41,7 +43,7 @@ def test_tools():
     rows = [("two-layer", "x, CG", 0.3, 0.8, 5.0), ("mlp", "x, CG", 0.4, -0.2, 6.0)]
     rows += [("two-layer", "ntkif, own kernel", 0.04, 1.0, 0.1), ("two-layer", "another start", 0.1, 0.9, np.nan)]
     table = pd.DataFrame(rows, columns=["case", "tool", "relative_error", "slope", "seconds"])
-    figure = size.tools(table)
+    figure = errors_of_tools(table)
     error, slope, seconds = figure.axes
     assert [label.get_text() for label in error.get_yticklabels()] == ["x, CG", "ntkif, own kernel"]
     assert [label.get_fontweight() for label in error.get_yticklabels()] == ["normal", "bold"]

@@ -8,13 +8,16 @@ from matplotlib.colors import to_rgb
 from plotted import labels, made
 
 from ntkif.study.plots import style
+from ntkif.study.plots.ihvp import ratio_by_residual, ratio_by_ridge
+from ntkif.study.plots.images import digits, image_rows, likeness, share_of_largest
+from ntkif.study.plots.kernel import kernel_values, width_rate
 
 pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def test_width_rate():
     table = made("error", "expected", width=[16, 64, 256], seed=range(3))
-    axes = style.width_rate(table, "error")
+    axes = width_rate(table, "error")
     expected, points, mean = (line.get_xydata() for line in axes.lines)
     assert np.allclose(expected[:, 1], table.groupby("width")["expected"].mean())
     assert np.allclose(points, table[["width", "error"]])
@@ -23,18 +26,18 @@ def test_width_rate():
 
 def test_digits_in_colour_and_grey():
     for shape in ((4, 8, 8), (4, 8, 8, 3)):
-        figure = style.digits(np.zeros(shape, dtype=np.uint8), list("abcd"), ["top", "bottom"])
+        figure = digits(np.zeros(shape, dtype=np.uint8), list("abcd"), ["top", "bottom"])
         assert [ax.get_title() for ax in figure.axes] == list("abcd")
 
 
 def test_concentration():
-    axes = style.concentration(torch.tensor([[3.0, 1.0], [3.0, 1.0]]))
+    axes = share_of_largest(torch.tensor([[3.0, 1.0], [3.0, 1.0]]))
     assert np.allclose(axes.lines[0].get_ydata(), [0.75, 1])
 
 
 def test_ratio_by_ridge():
     rows = pd.DataFrame({"ridge": [1.0, 2.0], "above_tenth": [0.2, 0.1], "above_tenth_top": [0.4, 0.3], "dataset": "a"})
-    axes = style.ratio_by_ridge(rows)
+    axes = ratio_by_ridge(rows)
     assert [line.get_ydata().tolist() for line in axes.lines] == [[0.2, 0.1], [0.4, 0.3]]
 
 
@@ -45,7 +48,7 @@ def test_images_are_those_of_the_table():
     table = made("influence", "size", kind=KINDS, rank=[1, 2, 3]).assign(label=list("7979" * 3))
     table["influence"] -= 0.5
     images = np.random.default_rng(0).integers(0, 256, (12, 5, 5), dtype=np.uint8)
-    figure = style.image_rows(images, table)
+    figure = image_rows(images, table)
     for ax, image, row in zip(figure.axes, images, table.itertuples(), strict=True):
         assert (ax.images[0].get_array() == image).all()
         ranked_by = f"{1e4 * row.influence:+.2g}" if row.kind in KINDS[:2] else f"{1e4 * row.size:.2g}"
@@ -55,7 +58,7 @@ def test_images_are_those_of_the_table():
 
 def test_likeness():
     one, other = (made("similarity", "low", "high", draw=draw, group=KINDS[:2]).set_index("group") for draw in (0, 1))
-    figure = style.likeness({"left": one, "right": other})
+    figure = likeness({"left": one, "right": other})
     assert [ax.get_title() for ax in figure.axes] == ["left", "right"]
     for ax, table in zip(figure.axes, (one, other), strict=True):
         ranges, points = ax.collections
@@ -75,12 +78,12 @@ def test_density_of_pairs():
 
 
 def test_ratio_by_residual():
-    ax = style.ratio_by_residual(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+    ax = ratio_by_residual(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
     assert ax.lines[0].get_xydata().tolist() == [[1, 3], [2, 4]]
 
 
 def test_kernel_values():
-    ax = style.kernel_values(torch.full((5,), 0.203), torch.full((5,), 0.103), ("same", "other"))
+    ax = kernel_values(torch.full((5,), 0.203), torch.full((5,), 0.103), ("same", "other"))
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["same", "other"]
     for bars, value, kind in zip(ax.containers, (0.203, 0.103), ("same class", "other class"), strict=True):
         (full,) = (bar for bar in bars if bar.get_height())

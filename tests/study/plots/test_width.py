@@ -8,6 +8,7 @@ from plotted import labels, lines, made, ticks
 from seaborn.utils import relative_luminance
 
 from ntkif.study.plots import width
+from ntkif.study.plots.retraining import predicted_and_actual, regime_map, scores_by_width
 
 pytestmark = pytest.mark.usefixtures("book_style")
 RANDOM, SYMMETRIC = {"init_scale": [0.01], "symmetric": [False]}, {"init_scale": [1.0], "symmetric": [True]}
@@ -79,7 +80,7 @@ def test_figure_1_sets_predicted_over_actual_influence(widths, grid):
     table["predicted"] -= 0.5
     table = table.iloc[::-1].reset_index(drop=True)  # the panels come as the runs come, not in the order of numbers
     titles = [f"run {number}" for number in range(2 * len(widths))]
-    figure = width.predicted_and_actual(table, titles)
+    figure = predicted_and_actual(table, titles)
     assert [ax.get_title() for ax in figure.axes] == titles
     assert figure.axes[0].get_subplotspec().get_gridspec().get_geometry() == grid
     runs = [run for _, run in table.groupby(["symmetric", "width"], sort=False)]
@@ -99,7 +100,7 @@ def test_figure_1_sets_predicted_over_actual_influence(widths, grid):
 def test_figure_1_has_a_title_for_each_run():
     table = both("predicted", "actual", n=[40], width=[256], seed=[0], removed=range(3))
     with pytest.raises(ValueError, match="zip"):
-        width.predicted_and_actual(table, ["one"])
+        predicted_and_actual(table, ["one"])
 
 
 def scores():
@@ -110,7 +111,7 @@ def scores():
 
 def test_scores_by_width():
     table = scores()
-    figure = width.scores_by_width(table, {"pearson": "Pearson's R", "slope": "slope"})
+    figure = scores_by_width(table, {"pearson": "Pearson's R", "slope": "slope"})
     assert [labels(ax) for ax in figure.axes] == [("width $m$", "Pearson's R"), ("width $m$", "slope")]
     for ax, column in zip(figure.axes, ("pearson", "slope"), strict=True):
         assert [line.get_label() for line in ax.lines] == ["κ = 0.01", "another start", "κ = 1, symmetric"]
@@ -128,7 +129,7 @@ def test_scores_by_width():
 
 def test_the_map_of_regimes_is_the_table_of_the_closed_form():
     table = scores().assign(relative_error=lambda rows: 1 - rows["pearson"]).query("seed == 0")
-    figure = width.regime_map(table, {"pearson": "Pearson's R", "relative_error": "relative error"})
+    figure = regime_map(table, {"pearson": "Pearson's R", "relative_error": "relative error"})
     closed = table[table["predictor"] == "closed form"]
     luminance = []
     for ax, column in zip(figure.axes, ("pearson", "relative_error"), strict=True):

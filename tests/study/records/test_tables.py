@@ -13,7 +13,7 @@ from ntkif.study.experiments.images import extreme_images
 from ntkif.study.records import tables
 from ntkif.study.records.pixels import unpack_images, unpack_test_images
 from ntkif.study.records.tables import EXPERIMENTS, load_record, record
-from ntkif.study.records.witness import compare
+from ntkif.study.records.witness import compare_tables
 
 DATA = replace(load("mnist-sample").head(40, 20), name="mnist")
 RECORDED = sorted(path for path in tables.FOLDER.glob("*/*.csv") if not path.stem.startswith("witness-"))
@@ -34,7 +34,7 @@ def test_a_committed_record_is_whole_and_fresh(path):
 def test_the_columns_of_a_committed_record_are_declared_and_tell_its_rows_apart(path):
     table, columns = load_record(path.parent.name, path.stem).table, EXPERIMENTS[path.parent.name].columns
     again = table.drop(columns=["pixels", "test_pixels"], errors="ignore")
-    assert compare(table, again, columns, whole=True) == ([], 0.0)
+    assert compare_tables(table, again, columns, whole=True) == ([], 0.0)
 
 
 def test_every_experiment_is_recorded_on_every_data_set():

@@ -24,7 +24,7 @@ def test_every_tool_can_be_converted_to_ours():
 
 @pytest.mark.parametrize("name", [name for name in tools.MEASUREMENTS if name != "peers-large"])  # an hour
 def test_a_measurement_is_whole_and_of_its_version(name):
-    table, made = tools.measured(name)
+    table, made = tools.load_measurement(name)
     assert len(table) > 3 and len(made["commit"]) == 40 and made["versions"] and made["line"].startswith(name)
 
 
@@ -33,7 +33,7 @@ def test_what_tools_were_compared_with_is_our_answer_as_its_witness_has_it():
     for name, known in tools.MEASUREMENTS.items():
         if known.witness and name != "peers-large":
             digest = witness_digest(tools.OWN_ANSWER, "two", ROOT / "records" / "tools")
-            assert tools.measured(name)[1]["witness"] == digest, f"make it again with `{known.command}`"
+            assert tools.load_measurement(name)[1]["witness"] == digest, f"make it again with `{known.command}`"
 
 
 def test_each_tool_has_one_best_setting():
@@ -59,18 +59,18 @@ def test_a_changed_record_is_refused(tmp_path, changed):
 
 def test_a_measurement_of_another_version_is_refused(tmp_path, monkeypatch):
     tools.keep_measurement("growth", b"a\n1\n", {"device": "a machine"}, tmp_path)
-    table, made = tools.measured("growth", tmp_path)
+    table, made = tools.load_measurement("growth", tmp_path)
     assert table["a"].tolist() == [1] and made["device"] == "a machine" and made["version"] == 1
     monkeypatch.setitem(tools.MEASUREMENTS, "growth", replace(tools.MEASUREMENTS["growth"], version=2))
     with pytest.raises(ValueError, match=r"growth\.csv: version changed since .* run `python .*growth\.py`"):
-        tools.measured("growth", tmp_path)
+        tools.load_measurement("growth", tmp_path)
 
 
 def test_what_is_missing_or_unknown_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"run `python .*growth\.py`"):
-        tools.measured("growth", tmp_path)
+        tools.load_measurement("growth", tmp_path)
     with pytest.raises(ValueError, match="expected one of conventions, peers, peers-large, growth"):
-        tools.measured("gowth")
+        tools.load_measurement("gowth")
 
 
 def test_todays_code_answers_as_when_it_was_compared_with_other_tools():

@@ -7,7 +7,7 @@ import pytest
 from ntkif.study.experiments.catalogue import EXPERIMENTS
 from ntkif.study.experiments.experiment import Column, Experiment
 from ntkif.study.records.tables import FOLDER
-from ntkif.study.records.witness import compare, difference, kinds_of, read_witness, witness_table, write_witness
+from ntkif.study.records.witness import compare_tables, difference, kinds_of, read_witness, witness_table, write_witness
 
 EVERY = [(name, kind) for name, known in EXPERIMENTS.items() for kind in kinds_of(known)]
 
@@ -24,7 +24,7 @@ def test_every_witness_column_is_declared_and_every_value_is_measured(name):
     known = EXPERIMENTS[name]
     for kind in kinds_of(known):
         table, made = read_witness(known, kind, FOLDER / name)
-        assert compare(table, table, known.columns, whole=True)[0] == []
+        assert compare_tables(table, table, known.columns, whole=True)[0] == []
         assert {"commit", "versions", "device", "pixels", "settings"} <= set(made)
     assert all(column.bound <= 1e-5 for column in known.columns.values() if column.kind == "noise")
     assert set(known.witness) == set(next(iter(known.settings.values())))
@@ -72,9 +72,9 @@ def changed(column, row, entry):
     ],
 )
 def test_tables_that_agree(found):
-    told, largest = compare(TABLE, found, COLUMNS, whole=True)
+    told, largest = compare_tables(TABLE, found, COLUMNS, whole=True)
     assert told == [] and largest <= 1e-6
-    assert compare(TABLE, found.iloc[1:], COLUMNS)[0] == []
+    assert compare_tables(TABLE, found.iloc[1:], COLUMNS)[0] == []
 
 
 @pytest.mark.parametrize(
@@ -97,15 +97,15 @@ def test_tables_that_agree(found):
     ],
 )
 def test_tables_that_differ(found, words):
-    (told,), largest = compare(TABLE, found, COLUMNS, whole=True)
+    (told,), largest = compare_tables(TABLE, found, COLUMNS, whole=True)
     assert told.startswith(words) and (largest == np.inf or "differ" in told or "rounding" in told)
 
 
 def test_a_slice_may_have_a_wider_tolerance_for_its_values_alone():
     off = changed("size", 0, 1e-3 + 1e-3)
-    assert compare(TABLE, off, COLUMNS, tolerance=1e-3)[0] == []
-    assert compare(TABLE, off, COLUMNS, tolerance=1e-4)[0][0].startswith("size: differs by 5.0e-04")
-    assert compare(TABLE, changed("residual", 0, 1e-6), COLUMNS, tolerance=1e-3)[0] != []
+    assert compare_tables(TABLE, off, COLUMNS, tolerance=1e-3)[0] == []
+    assert compare_tables(TABLE, off, COLUMNS, tolerance=1e-4)[0][0].startswith("size: differs by 5.0e-04")
+    assert compare_tables(TABLE, changed("residual", 0, 1e-6), COLUMNS, tolerance=1e-3)[0] != []
 
 
 def test_a_witness_survives_its_file_and_says_how_it_differs(tmp_path):
