@@ -1,10 +1,14 @@
-"""The import rule: each part imports from its own folder or from those before it, and the method never the study."""
+"""The import rule: each part imports from its own folder or from those before it, and the method never the study.
+
+And that the tests mirror the package.
+"""
 
 import ast
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +42,26 @@ def test_imports_follow_the_data(file):
     for other in map(part, imports(file)):
         if other in FLOOR and other != own:
             assert FLOOR[other] < FLOOR[own], f"{file.name} is in {own} and imports {other}: {RULE}"
+
+
+TESTS = Path(__file__).parent
+#: Test files that are of no module, and what they are of.
+OF_NO_MODULE = {
+    "test_house.py": "all modules at once",
+    "test_notebooks.py": "the notebooks",
+    "test_arithmetic.py": "tests/arithmetic.py",
+    "site/test_site.py": "the built site",
+    "site/test_browser.py": "the built site",
+}
+
+
+def test_the_tests_mirror_the_package():
+    """One file a module, in the same folder; an `__init__` only gathers names."""
+    modules = [path.relative_to(ROOT / "ntkif") for path in (ROOT / "ntkif").rglob("*.py")]
+    wanted = {str(path.with_name(f"test_{path.stem.strip('_')}.py")) for path in modules if path.stem != "__init__"}
+    files = {str(path.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")}
+    assert files - wanted - set(OF_NO_MODULE) == set(), "test files of no module; rename them as their module is"
+    assert wanted - files == set(), "modules without a test file"
 
 
 INSTALLED = """
