@@ -3,6 +3,9 @@
 import numpy as np
 import pandas as pd
 
+RANDOM, SYMMETRIC = {"init_scale": [0.01], "symmetric": [False]}, {"init_scale": [1.0], "symmetric": [True]}
+NAMES = {"κ = 0.01": (0.01, False), "κ = 1, symmetric": (1.0, True)}
+
 
 def made(*columns, draw=0, **keys):
     """A row for each combination of the keys' values, and numbers between 0.1 and 1 in the columns."""
@@ -24,3 +27,14 @@ def labels(ax):
 def ticks(ax):
     """The words at the horizontal axis."""
     return [label.get_text() for label in ax.get_xticklabels()]
+
+
+def both(*columns, **keys):
+    """Rows of a random and of a symmetric start, with other numbers each."""
+    parts = [made(*columns, draw=draw, **start, **keys) for draw, start in enumerate((RANDOM, SYMMETRIC))]
+    return pd.concat(parts, ignore_index=True)
+
+
+def of_start(table, name):
+    init_scale, symmetric = NAMES[name]
+    return table[(table["init_scale"] == init_scale) & (table["symmetric"] == symmetric)]

@@ -1,4 +1,7 @@
-"""The import rule: each part imports from its own folder or from those before it, and the method never the study."""
+"""The import rule: each part imports from its own folder or from those before it, and the method never the study.
+
+And that the tests mirror the package.
+"""
 
 import ast
 import importlib
@@ -6,11 +9,12 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ntkif.provenance import ROOT
-from ntkif.study.pages.house import FLOOR, RULE, arrows, imports, part
+from ntkif.study.pages.house import FLOOR, RULE, imports, part
 
 MODULES = sorted((ROOT / "ntkif").rglob("*.py"))
 
@@ -25,14 +29,6 @@ def test_imports_follow_the_data(file):
             assert FLOOR[other] < FLOOR[own], f"{file.name} is in {own} and imports {other}: {RULE}"
 
 
-def test_the_rule_names_every_part_and_sees_what_is_imported():
-    named = {part(".".join(file.relative_to(ROOT / "ntkif").with_suffix("").parts)) for file in MODULES}
-    assert named - {"__init__", "study"} == set(FLOOR)
-    found = arrows()
-    assert found["influence", "regression"] > 2 and found["regression", "influence"] == 0
-    assert found["__main__", "records"] > 0  # inside functions too
-
-
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_nothing_reaches_into_another_module(file):
     """Only names of a module's `__all__` are imported from it, modules aside."""
@@ -43,6 +39,27 @@ def test_nothing_reaches_into_another_module(file):
                 inside = (ROOT / node.module.replace(".", "/") / f"{name}.py").exists()
                 inside |= (ROOT / node.module.replace(".", "/") / name).is_dir()
                 assert inside or name in module.__all__, f"{file.name} takes {name} of {node.module}"
+
+
+TESTS = Path(__file__).parent
+#: Test files that are of no module, and what they are of.
+OF_NO_MODULE = {
+    "test_house.py": "all modules at once",
+    "test_notebooks.py": "the notebooks",
+    "test_book.py": "the pages of prose",
+    "test_arithmetic.py": "tests/arithmetic.py",
+    "site/test_site.py": "the built site",
+    "site/test_browser.py": "the built site",
+}
+
+
+def test_the_tests_mirror_the_package():
+    """One file a module, in the same folder; an `__init__` only gathers names."""
+    modules = [path.relative_to(ROOT / "ntkif") for path in (ROOT / "ntkif").rglob("*.py")]
+    wanted = {str(path.with_name(f"test_{path.stem.strip('_')}.py")) for path in modules if path.stem != "__init__"}
+    files = {str(path.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")}
+    assert files - wanted - set(OF_NO_MODULE) == set(), "test files of no module; rename them as their module is"
+    assert wanted - files == set(), "modules without a test file"
 
 
 INSTALLED = """

@@ -31,3 +31,15 @@ def test_head():
 def test_an_image_of_zeros():
     with pytest.raises(ValueError, match="image 1 has only zeros"):
         dataset._unit_rows(np.stack([np.ones((2, 2)), np.zeros((2, 2))]))
+
+
+def test_a_set_of_given_pixels():
+    images, labels = np.random.default_rng(0).integers(1, 256, (5, 4, 3), dtype=np.uint8), np.array([0, 2, 1, 1, 0])
+    arrays = images[:3], labels[:3], images[3:], labels[3:]
+    made = dataset.from_pixels("five", arrays, ("a", "b", "c"), "made", dtype=torch.float32)
+    assert made.x_train.dtype == made.y_test.dtype == torch.float32 and made.classes == ("a", "b", "c")
+    assert made.y_train.tolist() == [[1, 0, 0], [0, 0, 1], [0, 1, 0]] and made.y_test.tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert str(made) == f"five: 3 training and 2 test images; made; sha256 {made.digest[:8]}"
+    assert made.digest == dataset.pixel_digest(arrays) != dataset.pixel_digest((*arrays[:3], labels[2:4]))
+    two = dataset.from_pixels("five", (images[:3], labels[2:], images[3:], labels[3:]), ("a", "b"), "made", "of more")
+    assert two.y_train.tolist() == [[-1], [-1], [1]] and two.digest == "of more"

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from estimator_problem import RIDGE, TARGETS, X_TEST, X, check_estimator, unit
+from problem import linear
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from ntkif import NTKInfluence, ntk, ntk_influence
+from ntkif import NTKInfluence, loo_influence, ntk, ntk_influence, ridge_fit
+from ntkif.kernels.infinite import deep_ntk
 from ntkif.regression.flow import flow_without, kernel_flow
 from ntkif.regression.tiled import TiledInverse
 
@@ -135,3 +137,24 @@ def test_where_kernel_and_inverse_do_not_fit_the_fit_is_in_tiles(tmp_path, monke
         groups = [[0, 3], [30]]
         both = (each.group_influence(groups, x_test, y_test) for each in (model, exact))
         assert np.allclose(*both, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["deep_ntk", linear])
+def test_other_kernels(kernel):
+    y, function = TARGETS["three"], deep_ntk if kernel == "deep_ntk" else kernel
+    model = NTKInfluence(RIDGE, kernel=kernel, block_size=4).fit(5 * X, y[:30])
+    fit, k_test_train = ridge_fit(function(unit(X)), torch.tensor(y[:30]), RIDGE), function(unit(X_TEST), unit(X))
+    assert model.predict(X_TEST) == pytest.approx(fit.predict(k_test_train).numpy())
+    wanted = loo_influence(fit, k_test_train, torch.tensor(y[30:])).numpy()
+    assert model.influence(X_TEST, y[30:]) == pytest.approx(wanted)
+    assert model.influence_at(np.inf, X_TEST, y[30:]) == pytest.approx(wanted)
+    with pytest.raises(ValueError, match="kernel: expected 'ntk' or 'deep_ntk', or a function"):
+        NTKInfluence(kernel="rbf").fit(X, y[:30])
+
+
+def test_a_function_gets_the_rows_as_they_are_where_none_is_normalized():
+    y = TARGETS["one"]
+    model = NTKInfluence(RIDGE, kernel=linear, normalize=False).fit(X, y[:30])
+    fit = ridge_fit(linear(torch.tensor(X)), torch.tensor(y[:30, None]), RIDGE)
+    wanted = fit.predict(linear(torch.tensor(X_TEST), torch.tensor(X)))[:, 0].numpy()
+    assert model.predict(X_TEST) == pytest.approx(wanted)

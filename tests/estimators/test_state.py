@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from estimator_problem import LABELS, RIDGE, TARGETS, X_TEST, X
+from problem import linear
 
 from ntkif import NTKInfluence, NTKInfluenceClassifier
 
@@ -42,3 +43,16 @@ def test_parameters_of_numpy_are_saved(tmp_path):
     model = NTKInfluenceClassifier(np.float64(0.5), block_size=np.int64(7)).fit(X, labels)
     model.save(tmp_path / "model.pt")
     assert (NTKInfluenceClassifier.load(tmp_path / "model.pt").predict(X) == model.predict(X)).all()
+
+
+def test_a_kernel_that_is_a_function_is_passed_again(tmp_path):
+    y, file = TARGETS["one"], tmp_path / "model.pt"
+    model = NTKInfluence(RIDGE, kernel=linear).fit(X, y[:30])
+    model.save(file)
+    with pytest.raises(ValueError, match=r"fitted with the kernel linear, a function, .*\.load\(file, kernel=\.\.\.\)"):
+        NTKInfluence.load(file)
+    again = NTKInfluence.load(file, kernel=linear)
+    assert (again.predict(X_TEST) == model.predict(X_TEST)).all()
+    assert again.influence_at(1.0, X_TEST, y[30:]) == pytest.approx(model.influence_at(1.0, X_TEST, y[30:]))
+    NTKInfluence(RIDGE, kernel="deep_ntk").fit(X, y[:30]).save(file)
+    assert NTKInfluence.load(file).kernel == "deep_ntk"

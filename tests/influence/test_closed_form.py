@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from problem import close, make_problem, sklearn_without
+from problem import close, linear, make_problem, sklearn_without
 
 from ntkif import group_influence, ihvp_influence, influence_terms, loo_influence, ntk, ntk_influence, ridge_fit
 
@@ -60,12 +60,13 @@ def test_a_group_of_one_is_a_single_point(problem):
     assert close(groups, loo_influence(p.fit, p.k_test_train, p.y_test))
 
 
-def test_ihvp_is_one_minus_leverage_times_term_one(problem):
-    p = problem
-    term_one, term_two = influence_terms(p.fit, p.k_test_train, p.y_test)
-    ihvp = ihvp_influence(p.fit, p.k_test_train, p.y_test)
-    assert torch.allclose(ihvp, (1 - p.fit.leverage) * term_one, rtol=1e-12, atol=1e-16)
-    assert torch.allclose(term_one + term_two, loo_influence(p.fit, p.k_test_train, p.y_test), rtol=1e-12, atol=1e-16)
+@pytest.mark.parametrize("ridge", [0.01, 0.5, 20.0])
+def test_ihvp_is_one_minus_leverage_times_term_one(problem, ridge):
+    p, fit = problem, ridge_fit(problem.k_train_train, problem.y_train, ridge)
+    term_one, term_two = influence_terms(fit, p.k_test_train, p.y_test)
+    ihvp, exact = (method(fit, p.k_test_train, p.y_test) for method in (ihvp_influence, loo_influence))
+    assert close(ihvp, (1 - fit.leverage) * term_one, 1e-12)
+    assert close(term_one + term_two, exact, 1e-12)
     assert (term_two >= 0).all()
 
 
@@ -130,3 +131,12 @@ def test_outputs_add_up():
         for c in range(10)
     ]
     assert close(loo_influence(p.fit, p.k_test_train, p.y_test), torch.stack(parts).sum(0))
+
+
+@pytest.mark.parametrize("block_size", [2, 512])
+def test_influence_by_another_kernel(problem, block_size):
+    p = problem
+    fit = ridge_fit(linear(p.x_train), p.y_train, p.ridge)
+    wanted = loo_influence(fit, linear(p.x_test, p.x_train), p.y_test)
+    arrays = 3 * p.x_train, p.y_train, 3 * p.x_test, p.y_test  # of any length, since it is not of the sphere
+    assert close(ntk_influence(*arrays, 9 * p.ridge, kernel=linear, block_size=block_size), wanted)

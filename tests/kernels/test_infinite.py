@@ -1,6 +1,7 @@
 """Kernels of infinite width against gradients, random networks, quadrature and many digits."""
 
 import math
+from functools import partial
 
 import mpmath
 import pytest
@@ -12,7 +13,7 @@ from problem import make_problem
 from torch.func import functional_call, grad, vmap
 
 from ntkif import ntk, ntk_monte_carlo
-from ntkif.kernels.infinite import deep_ntk
+from ntkif.kernels.infinite import deep_ntk, kernel_of, of_the_sphere
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.modules import Mlp
 
@@ -180,3 +181,11 @@ def test_a_pair_alone_and_in_a_crowd_are_the_same(name, kernel):
     for block_size in (3, 1000):
         for whole in (kernel(x, block_size=block_size), kernel(x, x.clone(), block_size=block_size)):
             assert torch.allclose(whole, alone, rtol=0, atol=2 * ROUNDING[name])
+
+
+def test_a_kernel_has_a_name_or_is_a_function():
+    assert kernel_of("ntk") is ntk and kernel_of("deep_ntk") is deep_ntk
+    assert kernel_of(torch.matmul) is torch.matmul and not of_the_sphere(torch.matmul)
+    assert of_the_sphere(ntk) and of_the_sphere(partial(deep_ntk, hidden_layers=2))
+    with pytest.raises(ValueError, match=r"kernel: expected 'ntk' or 'deep_ntk', or a function of two .*, got 'rbf'"):
+        kernel_of("rbf")

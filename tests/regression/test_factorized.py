@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from problem import linear
 
 from ntkif import ntk, ridge_fit
 from ntkif.data import load
@@ -35,3 +36,11 @@ def test_sets_are_told_apart_and_forgotten():
     del one
     gc.collect()
     assert seen() is None
+
+
+def test_each_kernel_has_its_own():
+    solved = factorized(DATA, linear)
+    assert solved is factorized(DATA, linear) is not factorized(DATA)
+    assert (solved.k_train_train == linear(DATA.x_train)).all()
+    assert (solved.k_test_train == linear(DATA.x_test, DATA.x_train)).all()
+    assert (solved.fit(0.5).dual == ridge_fit(linear(DATA.x_train), DATA.y_train, 0.5).dual).all()

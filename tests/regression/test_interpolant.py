@@ -3,9 +3,9 @@
 import pytest
 import torch
 from numpy.linalg import LinAlgError
-from problem import make_problem
+from problem import close, make_problem
 
-from ntkif import ntk
+from ntkif import ntk, ridge_fit
 from ntkif.regression.interpolant import alike_pairs, interpolant
 
 
@@ -42,3 +42,9 @@ def test_a_mixture_of_others_is_said_to_be_one():
     features = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     with pytest.raises(LinAlgError, match="no two training points are alike, so some are mixtures of several others"):
         interpolant(features @ features.T, torch.ones(6, 1, dtype=torch.float64))
+
+
+def test_it_passes_through_every_target(problem):
+    fit = interpolant(problem.k_train_train, problem.y_train)
+    assert close(fit.predict(problem.k_train_train), problem.y_train)
+    assert close(fit.dual, ridge_fit(problem.k_train_train, problem.y_train, 0.0).dual)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from numpy.linalg import LinAlgError
-from problem import close, make_problem
+from problem import close, linear, make_problem
 
 from ntkif import checks, group_influence, ihvp_influence, loo_influence, ntk, ridge_fit
 from ntkif.regression.tiled import solve_without, tiled_fit, tiled_numbers
@@ -38,9 +38,6 @@ def test_the_condition_is_a_lower_bound():
 
 
 def test_other_kernels_and_float32(problem):
-    def linear(x, z):
-        return x @ z.T
-
     x = problem.x_train.float()
     tiled = tiled_fit(x, problem.y_train.float(), 0.5, kernel=linear, tile=9, progress=False)
     assert tiled.dual.dtype == torch.float32

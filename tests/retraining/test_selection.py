@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problem import sklearn_without
+from problem import linear, sklearn_without
 from retrained import SMALL
 
 from ntkif import loo_influence, ntk, ridge_fit
@@ -51,3 +51,14 @@ def test_rows_are_the_most_influential():
     fit = ridge_fit(ntk(DATA.x_train), DATA.y_train, RIDGE)
     size = loo_influence(fit, ntk(DATA.x_test, DATA.x_train), DATA.y_test).square().sum(0)
     assert most_influential(DATA, RIDGE, 4) == size.argsort(descending=True)[:4].tolist()
+
+
+def test_another_kernel_chooses_by_its_own_influence():
+    fit = ridge_fit(linear(SMALL.x_train), SMALL.y_train, 1.0)
+    k_test_train = linear(SMALL.x_test, SMALL.x_train)
+    influence = loo_influence(fit, k_test_train, SMALL.y_test)
+    rows = influence.square().sum(0).argsort(descending=True)[:6].tolist()
+    assert most_influential(SMALL, 1.0, 6, kernel=linear) == rows != most_influential(SMALL, 1.0, 6)
+    point, rows = chosen_points(SMALL, 1.0, 6, kernel=linear)
+    wrong = (fit.predict(k_test_train).sign() != SMALL.y_test)[:, 0].tolist()
+    assert point == wrong.index(True) and rows == influence[point].abs().argsort(descending=True)[:6].tolist()

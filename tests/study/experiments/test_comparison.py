@@ -1,12 +1,22 @@
 """A comparison of methods with retraining, of any module and any kernel, and its tables."""
 
 import pandas as pd
+import pytest
 import torch
+from problem import linear
 
 from ntkif import ihvp_influence, ridge_fit
 from ntkif.data import load
+from ntkif.metrics import agreement
 from ntkif.networks.modules import train_module
-from ntkif.study.experiments.comparison import METHODS, compare_methods, smaller_error
+from ntkif.study.experiments.comparison import (
+    METHODS,
+    Comparison,
+    compare_methods,
+    method_scores,
+    removal_errors,
+    smaller_error,
+)
 
 DATA = load("mnist-sample").head(30, 20)
 RIDGE = 0.5
@@ -17,9 +27,6 @@ def test_compare_needs_no_name_of_a_network():
     start = torch.nn.Linear(784, 1, bias=False, dtype=torch.float64).eval()
     with torch.no_grad():
         start.weight.zero_()
-
-    def linear(x, z=None):
-        return x @ (x if z is None else z).T
 
     found = compare_methods(
         {}, DATA, RIDGE, [2, 5], start, lambda x, y: train_module(start, x, y, RIDGE), kernel=linear
@@ -49,3 +56,38 @@ def test_a_smaller_error_wins_network_by_network():
         ("a", 1): False,
         ("b", 0): False,
     }
+
+
+def made_up(seed):
+    """A comparison of random influences, with numbers that tell it from others."""
+    generator = torch.Generator().manual_seed(seed)
+    truth, *predicted = torch.randn(4, 6, 3, generator=generator, dtype=torch.float64)
+    predicted = dict(zip(METHODS, predicted, strict=True))
+    seconds = {name: seed + place for place, name in enumerate((*METHODS, "train"))}
+    by_removal = {"leverage": [0.1, 0.2, 0.6], "flips": [seed, 0.5, 0.25]}
+    return Comparison({"seed": seed}, [7, 2, 9], truth, predicted, seconds, {"gradient": 0.5 * seed}, by_removal)
+
+
+def test_scores_are_those_of_each_method():
+    made = [made_up(seed) for seed in (0, 1)]
+    table = method_scores(made)
+    assert table[["seed", "method"]].to_numpy().tolist() == [[seed, name] for seed in (0, 1) for name in METHODS]
+    for row in table.to_dict("records"):
+        one = made[row["seed"]]
+        expected = agreement(one.predicted[row["method"]], one.truth)
+        expected |= {"removals": 3, "leverage": 0.3, "gradient": 0.5 * row["seed"]}
+        expected |= {"seconds": one.seconds[row["method"]], "train_seconds": one.seconds["train"]}
+        assert {name: row[name] for name in expected} == pytest.approx(expected)
+
+
+def test_errors_are_those_of_each_removal():
+    made = [made_up(seed) for seed in (0, 1)]
+    table = removal_errors(made, METHODS[1])
+    assert table["seed"].tolist() == [0] * 3 + [1] * 3 and table["removed"].tolist() == [7, 2, 9] * 2
+    errors = [(one.predicted[METHODS[1]] - one.truth).norm(dim=0) / one.truth.norm(dim=0) for one in made]
+    assert table["relative_error"].tolist() == pytest.approx(torch.cat(errors).tolist())
+    assert table["flips"].tolist() == [0, 0.5, 0.25, 1, 0.5, 0.25]
+    own = removal_errors(made[:1])["relative_error"].tolist()  # of the network's own kernel, where none is named
+    assert (
+        own == removal_errors(made[:1], METHODS[2])["relative_error"].tolist() != table["relative_error"].tolist()[:3]
+    )

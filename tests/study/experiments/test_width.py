@@ -39,7 +39,7 @@ def test_what_the_lemmas_bound_by_plain_jacobians(start):
     begin = random_network(784, width=64, init_scale=start[0], symmetric=start[1], seed=2 * 1_000_003 + 64)
     end = train(begin, x, y, 0.5, **settings).network
     j, j_test = ([jacobian(net, points)[:, 0].flatten(1) for net in (begin, end)] for points in (x, x_test))
-    moved = (end.weights - begin.weights).flatten()
+    moved = (end.weights - begin.weights).detach().flatten()
     k_begin, k_end = (a @ a.T for a in j)
     gain = j_test[0] @ j[0].T @ torch.linalg.inv(k_begin + 0.5 * torch.eye(12))
     linear = begin.predict(x_test) + gain @ (y - begin.predict(x))
@@ -56,7 +56,7 @@ def test_what_the_lemmas_bound_by_plain_jacobians(start):
         "movement": float(moved.reshape(64, -1).norm(dim=1).max()),
         "kernel_change": float(torch.linalg.matrix_norm(k_end - k_begin, 2)),
         "test_kernel_change": rms((j_test[1] @ j[1].T - j_test[0] @ j[0].T).norm(dim=1)),
-        "jacobian_change": float(((j[1] - j[0]) @ begin.weights.flatten()).norm()),
+        "jacobian_change": float(((j[1] - j[0]) @ begin.weights.detach().flatten()).norm()),
         "kernel_noise": float(torch.linalg.matrix_norm(k_begin - ntk(x), 2)),
         "flips": float((end.gates(x) != begin.gates(x)).double().mean()),
     }

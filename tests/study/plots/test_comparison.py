@@ -9,7 +9,6 @@ from plotted import made
 
 from ntkif.study.experiments.comparison import KINKS, METHODS, Comparison
 from ntkif.study.plots import comparison
-from ntkif.study.plots.other_objectives import errors_by_damping
 
 pytestmark = pytest.mark.usefixtures("book_style")
 
@@ -88,25 +87,6 @@ def test_predicted_and_actual():
         x, y = ax.collections[0].get_offsets().T
         assert np.allclose(y, factor * x) and np.allclose(x, truth.flatten())
         assert ax.get_xlim() == ax.get_ylim() and ax.get_title() == "abc"[factor]
-
-
-def test_damping():
-    rows = [
-        {"time": t, "method": "damping", "factor": f, "relative_error": t * f, "seed": 0}
-        for t in (1, 2)
-        for f in (1, 2)
-    ]
-    rows += [
-        {"time": t, "method": m, "relative_error": t * 0.1, "seed": 0}
-        for t in (1, 2)
-        for m in ("own kernel, flow", "analytic kernel, flow")
-    ]
-    figure = errors_by_damping(pd.DataFrame(rows))
-    for t, ax in zip((1, 2), figure.axes, strict=True):
-        assert ax.containers[0][0].get_xydata().tolist() == [[1, t], [2, 2 * t]]
-        levels = {line.get_label(): line.get_ydata()[0] for line in ax.lines if "flow" in line.get_label()}
-        assert levels == pytest.approx({"own kernel, flow": 0.1 * t, "analytic kernel, flow": 0.1 * t})
-        assert ax.get_title() == f"t = {t:g}"
 
 
 def test_each_method_has_a_colour():

@@ -29,7 +29,7 @@ def test_a_measurement_is_whole_and_of_its_version(name):
 
 
 def test_what_tools_were_compared_with_is_our_answer_as_its_witness_has_it():
-    """That today's code gives the witness is tested in test_witness."""
+    """That today's code gives the witness is the test below."""
     for name, known in tools.MEASUREMENTS.items():
         if known.witness and name != "peers-large":
             digest = witness_digest(tools.OWN_ANSWER, "two", ROOT / "records" / "tools")
