@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import available_bytes, check_fits
+from ntkif.estimators.points import kernel_between, to_sphere
 from ntkif.estimators.state import Array, Diagnosis, Top, diagnosis, read_state, to_numpy, write_state
 from ntkif.influence.closed_form import group_influence, loo_influence
 from ntkif.influence.flow import influence_at
@@ -223,11 +224,7 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
 
     def _to_points(self, X: np.ndarray) -> torch.Tensor:
         points = torch.tensor(X, dtype=torch.float64, device=self.device)
-        if self._on_sphere:
-            return points
-        largest = points.abs().amax(1, keepdim=True)  # first, since the square of a large or small entry is lost
-        points = torch.where(largest > 0, points / largest, 0.0)
-        return torch.nn.functional.normalize(points)
+        return points if self._on_sphere else to_sphere(points)
 
     def _solve(self) -> RidgeFit:
         n, free = len(self._points), available_bytes(self._points.device)
@@ -240,16 +237,9 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
         """The kernel between points and others; of the training points where one or both are absent."""
         others = self._points if others is None else others
         points = others if points is None else points
-        if not of_the_sphere(self._kernel_function):
-            return self._kernel_function(points, others)
-        pairs = [points] if points is others else [points, others]
-        live = [each.any(1) | self._on_sphere for each in pairs]  # a row of zeros is put somewhere for the time being
-        somewhere = torch.eye(1, points.shape[1], dtype=points.dtype, device=points.device)
-        filled = [torch.where(here[:, None], each, somewhere) for each, here in zip(pairs, live, strict=True)]
-        kernel = self._kernel_function(*filled, block_size=self._block)
-        kernel[~live[0]] = 0
-        kernel[:, ~live[-1]] = 0
-        return kernel
+        if self._on_sphere and of_the_sphere(self._kernel_function):  # the kernel itself refuses what is not
+            return self._kernel_function(points, others, block_size=self._block)
+        return kernel_between(self._kernel_function, points, others, self._block)
 
     def _predict(self, X: Array) -> torch.Tensor:
         check_is_fitted(self)

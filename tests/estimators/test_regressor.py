@@ -14,7 +14,7 @@ from ntkif.regression.flow import flow_without, kernel_flow
 from ntkif.regression.tiled import TiledInverse
 
 
-@parametrize_with_checks([NTKInfluence()])
+@parametrize_with_checks([NTKInfluence(), NTKInfluence(kernel="deep_ntk")])
 def test_scikit_learn(estimator, check):
     check_estimator(estimator, check)
 

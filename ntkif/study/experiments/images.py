@@ -105,9 +105,7 @@ def homogeneity(dataset: Dataset, groups: dict[str, Sequence[int]], draws: int, 
         seed: of the random groups.
 
     Returns:
-        a row for each group: group; similarity, the mean cosine between two of its images; of the same over the
-        random groups the mean (baseline) and the middle 95 % (low, high); z, similarity minus baseline in standard
-        deviations of the random groups; rank, the share of random groups that are less alike.
+        a row for each group, with the columns of the record `figure-4-likeness`, see `image_likeness`.
     """
     cosine, random = dataset.x_train @ dataset.x_train.T, np.random.RandomState(seed)
     rows = []

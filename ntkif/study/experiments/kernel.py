@@ -26,8 +26,7 @@ def kernel_convergence(x: torch.Tensor, widths: Sequence[int], seeds: Sequence[i
         seeds: one random network each.
 
     Returns:
-        a row for each width and seed: width, seed, error (root mean square over all pairs), and expected, the root
-        of the expected squared error, averaged over the same pairs.
+        a row for each width and seed, with the columns of the record `equation-4`, see `kernel_errors`.
     """
     kernel, cosine = ntk(x), x @ x.T
     variance = float((kernel * (cosine - kernel)).mean())

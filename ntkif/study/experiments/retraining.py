@@ -79,11 +79,7 @@ def influence_scores(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFra
         runs: networks trained on it with and without each of some points.
 
     Returns:
-        a row for each run and predictor: n, width, init_scale, symmetric, seed, ridge, removals; predictor, which is
-        "closed form", or "another start" for the true influences of a run that differs in the seed alone; the
-        agreement of the removed points' influences on the chosen test point (pearson, spearman, slope,
-        relative_error); the same over all test points pooled (pooled_pearson, ...); and over test points one by one
-        the Pearson correlation that 95 % exceed (pearson_low) and its median (pearson_median).
+        a row for each run and predictor, with the columns of the record `table-1`, see `recorded_scores`.
     """
     closed_form = _closed_form(dataset, runs)
     rows = []
@@ -116,8 +112,7 @@ def influence_pairs(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFram
         runs: networks trained on it with and without each of some points.
 
     Returns:
-        a row for each run and removed point: n, width, init_scale, symmetric, seed, test_point, removed (a row of
-        the training set), predicted, actual.
+        a row for each run and removed point, with the columns of the record `figure-1`, see `recorded_pairs`.
     """
     closed_form = _closed_form(dataset, runs)
     rows = []
