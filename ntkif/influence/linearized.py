@@ -1,4 +1,4 @@
-"""A trained network, linearised at its parameters, as kernel ridge regression with its own tangent kernel.
+"""A trained network, linearised at its parameters, as kernel ridge regression with its empirical NTK.
 
 Where the parameters θ̂ minimise the objective that the network was trained on,
 
@@ -32,7 +32,7 @@ __all__ = ["LinearizedFit", "linearized_fit"]
 
 @dataclass(frozen=True, eq=False)
 class LinearizedFit:
-    """A trained network, linearised at its parameters, as a kernel ridge fit on its own kernel.
+    """A trained network, linearised at its parameters, as a kernel ridge fit on its empirical NTK.
 
     Attributes:
         fit: of the moved targets: n rows and c columns where the outputs do not couple, else n c rows and one column.
@@ -160,7 +160,7 @@ def linearized_fit(
     damping: float = 0.0,
     curvature: torch.Tensor | None = None,
 ) -> LinearizedFit:
-    """The linearised network from its own kernel and its own residuals.
+    """The linearised network from its empirical NTK and its residuals.
 
     Args:
         k_train_train: (n, n) or (n, n, c, c) tangent kernel of the training points, see `tangent_kernel`.

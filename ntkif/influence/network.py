@@ -39,7 +39,7 @@ def network_influence(
     block_size: int = 256,
     **blocks,
 ) -> torch.Tensor:
-    """Leave-one-out influence of a trained network, from its own kernel and its own residuals.
+    """Leave-one-out influence of a trained network, from its empirical NTK and its residuals.
 
     Exact for the network linearised at its parameters, where these minimise the sum of half squared errors plus the
     ridge (Eq. 2). What else is approximate where the network was trained otherwise:

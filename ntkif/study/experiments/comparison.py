@@ -32,7 +32,7 @@ __all__ = [
     "smaller_error",
 ]
 
-#: What is compared: the kernel of the paper, the network's own kernel in the classic estimate and in Eq. 9.
+#: What is compared: the kernel of the paper, the network's own (empirical) kernel in the classic estimate and in Eq. 9.
 METHODS = ("analytic kernel", "own kernel, IHVP", "own kernel, leave-one-out")
 #: The last with the weights that rest on kinks held there, see `kinks`; of two-layer networks with one output.
 KINKS = "own kernel, kinks held"

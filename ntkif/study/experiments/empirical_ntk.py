@@ -140,7 +140,7 @@ def deep_comparisons(
                 "antisymmetric conv, ReLU",
                 "antisymmetric conv, GELU",
             ],
-            # With ten outputs the own kernel costs a hundred times as much, so the networks are smaller.
+            # With ten outputs the empirical NTK costs a hundred times as much, so the networks are smaller.
             ("mini-mnist", "mini-cifar"): ["antisymmetric MLP, width 64", "antisymmetric conv, GELU"],
         }.items()
         for name in names

@@ -12,7 +12,7 @@ __all__ = ["errors_by_damping"]
 
 
 def errors_by_damping(table: pd.DataFrame) -> Figure:
-    """Relative error of the own kernel against its damping, with the two flows as lines, a panel for each time.
+    """Relative error of the empirical NTK against its damping, with the two flows as lines, a panel for each time.
 
     Args:
         table: of `experiments.otherwise.early_stopped_scores`. Points are means over seeds, bars from least to largest.
