@@ -1,4 +1,4 @@
-"""Influence through the empirical NTK of two-layer and of deeper networks, against real retraining (beyond the paper)."""
+"""Influence through the empirical NTK of two-layer and deeper networks, against real retraining (beyond the paper)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
