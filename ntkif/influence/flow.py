@@ -121,7 +121,7 @@ def loo_change_at(
         f^{-i}(x; t) - f(x; t) = Re Σ_q weights_q / nodes_q α_s(x_i, x) (f^{-i}_s(x_i) - y_i),   s = nodes_q / t
 
     with the coefficients α and leave-one-out residuals of Eq. 9 at the complex ridge λ + s, and the contour of
-    `talbot.talbot`. The nodes are as many as `tolerance` asks for: the rule is compared with one of four nodes fewer,
+    `talbot`. The nodes are as many as `tolerance` asks for: the rule is compared with one of four nodes fewer,
     and the largest RKHS norm of their difference, over the root mean square of that of the changes, is the estimate of
     the error. It bounds the difference of the two rules at every point of the sphere at once (by K(x, x) = 1/2), and
     the finer rule, whose result this is, is more exact by two digits.

@@ -94,7 +94,6 @@ def network_influence(
         )
     if start is not None:
         _check_start(network, start, ridge)
-    if start is not None:
         _check_stationary(gradient_share(network, start, x_train, y_train, ridge, loss=loss), tolerance)
     k_train_train, prediction = tangent_kernel(network, x_train, traced=traced, **blocks), predict(network, x_train)
     curvature = loss.curvature(prediction) if loss.curvature else None

@@ -28,7 +28,7 @@ def two_layer_comparisons(
     seeds: Sequence[int],
     removals: int,
 ) -> Iterator[Comparison]:
-    """`compare` of two-layer networks, trained by gradient descent with a safe step until they settle.
+    """`compare_methods` of two-layer networks, trained by gradient descent with a safe step until they settle.
 
     Args:
         dataset: training and test images, of any number of outputs.
@@ -93,7 +93,7 @@ def two_layer_scores(dataset: Dataset, n_train: int, n_test: int, **settings) ->
 def deep_comparisons(
     dataset: Dataset, ridge: float, networks: Sequence[str], seeds: Sequence[int], removals: int, iterations: int
 ) -> Iterator[Comparison]:
-    """`compare` of deeper networks, with all layers trained by L-BFGS, beside the NTK of two hidden layers.
+    """`compare_methods` of deeper networks, with all layers trained by L-BFGS, beside the NTK of two hidden layers.
 
     Args:
         dataset: training and test images.

@@ -83,7 +83,7 @@ def ratio_by_ridge(table: pd.DataFrame) -> Axes:
     """Proposition 2: how often term II is more than a tenth of term I, over ridges.
 
     Args:
-        table: of `experiments.kernel.decomposition`, with a column dataset.
+        table: of `experiments.ihvp.decomposition`, with a column dataset.
     """
     _, axes = plt.subplots()
     for (dataset, rows), marker in zip(table.groupby("dataset", sort=False), "osD^", strict=False):

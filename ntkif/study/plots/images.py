@@ -20,7 +20,7 @@ def image_rows(images: np.ndarray, table: pd.DataFrame) -> Figure:
 
     Args:
         images: (count, height, width) grey or (count, height, width, 3) colour pixels of the rows of the table.
-        table: of `experiments.kernel.extreme_images`.
+        table: of `experiments.images.extreme_images`.
     """
     kinds, columns = list(dict.fromkeys(table["kind"])), int(table["rank"].max())
     figure, axes = plt.subplots(len(kinds), columns, figsize=(0.72 * columns, 1.05 * len(kinds)), squeeze=False)
@@ -39,7 +39,7 @@ def likeness(tables: dict[str, pd.DataFrame]) -> Figure:
     """Figure 4 measured: similarity of each kind of images against random groups of the same classes.
 
     Args:
-        tables: name of a panel -> table of `experiments.kernel.homogeneity`, by group; an even number of them.
+        tables: name of a panel -> table of `experiments.images.homogeneity`, by group; an even number of them.
     """
     rows = len(tables) // 2
     figure, axes = plt.subplots(rows, 2, figsize=(7.4, 2.4 * rows), squeeze=False)

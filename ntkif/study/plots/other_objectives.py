@@ -15,7 +15,8 @@ def errors_by_damping(table: pd.DataFrame) -> Figure:
     """Relative error of the empirical NTK against its damping, with the two flows as lines, a panel for each time.
 
     Args:
-        table: of `experiments.otherwise.early_stopped_scores`. Points are means over seeds, bars from least to largest.
+        table: of `experiments.other_objectives.early_stopped_scores`. Points are means over seeds, bars from least to
+            largest.
     """
     times = sorted(table["time"].unique())
     figure, axes = plt.subplots(1, len(times), figsize=(2.8 * len(times), 3.3), squeeze=False, sharey=True)

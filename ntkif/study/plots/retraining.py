@@ -18,7 +18,7 @@ def predicted_and_actual(pairs: pd.DataFrame, titles: Sequence[str]) -> Figure:
     """Figure 1: predicted against actual influence of each removed point, a panel for each run, with the diagonal.
 
     Args:
-        pairs: of `experiments.width.influence_pairs`.
+        pairs: of `experiments.retraining.influence_pairs`.
         titles: of the panels, in the order of the runs in the table.
     """
     keys = ["n", "width", "init_scale", "symmetric", "seed"]
@@ -43,7 +43,7 @@ def scores_by_width(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
     """Scores against width, a panel each: closed form as points and lines, another start of the network as crosses.
 
     Args:
-        scores: of `experiments.width.influence_scores`.
+        scores: of `experiments.retraining.influence_scores`.
         columns: column of the table -> label of its axis; an even number of them.
     """
     rows = len(columns) // 2
@@ -65,7 +65,7 @@ def regime_map(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
     """Scores of the closed form over starts (rows) and widths (columns), a panel each.
 
     Args:
-        scores: of `experiments.width.influence_scores`.
+        scores: of `experiments.retraining.influence_scores`.
         columns: column of the table -> title of its panel.
     """
     closed = scores[scores["predictor"] == "closed form"]

@@ -17,7 +17,7 @@ def errors_of_tools(table: pd.DataFrame) -> Figure:
     """Relative error, slope and time of each tool, a mark for each network.
 
     Args:
-        table: of `peers.chosen`, with what has an answer.
+        table: of `records.tools.chosen`, with what has an answer.
     """
     ceiling = table[table["tool"] == "another start"].set_index("case")["relative_error"]
     table = table[table["tool"] != "another start"]

@@ -44,7 +44,7 @@ def test_every_experiment_that_a_module_registers_is_gathered():
 
 def test_unknown_experiments_and_sets():
     assert find("figure-2").name == "figure-2"
-    with pytest.raises(ValueError, match="unknown experiment 'figure-99': expected one of deeper-networks"):
+    with pytest.raises(ValueError, match=r"unknown experiment 'figure-99': expected one of .*deeper-networks"):
         find("figure-99")
     function, settings = settings_of("figure-4-images", "mnist")
     assert function is EXPERIMENTS["figure-4-images"].function and set(settings) == {"ridge", "count"}
