@@ -76,7 +76,8 @@ class Retraining:
         unsettled: (1 + r,) see `Training`.
         loss: (1 + r,) final value of the objective.
         beginning: (1 + r, 6) the objective before the first step and after 10, 20, ... 50, by which
-            `witness.verify_run` knows a run that is too dear to train again; NaN where training was shorter or an older run has none.
+            `witness.verify_run` knows a run that is too dear to train again; NaN where training was shorter or an
+            older run has none.
         seconds: wall time of all trainings, summed over them also where workers trained several at once.
         provenance: how the run was made; empty unless it was loaded from a file.
     """
