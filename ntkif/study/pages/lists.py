@@ -90,7 +90,7 @@ def _records_of(page: str) -> list[str]:
 def _computed(page: str) -> str:
     parts = ["live"] if _COMPUTES.search(_code(page)) else []
     if records := _records_of(page):
-        parts.append("recorded: " + ", ".join(f"[{name}](records.md#record-{name})" for name in records))
+        parts.append("recorded: " + ", ".join(f"[{name}](#record-{name})" for name in records))
     elif "ntkif.study.records" in _code(page):
         parts.append("measured")
     return "; ".join(parts) or "from the other pages"

@@ -16,7 +16,7 @@ def test_the_contents_follow_the_table_of_contents():
 def test_the_contents_say_what_is_live_and_what_is_recorded():
     rows = {line.split("](")[0][3:]: line.split(" | ") for line in lists.contents().splitlines() if line[:3] == "| ["}
     assert rows["Theorem 3: IHVP errs by the leverage"][1] == "Theorem 3; Equations 16, 17"
-    assert "live; recorded: [figure-2](records.md#record-figure-2)" in rows["Theorem 3: IHVP errs by the leverage"][2]
+    assert "live; recorded: [figure-2](#record-figure-2)" in rows["Theorem 3: IHVP errs by the leverage"][2]
     assert rows["Against the other tools"][1:] == ["not in it", "measured |"]
     assert rows["Does this paper hold up?"][2] == "from the other pages |"
 
