@@ -53,5 +53,5 @@ def kernel_convergence(x: torch.Tensor, widths: Sequence[int], seeds: Sequence[i
     },
 )
 def kernel_errors(dataset: Dataset, widths: Sequence[int], seeds: Sequence[int]) -> pd.DataFrame:
-    """Eq. 4 on the training images: the table of `kernel_convergence`."""
+    """How fast the kernel of random networks nears Eq. 4 on the training images: the table of `kernel_convergence`."""
     return kernel_convergence(dataset.x_train, widths, seeds)

@@ -152,7 +152,7 @@ def influence_pairs(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFram
     },
 )
 def recorded_scores(dataset: Dataset) -> pd.DataFrame:
-    """`influence_scores` of all recorded runs on a data set, with the digest of each run."""
+    """How well the closed form predicts what retraining found, run by run: `influence_scores` of all recorded runs."""
     return _over_sizes(dataset, influence_scores)
 
 
@@ -175,7 +175,7 @@ def recorded_scores(dataset: Dataset) -> pd.DataFrame:
     },
 )
 def recorded_pairs(dataset: Dataset) -> pd.DataFrame:
-    """`influence_pairs` of all recorded runs on a data set, with the digest of each run."""
+    """Predicted and true influence of each removed image: `influence_pairs` of all recorded runs."""
     return _over_sizes(dataset, influence_pairs)
 
 

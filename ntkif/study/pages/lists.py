@@ -33,22 +33,22 @@ def contents() -> str:
 
 
 def recorded() -> str:
-    """The experiments that are recorded: what each computes, of which image sets, how many, and which pages use it."""
-    lines = ["| record | what it is | images | sets | pages |", "|---|---|---|---|---|"]
+    """The experiments that are recorded: what each computes, and which pages use it."""
+    lines = ["| record | what it is | pages |", "|---|---|---|"]
     for name, known in EXPERIMENTS.items():
         pages = ", ".join(
             _link(file.stem) for file in sorted(NOTEBOOKS.glob("*.ipynb")) if name in _records_of(file.stem)
         )
-        sets = ", ".join(f"`{dataset}`" for dataset in known.settings)
-        lines.append(f"| [`{name}`](#record-{name}) | {_summary(known)} | {_sizes(known)} | {sets} | {pages} |")
+        lines.append(f"| [`{name}`](#record-{name}) | {_summary(known)} | {pages} |")
     return "\n".join(lines) + "\n"
 
 
 def columns() -> str:
-    """For each record, what its columns mean and how they are compared when it is made again."""
+    """For each record its image sets and settings, what its columns mean, and how they are compared."""
     lines = []
     for name, known in EXPERIMENTS.items():
-        lines += [f"(record-{name})=", f"## {name}", "", _summary(known), ""]
+        sets = ", ".join(f"`{dataset}`" for dataset in known.settings)
+        lines += [f"(record-{name})=", f"## {name}", "", _summary(known), "", f"On {sets}: {_sizes(known)}.", ""]
         lines += ["| column | meaning | compared |", "|---|---|---|"]
         lines += [
             f"| `{column}` | {_escaped(each.meaning)} | {each.compared} |" for column, each in known.columns.items()
@@ -62,7 +62,8 @@ def package() -> str:
     lines = ["| folder | what lives there |", "|---|---|"]
     lines += [f"| `ntkif/{name}` | {_escaped(' '.join(text.split()))} |" for name, text in folders().items()]
     rule = "Of each folder a module imports only from its own and from those further left:"
-    return "\n".join([*lines, "", rule, "", "```text", RULE, "```", ""])
+    wings = RULE.replace(" < regression", "\n< regression").replace(" < paper", "\n< paper")
+    return "\n".join([*lines, "", rule, "", "```text", wings, "```", ""])
 
 
 @cache
@@ -111,8 +112,9 @@ def _sizes(known: Experiment) -> str:
             continue
         n_train = sorted(set(made.table["n"])) if "n" in made.table else [made.provenance["n_train"]]
         sizes = [settings.get("n_train", n) for n in n_train]
-        found[f"{', '.join(map(str, sizes))} + {settings.get('n_test', made.provenance['n_test'])}"] = None
-    return "; ".join(found) or "not recorded yet"
+        n_test = settings.get("n_test", made.provenance["n_test"])
+        found[f"{' or '.join(map(str, sizes))} training and {n_test} test images"] = None
+    return ", or ".join(found) or "not recorded yet"
 
 
 def _joined(items: list[str]) -> str:

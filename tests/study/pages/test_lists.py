@@ -26,21 +26,21 @@ def test_each_record_has_a_row_its_columns_and_a_page():
     for name, known in EXPERIMENTS.items():
         row = next(line for line in recorded.splitlines() if line.startswith(f"| [`{name}`](#record-{name})"))
         assert "../notebooks/" in row, f"no page loads {name}"
-        assert all(f"`{dataset}`" in row for dataset in known.settings)
         section = columns.split(f"(record-{name})=")[1].split("\n(record-")[0]
+        assert all(f"`{dataset}`" in section for dataset in known.settings)
         assert re.findall(r"^\| `(.+?)` \|", section, flags=re.MULTILINE) == list(known.columns)
 
 
 def test_what_is_registered_anew_is_listed(monkeypatch):
     known = replace(EXPERIMENTS["figure-2"], name="brand-new", settings={"mnist": {}})
     monkeypatch.setitem(EXPERIMENTS, "brand-new", known)
-    row = next(line for line in lists.recorded().splitlines() if "brand-new" in line)
-    assert "| not recorded yet | `mnist` |" in row
+    assert "| [`brand-new`](#record-brand-new) |" in lists.recorded()
+    assert "On `mnist`: not recorded yet." in lists.columns()
 
 
 def test_the_package_is_listed_with_its_rule():
     assert "| `ntkif/kernels` | A kernel is a function of two sets of points" in lists.package()
-    assert "data networks < kernels < regression < influence" in lists.package()
+    assert "store < data networks < kernels\n< regression < influence" in lists.package()
 
 
 def test_the_readme_names_each_folder_of_the_method():
