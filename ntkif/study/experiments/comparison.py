@@ -58,7 +58,7 @@ class Comparison:
         truth: (k, r) influences found by retraining.
         predicted: (k, r) for each method, by its name.
         seconds: wall time of each method, and of the training of one network (train), by name.
-        measured: numbers about the whole network.
+        diagnostics: numbers about the whole network.
         by_removal: (r,) numbers about each removal, by name.
     """
 
@@ -67,7 +67,7 @@ class Comparison:
     truth: torch.Tensor
     predicted: dict[str, torch.Tensor]
     seconds: dict[str, float]
-    measured: dict[str, float]
+    diagnostics: dict[str, float]
     by_removal: dict[str, list[float]]
 
 
@@ -125,9 +125,9 @@ def compare_methods(
         predictions.append(predict(without, x_test))
         for name, value in _gate_flips(network, without, x, x_test).items():
             by_removal.setdefault(name, []).append(value)
-    measured = {"gradient": gradient_share(network, start, x, y, ridge)}
+    diagnostics = {"gradient": gradient_share(network, start, x, y, ridge)}
     truth = true_influence(predictions, y_test)
-    return Comparison(key, list(rows), truth, predicted, seconds, measured, by_removal)
+    return Comparison(key, list(rows), truth, predicted, seconds, diagnostics, by_removal)
 
 
 def method_scores(comparisons: Iterable[Comparison]) -> pd.DataFrame:
@@ -141,7 +141,7 @@ def method_scores(comparisons: Iterable[Comparison]) -> pd.DataFrame:
         leverage = sum(c.by_removal["leverage"]) / len(c.rows)
         for method, predicted in c.predicted.items():
             cost = {"seconds": c.seconds[method], "train_seconds": c.seconds["train"]}
-            of_network = c.measured | {"leverage": leverage}
+            of_network = c.diagnostics | {"leverage": leverage}
             told = {"removals": len(c.rows), "method": method}
             rows.append(c.key | told | agreement(predicted, c.truth) | cost | of_network)
     return pd.DataFrame(rows)

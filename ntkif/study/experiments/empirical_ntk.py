@@ -86,7 +86,7 @@ def two_layer_comparisons(
     },
 )
 def two_layer_scores(dataset: Dataset, n_train: int, n_test: int, **settings) -> pd.DataFrame:
-    """How well each kernel predicts the retraining of two-layer networks: `method_scores` of `two_layer_comparisons`."""
+    """How well kernels predict the retraining of two-layer networks: `method_scores` of `two_layer_comparisons`."""
     return method_scores(two_layer_comparisons(dataset.head(n_train, n_test), **settings))
 
 
@@ -164,7 +164,7 @@ def deep_comparisons(
     },
 )
 def deep_scores(dataset: Dataset, n_train: int, n_test: int, **settings) -> pd.DataFrame:
-    """How well each kernel predicts the retraining of deeper networks: `method_scores` of `deep_comparisons`."""
+    """How well kernels predict the retraining of deeper networks: `method_scores` of `deep_comparisons`."""
     return method_scores(deep_comparisons(dataset.head(n_train, n_test), **settings))
 
 

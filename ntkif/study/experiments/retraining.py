@@ -26,6 +26,15 @@ __all__ = [
     "theorem_2_errors",
 ]
 
+#: The columns that tell one run from another.
+_RUN = {
+    "n": Column.key("training images"),
+    "width": Column.key("hidden neurons"),
+    "init_scale": Column.key("κ"),
+    "symmetric": Column.key("whether the network starts at zero"),
+    "seed": Column.key("of its start"),
+}
+
 
 def theorem_2_errors(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFrame:
     """How far the influences of networks are from those of the kernel predictor, and the proof's bound on it (Eq. 54).
@@ -131,11 +140,7 @@ def influence_pairs(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFram
     witness={},
     slice={},
     columns={
-        "n": Column.key("training images"),
-        "width": Column.key("hidden neurons"),
-        "init_scale": Column.key("κ"),
-        "symmetric": Column.key("whether the network starts at zero"),
-        "seed": Column.key("of its start"),
+        **_RUN,
         "ridge": Column.value("penalty λ"),
         "removals": Column.value("points left out"),
         "predictor": Column.key(
@@ -162,11 +167,7 @@ def recorded_scores(dataset: Dataset) -> pd.DataFrame:
     witness={},
     slice={},
     columns={
-        "n": Column.key("training images"),
-        "width": Column.key("hidden neurons"),
-        "init_scale": Column.key("κ"),
-        "symmetric": Column.key("whether the network starts at zero"),
-        "seed": Column.key("of its start"),
+        **_RUN,
         "test_point": Column.value("the chosen test image"),
         "removed": Column.key("the removed point, a row of the training set"),
         "predicted": Column.value("its influence on the test image in closed form"),

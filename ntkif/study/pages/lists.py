@@ -72,7 +72,8 @@ def _cells(page: str) -> list[dict]:
 
 
 def _pages() -> list[str]:
-    return sorted(file.stem for file in NOTEBOOKS.glob("*.ipynb"))
+    """In the order of the book."""
+    return _PAGE.findall((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 
 
 def _code(page: str) -> str:

@@ -66,7 +66,7 @@ def test_each_method_is_that_of_the_package(comparison):
     assert set(comparison.predicted) == set(expected)
     for name, influence in expected.items():
         assert torch.allclose(comparison.predicted[name], influence[:, rows], rtol=0, atol=1e-12), name
-    assert comparison.measured["gradient"] == gradient_share(network, start, *ARRAYS[:2], RIDGE)
+    assert comparison.diagnostics["gradient"] == gradient_share(network, start, *ARRAYS[:2], RIDGE)
 
 
 def test_ten_classes_couple():
