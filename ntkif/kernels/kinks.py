@@ -13,7 +13,7 @@ from ntkif.checks import check_matrix
 from ntkif.kernels.tangent import pull_back, tangent_kernel
 from ntkif.networks.two_layer import TwoLayer
 
-__all__ = ["kernel_on_kinks", "resting_pairs"]
+__all__ = ["kernel_on_kinks", "next_step", "resting_pairs"]
 
 _DEPENDENT = 1000  # roundings, of the largest singular value: points that span a direction by less do not span it
 
@@ -46,11 +46,28 @@ def resting_pairs(
     ended = network.gates(x)
     resting = torch.zeros_like(ended)
     for epoch in range(1, max(looks) + 1):
-        gradient = pull_back(network, x, network.predict(x) - y) + ridge * (network.weights - start.weights)
-        network = TwoLayer(network.weights - learning_rate * gradient, network.signs)
+        network = next_step(network, start, x, y, ridge, learning_rate=learning_rate)
         if epoch in looks:
             resting |= network.gates(x) != ended
     return resting
+
+
+@torch.no_grad()
+def next_step(
+    network: TwoLayer, start: TwoLayer, x: torch.Tensor, y: torch.Tensor, ridge: float, *, learning_rate: float
+) -> TwoLayer:
+    """The network after one more step of gradient descent (Eq. 3), as `train` would take it.
+
+    Args:
+        network: trained by gradient descent.
+        start: the same before training.
+        x: (n, d) training points.
+        y: (n, c) targets.
+        ridge: penalty λ.
+        learning_rate: step size.
+    """
+    gradient = pull_back(network, x, network.predict(x) - y) + ridge * (network.weights - start.weights)
+    return TwoLayer(network.weights - learning_rate * gradient, network.signs)
 
 
 @torch.no_grad()

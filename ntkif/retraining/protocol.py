@@ -24,7 +24,7 @@ from ntkif.store import write_atomically
 __all__ = ["LOOKS", "Protocol", "Retraining", "retrain"]
 
 LOOKS = 6  # of the beginning of a run, see `Retraining`
-_PRECISIONS = {"float64": torch.float64, "float32": torch.float32, "tf32": torch.float32}
+_PRECISIONS = dict.fromkeys(("float32", "tf32", "float16"), torch.float32) | {"float64": torch.float64}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class Protocol:
         learning_rate: step size.
         epochs: steps.
         tolerance: earlier stop, see `train`; absent in the paper.
-        precision: float64, float32, or tf32 (float32 with products on the tensor cores).
+        precision: float64, float32, or tf32 (float32 with products on the tensor cores). Recorded runs may have
+            float16, products of it with sums and movement in float32, which `retrain` does not do.
+        directions: of the training points, the leading so many in which such a run kept the movement; all where absent.
     """
 
     ridge: float
@@ -52,6 +54,7 @@ class Protocol:
     epochs: int = 5000
     tolerance: float | None = None
     precision: str = "float32"
+    directions: int | None = None
 
     def __post_init__(self):
         if self.precision not in _PRECISIONS:
@@ -60,7 +63,8 @@ class Protocol:
     def __str__(self) -> str:
         """Name of the file of a run."""
         start = "-symmetric" if self.symmetric else ""
-        return f"width-{self.width}-scale-{self.init_scale:g}{start}-seed-{self.seed}"
+        half = f"-epochs-{self.epochs}-directions-{self.directions}" if self.directions else ""
+        return f"width-{self.width}-scale-{self.init_scale:g}{start}-seed-{self.seed}{half}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +110,7 @@ class Retraining:
             f"{p['n_train']} + {p['n_test']} images, sha256 {p['pixels'][:8]}; λ = {self.protocol.ridge:g}, "
             f"learning rate {self.protocol.learning_rate:g}, {min(self.epochs)} to {max(self.epochs)} epochs, "
             f"{self.protocol.precision} on {p['device']}, torch {p['torch']}, {p['seconds'] / 60:.0f} min, "
-            f"commit {p['commit'][:8]}{p['commit'][40:]}"
+            + (p["trainer"] if "trainer" in p else f"commit {p['commit'][:8]}{p['commit'][40:]}")
         )
 
 
@@ -138,6 +142,11 @@ def retrain(
     rows = [int(row) for row in points[1]]
     if rows and (min(rows) < 0 or max(rows) >= len(dataset.x_train) or len(set(rows)) < len(rows)):
         raise ValueError(f"points: expected distinct training rows from 0 to {len(dataset.x_train) - 1}, got {rows}.")
+    if protocol.precision == "float16" or protocol.directions is not None:
+        raise ValueError(
+            f"protocol: expected float64, float32 or tf32 and all directions, got {protocol.precision} and "
+            f"{protocol.directions}; runs in float16 were made on a GPU by a trainer that is not part of this package."
+        )
     dtype = _PRECISIONS[protocol.precision]
     arrays = [a.to(dtype) for a in (dataset.x_train, dataset.y_train, dataset.x_test)]
     wanted = dict(enumerate([None, *rows]))

@@ -139,7 +139,8 @@ def _settings(dataset: Dataset, protocol: Protocol, points: tuple[int, Sequence[
 
 def _load_same(file: Path, settings: dict) -> Retraining:
     found = load_run(file)
-    if other := changed(found.provenance, settings):
+    made = found.provenance | {"protocol": asdict(found.protocol)}  # with what was not yet named when it was made
+    if other := changed(made, settings):
         raise ValueError(
             f"{file} holds a run with another {', '.join(other)}; name another folder with --output, or delete it."
         )

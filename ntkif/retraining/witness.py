@@ -36,6 +36,7 @@ __all__ = [
 _MAKE = "python -m ntkif retrain ..."
 _WITNESS = Protocol(ridge=1.0, width=64, init_scale=0.3, learning_rate=0.02, epochs=200, precision="float64")
 _SAME = 1e-6  # of the largest prediction: a witness that differs by less is the same
+_WIDE = 10_000  # neurons, from which on ten epochs have to do
 _OBJECTIVE = 1e-4  # of itself; wide enough for a trainer in half precision
 _PREDICTIONS = 1e-5, 1e-2  # the least and the most that the predictions of a run may be called unsettled
 
@@ -75,7 +76,8 @@ def verify_run(file: Path, dataset: Dataset, *, beginning: bool = False) -> Retr
     Args:
         file: the `.npz` of the run.
         dataset: the whole image set.
-        beginning: train for the first fifty epochs alone and compare the objective, where the whole is too dear.
+        beginning: train for the first fifty epochs alone (ten from a width of 10000 on) and compare the objective,
+            where the whole is too dear. A run in float16 is compared with float32.
 
     Returns:
         the run as it is then stored.
@@ -88,13 +90,17 @@ def verify_run(file: Path, dataset: Dataset, *, beginning: bool = False) -> Retr
     run = runs.load_run(file)
     if beginning and np.isnan(run.beginning[0]).all():
         raise ValueError(f"{file} has no beginning, since an older version made it; train its first network whole.")
-    epochs = 10 * (LOOKS - 1) if beginning else int(run.epochs[0])
+    first = 1 if run.protocol.width >= _WIDE else LOOKS - 1
+    epochs = 10 * first if beginning else int(run.epochs[0])
     size = run.provenance["n_train"], run.provenance["n_test"]
-    protocol = replace(run.protocol, epochs=epochs, tolerance=None)
+    protocol = replace(run.protocol, epochs=epochs, tolerance=None, directions=None)
+    if protocol.precision == "float16":
+        protocol = replace(protocol, precision="float32")
     again = retrain(dataset.head(*size), protocol, (run.test_point, []), progress=False)
-    shares = {}
+    shares, looks = {}, slice(1 + first if beginning else None)
     if not np.isnan(run.beginning[0]).all():
-        shares["objective at the beginning"] = _largest_change(again.beginning[0], run.beginning[0]) / _OBJECTIVE
+        change = _largest_change(again.beginning[0, looks], run.beginning[0, looks])
+        shares["objective at the beginning"] = change / _OBJECTIVE
     if not beginning:
         shares["objective at the end"] = _largest_change(again.loss[:1], run.loss[:1]) / _OBJECTIVE
         away = float((again.predictions[0] - run.predictions[0]).abs().max())

@@ -5,7 +5,7 @@ import torch
 from problem import jacobian, make_problem
 
 from ntkif.data import load
-from ntkif.kernels.kinks import kernel_on_kinks, resting_pairs
+from ntkif.kernels.kinks import kernel_on_kinks, next_step, resting_pairs
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.descent import safe_learning_rate, train
 from ntkif.networks.two_layer import random_network
@@ -71,3 +71,11 @@ def test_pairs_that_rest():
     )
     assert torch.equal(resting_pairs(*arguments, learning_rate=rate, looks=[1]), one != other)
     assert 0.01 < float(resting.double().mean()) < 0.2 and (resting | (one == other)).all()
+
+
+def test_the_next_step_is_that_of_training():
+    start = random_network(784, width=32, init_scale=0.01, seed=0)
+    steps = [train(start, *ARRAYS[:2], RIDGE, learning_rate=0.02, epochs=epochs).network for epochs in (40, 41)]
+    after = next_step(steps[0], start, *ARRAYS[:2], RIDGE, learning_rate=0.02)
+    moved = (steps[1].weights - steps[0].weights).norm()
+    assert (after.weights - steps[1].weights).norm() < 1e-10 * moved

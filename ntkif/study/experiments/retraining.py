@@ -33,6 +33,8 @@ _RUN = {
     "init_scale": Column.key("κ"),
     "symmetric": Column.key("whether the network starts at zero"),
     "seed": Column.key("of its start"),
+    "epochs": Column.key("steps, at most"),
+    "removals": Column.key("points left out"),
 }
 
 
@@ -103,9 +105,8 @@ def influence_scores(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFra
             for predicted in estimates:
                 pooled, each = agreement(predicted, truth), _row_pearson(predicted, truth)
                 rows.append(
-                    {"n": len(dataset.x_train)}
-                    | _start(run)
-                    | {"ridge": run.protocol.ridge, "removals": len(run.rows), "predictor": predictor}
+                    _key(dataset, run)
+                    | {"ridge": run.protocol.ridge, "predictor": predictor}
                     | agreement(predicted[run.test_point], truth[run.test_point])
                     | {f"pooled_{name}": value for name, value in pooled.items()}
                     | {"pearson_low": float(each.quantile(0.05)), "pearson_median": float(each.median())}
@@ -129,8 +130,9 @@ def influence_pairs(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFram
         predicted = closed_form[run.protocol.ridge][run.test_point, run.rows].tolist()
         actual = run.influence(dataset.y_test)[run.test_point].tolist()
         for removed, p, a in zip(run.rows.tolist(), predicted, actual, strict=True):
-            key = {"n": len(dataset.x_train)} | _start(run) | {"test_point": run.test_point}
-            rows.append(key | {"removed": removed, "predicted": p, "actual": a})
+            rows.append(
+                _key(dataset, run) | {"test_point": run.test_point, "removed": removed} | {"predicted": p, "actual": a}
+            )
     return pd.DataFrame(rows)
 
 
@@ -142,7 +144,6 @@ def influence_pairs(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFram
     columns={
         **_RUN,
         "ridge": Column.value("penalty λ"),
-        "removals": Column.value("points left out"),
         "predictor": Column.key(
             "closed form, or another start: true influences of a run that differs in the seed alone"
         ),
@@ -187,11 +188,18 @@ def _over_sizes(dataset: Dataset, function: Callable) -> pd.DataFrame:
         raise FileNotFoundError(f"no run of {dataset.name} in {kept_runs.FOLDER}: train first, `{command}`.")
     for size, group in groupby(kept, key=lambda run: (run.provenance["n_train"], run.provenance["n_test"])):
         runs = list(group)
-        table = function(dataset.head(*size), runs)
-        digests = {tuple(_start(run).values()): run.provenance["table"][:12] for run in runs}
-        keys = table[["width", "init_scale", "symmetric", "seed"]].itertuples(index=False, name=None)
+        cut = dataset.head(*size)
+        table = function(cut, runs)
+        digests = {tuple(_key(cut, run).values()): run.provenance["table"][:12] for run in runs}
+        keys = table[list(_RUN)].itertuples(index=False, name=None)
         tables.append(table.assign(run=[digests[key] for key in keys]))
     return pd.concat(tables, ignore_index=True)
+
+
+def _key(dataset: Dataset, run: Retraining) -> dict:
+    """The columns that tell one run from another, `_RUN`."""
+    size = {"n": len(dataset.x_train)} | _start(run)
+    return size | {"epochs": run.protocol.epochs, "removals": len(run.rows)}
 
 
 def _start(run: Retraining) -> dict:
