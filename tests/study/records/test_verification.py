@@ -15,7 +15,7 @@ def test_what_is_verified_is_chosen_by_the_commit():
     every = verification.everything()
     assert len(every) == len(set(every)) and ("full-mnist", "mnist-full") not in every
     assert {name for name, _ in every} >= {"figure-2", str(COMMITTED[0].relative_to(runs.FOLDER))}
-    chosen = [verification.sample(3, seed=str(number)) for number in range(200)]
+    chosen = [verification.sample(3, seed=str(number)) for number in range(400)]
     assert all(len(set(each)) == 3 for each in chosen) and {pair for each in chosen for pair in each} == set(every)
     assert verification.sample(3, "a") == verification.sample(3, "a") and len(verification.sample(999)) == len(every)
 
