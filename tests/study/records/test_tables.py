@@ -251,8 +251,10 @@ def test_provenance_is_json_that_a_person_can_read(small, tmp_path):
     assert text.count("\n") > 10
 
 
-@pytest.mark.parametrize("experiment", ["table-1", "figure-1"])
-@pytest.mark.parametrize("dataset", ["mnist", "cifar", "mini-mnist", "mini-cifar"])
+@pytest.mark.parametrize(
+    ("experiment", "dataset"),
+    [(name, dataset) for name in ("table-1", "figure-1", "theorem-2") for dataset in EXPERIMENTS[name].settings],
+)
 def test_recorded_tables_are_of_all_committed_runs(experiment, dataset):
     files = [path for path in runs.FOLDER.glob("*/*.npz") if path.parent.name.rsplit("-", 1)[0] == dataset]
     digests = {runs.load_run(file).provenance["table"][:12] for file in files}
