@@ -96,7 +96,7 @@ def _add_retrain(commands) -> None:
     one.add_argument("--learning-rate", type=float, default=Protocol.learning_rate, help="step size")
     one.add_argument("--epochs", type=int, default=Protocol.epochs, help="steps, at most")
     one.add_argument(
-        "--tolerance", type=float, help="stop once no prediction changes by more, see networks.two_layer.train"
+        "--tolerance", type=float, help="stop once no prediction changes by more, see networks.descent.train"
     )
     one.add_argument("--precision", default=Protocol.precision, help="float32, tf32 or float64")
     one.add_argument("--device", default="cpu", help="cpu or cuda")

@@ -19,6 +19,7 @@ from ntkif.study import paper
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 
 __all__ = [
+    "at_paper_size",
     "influence_pairs",
     "influence_scores",
     "live_protocol",
@@ -245,6 +246,18 @@ def _closed_form(dataset: Dataset, runs: Sequence[Retraining]) -> dict[float, to
 def _row_pearson(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     a, b = (torch.nn.functional.normalize(values - values.mean(1, keepdim=True)) for values in (a, b))
     return (a * b).sum(1)
+
+
+def at_paper_size(table: pd.DataFrame) -> pd.DataFrame:
+    """Of a recorded table of runs those with the paper's 5000 images and 40 removals.
+
+    Of runs that differ in the epochs alone it is the shortest, so that runs of one set have the same protocol.
+    """
+    asked = paper.SETTINGS
+    rows = table[(table["n"] == asked["n_train"]) & (table["removals"] == asked["removals"])]
+    tells = ["dataset", "width", "init_scale", "symmetric", "seed", "predictor", "removed"]
+    first = rows.sort_values("epochs", kind="stable").drop_duplicates([name for name in tells if name in rows])
+    return rows.loc[first.index.sort_values()]
 
 
 def live_protocol(

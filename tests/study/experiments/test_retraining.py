@@ -15,7 +15,13 @@ from ntkif.retraining.protocol import Protocol, retrain
 from ntkif.retraining.runs import keep_run
 from ntkif.retraining.selection import chosen_points
 from ntkif.study.experiments import retraining
-from ntkif.study.experiments.retraining import influence_pairs, influence_scores, live_protocol, theorem_2_errors
+from ntkif.study.experiments.retraining import (
+    at_paper_size,
+    influence_pairs,
+    influence_scores,
+    live_protocol,
+    theorem_2_errors,
+)
 
 DATA = load("mnist-sample").head(40, 30)
 POINTS = chosen_points(DATA, 1.0, 5)
@@ -114,3 +120,13 @@ def test_the_protocol_of_the_pages():
     assert live_protocol(2.0, 512, 1.0, True, 3) == lazy
     changed = {"learning_rate": 0.1, "tolerance": 0.2, "epochs": 4}
     assert live_protocol(2.0, 512, 1.0, True, 3, **changed) == replace(lazy, **changed)
+
+
+def test_of_the_runs_at_the_papers_size_the_shortest_is_taken():
+    table = pd.DataFrame(
+        {"n": [5000, 5000, 5000, 1000], "width": [8, 8, 9, 8], "epochs": [5000, 1200, 5000, 10], "removals": [40] * 4}
+    )
+    assert at_paper_size(table)["epochs"].tolist() == [1200, 5000]
+    assert at_paper_size(table.assign(removals=[40, 8, 40, 40]))["epochs"].tolist() == [5000, 5000]
+    twice = pd.concat([table.assign(removed=row) for row in (3, 7)], ignore_index=True)
+    assert at_paper_size(twice)["removed"].tolist() == [3, 3, 7, 7]
