@@ -98,7 +98,11 @@ def _add_retrain(commands) -> None:
     one.add_argument(
         "--tolerance", type=float, help="stop once no prediction changes by more, see networks.descent.train"
     )
-    one.add_argument("--precision", default=Protocol.precision, help="float32, tf32 or float64")
+    one.add_argument("--precision", default=Protocol.precision, help="float32, float64, float16, or tf32 on CUDA")
+    one.add_argument("--directions", type=int, help="with float16: keep the movement in so many leading directions")
+    one.add_argument(
+        "--last-step", action="store_true", help="influences of the last step, as the paper's, not the mean of two"
+    )
     one.add_argument("--device", default="cpu", help="cpu or cuda")
     one.add_argument(
         "--dask",
@@ -115,6 +119,8 @@ def _prepare_retrain(chosen: argparse.Namespace) -> Callable:
     ridge = chosen.ridge if chosen.ridge is not None else paper.RIDGE.get(chosen.dataset)
     if ridge is None:
         raise ValueError(f"--ridge: the paper states none for {chosen.dataset}; name one.")
+    if chosen.precision == "tf32" and not chosen.device.startswith("cuda"):
+        raise ValueError(f"--precision tf32: expected --device cuda, got {chosen.device}; float32 is faster there.")
     named = {setting.name: getattr(chosen, setting.name) for setting in fields(Protocol)}
     protocol = Protocol(**named | {"ridge": ridge})
 

@@ -1,8 +1,5 @@
 """Full-batch gradient descent on a two-layer network (Eq. 2 and 3), with the gradient written out."""
 
-import math
-import sys
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,17 +9,11 @@ import torch
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_fits, check_matrix, check_ridge, check_unit_rows
 from ntkif.networks.two_layer import TwoLayer
+from ntkif.networks.watch import LOOK_EVERY, Watch
 
-__all__ = ["Training", "safe_learning_rate", "train"]
-
-
-_LOOK_EVERY = 10  # epochs between looks at loss and gradient; on CUDA each look waits for the device
-
+__all__ = ["Descent", "Training", "coordinates", "safe_learning_rate", "train"]
 
 _ALIGNED = 8  # numbers: products whose rows begin at multiples of it in memory are a fifth faster
-
-
-_LOSS_NOISE = 0.01  # share by which the loss may grow between two looks: weights on kinks make it flicker
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +22,8 @@ class Training:
 
     Attributes:
         network: the trained network.
+        following: the network one step on. Where descent does not come to rest, the two are the ends of an
+            oscillation, and the mean of their predictions is nearly what a smaller step gives.
         epochs: steps taken.
         loss: the objective (2) before the first step, then every ten epochs, and at the end.
         movement: the largest distance max_r |w_r - w_r(0)| that any neuron had at those epochs.
@@ -41,6 +34,7 @@ class Training:
     """
 
     network: TwoLayer
+    following: TwoLayer
     epochs: int
     loss: list[float]
     movement: float
@@ -116,32 +110,22 @@ def train(
     """
     _check_training(network, x, y, ridge, learning_rate, epochs, tolerance, tf32)
     x, y = (torch.nn.functional.pad(a, (0, 0, 0, -len(a) % _ALIGNED)) for a in (x, y))  # by points that do nothing
-    descent = _Descent(network, x, y, ridge, block_size, tf32)
-    losses, movement, seen = [], 0.0, deque(maxlen=1 + _window(learning_rate, ridge))
-    residual = -y
+    descent = Descent(network, x, y, ridge, block_size=block_size, tf32=tf32)
+    watch, movement, residual = Watch(learning_rate, ridge, lambda: safe_learning_rate(network, x, ridge)), 0.0, -y
     for epoch in range(epochs + 1):
         before, residual = residual, descent.residual()
-        if epoch % _LOOK_EVERY == 0 or epoch == epochs:
-            progress(epoch - _LOOK_EVERY * max(0, len(losses) - 1))
+        if epoch % LOOK_EVERY == 0 or epoch == epochs:
+            progress(epoch - LOOK_EVERY * max(0, len(watch.losses) - 1))
             distances = descent.distances()
-            losses.append(float(residual.square().sum() + ridge * distances.square().sum()) / 2)
             movement = max(movement, float(distances.max()))
-            seen.append(residual)
-            allowed = (1 + _LOSS_NOISE) * losses[max(0, len(losses) - 2)] + torch.finfo(x.dtype).eps * losses[0]
-            if not losses[-1] <= allowed:
-                _raise_diverged(losses, epoch, learning_rate, safe_learning_rate(network, x, ridge))
-            # The last step counts too: looks an even number of epochs apart do not see predictions that alternate.
-            changes = [float((residual - other).abs().max()) for other in (seen[0], before)]
-            unsettled = max(changes) if len(seen) == seen.maxlen else math.inf
-            if epoch == epochs or (tolerance is not None and unsettled < tolerance):
+            loss = (residual.square().sum() + ridge * distances.square().sum()).double() / 2
+            watch.look(epoch, loss[None], residual[None], before[None])
+            if epoch == epochs or (tolerance is not None and watch.unsettled < tolerance):
                 break
         descent.step(residual, learning_rate)
-    return Training(descent.network(), epoch, losses, movement, unsettled)
-
-
-def _window(learning_rate: float, ridge: float) -> int:
-    """Looks in which the slowest mode of the linearised network, exp(-λ time), falls by the factor e."""
-    return math.ceil(1 / (learning_rate * ridge * _LOOK_EVERY)) if ridge > 0 else sys.maxsize - 1
+    trained = descent.network()
+    descent.step(residual, learning_rate)
+    return Training(trained, descent.network(), epoch, [*map(float, watch.losses)], movement, float(watch.unsettled))
 
 
 class _Block(NamedTuple):
@@ -154,22 +138,36 @@ class _Block(NamedTuple):
     room: torch.Tensor
 
 
-class _Descent:
-    """The state of gradient descent: how far each neuron has moved, W - W(0) = move @ basis."""
+class Descent:
+    """The state of gradient descent: how far each neuron has moved, W - W(0) = move @ basis.
+
+    Attributes:
+        move: (m, q) the movement in the coordinates.
+        response: (m, n) the response of the initial weights, which several descents from one start may share.
+    """
 
     def __init__(
-        self, start: TwoLayer, x: torch.Tensor, y: torch.Tensor, ridge: float, block_size: int | None, tf32: bool
+        self,
+        start: TwoLayer,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        ridge: float,
+        *,
+        directions: torch.Tensor | None = None,
+        response: torch.Tensor | None = None,
+        block_size: int | None = None,
+        tf32: bool = False,
     ):
         m, n = len(start.weights), len(x)
         self.start, self.y, self.ridge, self.scale = start, y, ridge, m**-0.5
-        self.basis, self.forward, self.backward = _coordinates(x)
+        self.basis, self.forward, self.backward = coordinates(x, directions)
         self.move = x.new_zeros(m, len(self.basis))
-        response = start.weights @ x.T  # of the initial weights
-        gates = torch.empty_like(response, dtype=torch.bool)
+        self.response = start.weights @ x.T if response is None else response
+        gates = torch.empty_like(self.response, dtype=torch.bool)
         blocks = list(row_blocks(m, block_size or _block_size(x)))
         room = x.new_empty(blocks[0].stop, n)
         self.blocks = [
-            _Block(response[b], start.signs[b], self.move[b], gates[b], room[: b.stop - b.start]) for b in blocks
+            _Block(self.response[b], start.signs[b], self.move[b], gates[b], room[: b.stop - b.start]) for b in blocks
         ]
         self.product = _tf32_addmm if tf32 else torch.addmm
 
@@ -212,12 +210,17 @@ def _block_size(x: torch.Tensor) -> int:
     return max(256, 2**16 // len(x)) * torch.get_num_threads()
 
 
-def _coordinates(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """Coordinates of the span of the points: rows B (r, d) that span it, B x^T (r, n), and x in these rows (n, r).
+def coordinates(
+    x: torch.Tensor, directions: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Coordinates of the movement: rows B (q, d), B x^T (q, n), and x in these rows (n, q).
 
     Of many points, the pixels that are lit in any; of few, the points themselves. There x is the identity, given as
-    None, and the backward product is saved.
+    None, and the backward product is saved. Where directions are named, (d, q) with orthonormal columns, these.
     """
+    if directions is not None:
+        along = x @ directions
+        return directions.T, along.T.contiguous(), along
     lit = (x != 0).any(0)
     if len(x) < 2 * int(lit.sum()):
         return x, x @ x.T, None
@@ -239,13 +242,6 @@ def _tf32_addmm(c: torch.Tensor, a: torch.Tensor, b: torch.Tensor, *, out: torch
 
 def _round_to_tf32(a: torch.Tensor) -> torch.Tensor:
     return (a.contiguous().view(torch.int32) + 0x1000 & ~0x1FFF).view(torch.float32)
-
-
-def _raise_diverged(losses: list[float], epoch: int, learning_rate: float, safe: float) -> None:
-    raise ValueError(
-        f"learning_rate: the loss grew from {losses[-2]:.6g} to {losses[-1]:.6g} by epoch {epoch}, so "
-        f"{learning_rate:g} is too large for these points and this ridge; {min(safe, learning_rate / 2):.2g} is safe."
-    )
 
 
 def _check_training(network, x, y, ridge, learning_rate, epochs, tolerance, tf32) -> None:

@@ -19,12 +19,13 @@ from ntkif.data import Dataset
 from ntkif.networks.descent import train
 from ntkif.networks.two_layer import TwoLayer, random_network
 from ntkif.retraining.leave_one_out import true_influence, without
+from ntkif.retraining.stacked import train_in_batches
 from ntkif.store import write_atomically
 
 __all__ = ["LOOKS", "Protocol", "Retraining", "retrain"]
 
 LOOKS = 6  # of the beginning of a run, see `Retraining`
-_PRECISIONS = dict.fromkeys(("float32", "tf32", "float16"), torch.float32) | {"float64": torch.float64}
+_PRECISIONS = {"float64": torch.float64} | dict.fromkeys(("float32", "tf32", "float16"), torch.float32)
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,13 @@ class Protocol:
         learning_rate: step size.
         epochs: steps.
         tolerance: earlier stop, see `train`; absent in the paper.
-        precision: float64, float32, or tf32 (float32 with products on the tensor cores). Recorded runs may have
-            float16, products of it with sums and movement in float32, which `retrain` does not do.
-        directions: of the training points, the leading so many in which such a run kept the movement; all where absent.
+        precision: float64, float32, tf32 (float32 with products on the tensor cores), or float16 (products of it, with
+            sums and movement in float32, all networks at once; see `stacked`).
+        directions: with float16, of the training points the leading so many in which the movement is kept; all where
+            absent.
+        last_step: whether influences are those of the networks after the last step, as the paper's are. Otherwise
+            they are of the mean of the predictions after that and after one more step: descent with a fixed step may
+            end in an oscillation of period two, and which of its ends a network is at is chance.
     """
 
     ridge: float
@@ -55,15 +60,20 @@ class Protocol:
     tolerance: float | None = None
     precision: str = "float32"
     directions: int | None = None
+    last_step: bool = False
 
     def __post_init__(self):
         if self.precision not in _PRECISIONS:
             raise ValueError(f"precision: expected one of {', '.join(_PRECISIONS)}, got {self.precision!r}.")
+        if self.precision != "float16" and self.directions is not None:
+            raise ValueError(f"directions: expected none with {self.precision}, got {self.directions}; see float16.")
+        if self.precision == "float16" and self.tolerance is not None:
+            raise ValueError(f"tolerance: expected none with float16, got {self.tolerance}.")
 
     def __str__(self) -> str:
         """Name of the file of a run."""
         start = "-symmetric" if self.symmetric else ""
-        half = f"-epochs-{self.epochs}-directions-{self.directions}" if self.directions else ""
+        half = f"-epochs-{self.epochs}-directions-{self.directions or 'all'}" if self.precision == "float16" else ""
         return f"width-{self.width}-scale-{self.init_scale:g}{start}-seed-{self.seed}{half}"
 
 
@@ -76,6 +86,7 @@ class Retraining:
         test_point: the test point for which the removed points are the most influential.
         rows: (r,) the removed training points.
         predictions: (1 + r, k, c) outputs at all test points: of the network trained on all points, then without each.
+        following: (1 + r, k, c) the same after one more step; None where an older run did not keep it.
         epochs: (1 + r,) steps taken.
         unsettled: (1 + r,) see `Training`.
         loss: (1 + r,) final value of the objective.
@@ -90,6 +101,7 @@ class Retraining:
     test_point: int
     rows: np.ndarray
     predictions: torch.Tensor
+    following: torch.Tensor | None
     epochs: np.ndarray
     unsettled: np.ndarray
     loss: np.ndarray
@@ -97,9 +109,21 @@ class Retraining:
     seconds: float
     provenance: dict = field(default_factory=dict)
 
+    @property
+    def at_rest(self) -> torch.Tensor:
+        """(1 + r, k, c) the outputs that influences are computed from, see `Protocol.last_step`."""
+        return self.predictions if self.protocol.last_step else (self.predictions + self.following) / 2
+
+    @property
+    def hops(self) -> np.ndarray | None:
+        """(1 + r,) by how much one more step changes the outputs, root mean square; None where it was not kept."""
+        if self.following is None:
+            return None
+        return (self.following - self.predictions).square().mean((1, 2)).sqrt().numpy()
+
     def influence(self, y_test: torch.Tensor) -> torch.Tensor:
         """(k, r) true influence of each removed point on each test point (Eq. 7); positive means helpful."""
-        return true_influence(self.predictions, y_test.to(self.predictions))
+        return true_influence(self.at_rest, y_test.to(self.predictions))
 
     def __str__(self) -> str:
         """One line: what was trained on which pixels, where, when and by which code."""
@@ -142,11 +166,9 @@ def retrain(
     rows = [int(row) for row in points[1]]
     if rows and (min(rows) < 0 or max(rows) >= len(dataset.x_train) or len(set(rows)) < len(rows)):
         raise ValueError(f"points: expected distinct training rows from 0 to {len(dataset.x_train) - 1}, got {rows}.")
-    if protocol.precision == "float16" or protocol.directions is not None:
-        raise ValueError(
-            f"protocol: expected float64, float32 or tf32 and all directions, got {protocol.precision} and "
-            f"{protocol.directions}; runs in float16 were made on a GPU by a trainer that is not part of this package."
-        )
+    half = protocol.precision == "float16"
+    if half and client is not None:
+        raise ValueError("client: expected none with float16, which trains all networks of a run at once.")
     dtype = _PRECISIONS[protocol.precision]
     arrays = [a.to(dtype) for a in (dataset.x_train, dataset.y_train, dataset.x_test)]
     wanted = dict(enumerate([None, *rows]))
@@ -154,17 +176,20 @@ def retrain(
     results = {number: _read(file) for number, file in files.items() if file.exists()}
     finished = sum(int(result["epochs"]) for result in results.values())
     total = finished + (len(wanted) - len(results)) * protocol.epochs
+    missing = {number: row for number, row in wanted.items() if number not in results}
     slow = 0.1 if sys.stderr.isatty() else 30  # seconds between lines of a log
     with tqdm(total=total, initial=finished, unit="epoch", disable=not progress, mininterval=slow) as bar:
-        missing = {number: row for number, row in wanted.items() if number not in results}
-        done = _results(missing, arrays, protocol, client, bar.update)
+        if half:
+            done = _in_batches(wanted, missing, arrays, protocol, bar.update)
+        else:
+            done = _results(missing, arrays, protocol, client, bar.update)
         for number, result in done:
             results[number] = result
             if files:
                 write_atomically(files[number], lambda stream, result=result: np.savez(stream, **result))
             bar.total = bar.n + (len(wanted) - len(results)) * int(result["epochs"])  # if the others take as long
     gathered = {name: np.stack([results[number][name] for number in wanted]) for name in results[0]}
-    gathered["predictions"] = torch.from_numpy(gathered["predictions"])
+    gathered |= {name: torch.from_numpy(gathered[name]) for name in ("predictions", "following")}
     gathered["seconds"] = float(gathered["seconds"].sum())
     return Retraining(protocol, int(points[0]), np.asarray(rows), **gathered)
 
@@ -230,12 +255,48 @@ def _train_without(
         tf32=protocol.precision == "tf32",
         progress=progress,
     )
+    ends = [network.predict(x_test) for network in (trained.network, trained.following)]
+    return _result(*ends, trained.epochs, trained.unsettled, trained.loss)
+
+
+def _in_batches(wanted: dict, missing: dict, arrays: list, protocol: Protocol, update: Callable) -> Iterator:
+    """As `_results`, with networks trained together; those of a batch that are there already are not given again."""
+    x_train, y_train, x_test = arrays
+    start, clock = _start(arrays, protocol), time.perf_counter()
+    batches = train_in_batches(
+        start,
+        x_train,
+        y_train,
+        protocol.ridge,
+        list(wanted.values()),
+        learning_rate=protocol.learning_rate,
+        epochs=protocol.epochs,
+        directions=protocol.directions,
+        finished=lambda number: number not in missing,
+        progress=update,
+    )
+    for numbers, stack, residual in batches:
+        now = stack.predict(x_test)
+        stack.step(residual)
+        ends, losses = zip(now, stack.predict(x_test), strict=True), torch.stack(stack.watch.losses, 1)
+        seconds = np.float64((time.perf_counter() - clock) / len(numbers))
+        for number, (end, following), unsettled, loss in zip(numbers, ends, stack.watch.unsettled, losses, strict=True):
+            if number in missing:
+                result = _result(end, following, protocol.epochs, float(unsettled), loss.tolist())
+                yield number, result | {"seconds": seconds}
+        clock = time.perf_counter()
+
+
+def _result(
+    end: torch.Tensor, following: torch.Tensor, epochs: int, unsettled: float, losses: list
+) -> dict[str, np.ndarray]:
     return {
-        "predictions": trained.network.predict(x_test).cpu().numpy(),
-        "epochs": np.int64(trained.epochs),
-        "unsettled": np.float64(trained.unsettled),
-        "loss": np.float64(trained.loss[-1]),
-        "beginning": np.array((trained.loss + [np.nan] * LOOKS)[:LOOKS]),
+        "predictions": end.cpu().numpy(),
+        "following": following.cpu().numpy(),
+        "epochs": np.int64(epochs),
+        "unsettled": np.float64(unsettled),
+        "loss": np.float64(losses[-1]),
+        "beginning": np.array((losses + [np.nan] * LOOKS)[:LOOKS]),
     }
 
 

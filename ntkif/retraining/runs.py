@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import torch
@@ -18,11 +19,12 @@ from ntkif.provenance import ROOT, commit, device_name, machine, now
 from ntkif.retraining.protocol import LOOKS, Protocol, Retraining, retrain
 from ntkif.store import changed, digest_of, read, write
 
-__all__ = ["FOLDER", "VERSION", "keep_run", "load_run", "load_runs"]
+__all__ = ["FOLDER", "VERSION", "keep_run", "load_run", "load_runs", "run_file"]
 
 FOLDER = ROOT / "records" / "runs"
 VERSION = 1  # raised by hand where runs change on purpose and no witness can see it
 _ARRAYS = ("rows", "epochs", "unsettled", "loss", "beginning")
+_OUTPUTS = ("predictions", "following")
 _COMMAND = "python -m ntkif retrain ..."
 
 
@@ -55,22 +57,30 @@ def keep_run(
 
     Raises:
         TypeError, ValueError, MemoryError: as `train`; or the folder holds a run of that name with other settings.
+        OSError: the folder cannot be written; it is tried before anything is trained.
     """
     settings, made = _settings(dataset, protocol, points), {"commit": commit(), "started": now()}
-    file = Path(folder) / f"{dataset.name.split()[0]}-{len(dataset.x_train)}" / f"{protocol}.npz"
+    file = run_file(dataset, protocol, folder)
     # Parts of another machine's run are not mixed with this one's.
     where = machine(dataset.x_train.device) | {"device": _device(dataset.x_train.device, client)}
     parts = file.with_name(f"{file.stem}.{digest_of(settings | where)[:16]}.parts")
     if file.with_suffix(".json").exists():
         shutil.rmtree(parts, ignore_errors=True)  # where the call that finished was killed before it could
         return _load_same(file, settings)
+    _check_writable(file.parent)
     run, buffer = retrain(dataset, protocol, points, parts=parts, progress=progress, client=client), io.BytesIO()
-    arrays = {name: getattr(run, name) for name in _ARRAYS} | {"predictions": run.predictions.numpy()}
+    arrays = {name: getattr(run, name) for name in _ARRAYS}
+    arrays |= {name: getattr(run, name).numpy() for name in _OUTPUTS}
     np.savez_compressed(buffer, **arrays)
     made |= {**where, "seconds": round(run.seconds, 1), "witness": witness}
     write(file, buffer.getvalue(), settings | made)
     shutil.rmtree(parts, ignore_errors=True)
     return load_run(file)
+
+
+def run_file(dataset: Dataset, protocol: Protocol, folder: Path) -> Path:
+    """Where `keep_run` keeps a run: `<folder>/<dataset>-<n>/<protocol>.npz`."""
+    return Path(folder) / f"{dataset.name.split()[0]}-{len(dataset.x_train)}" / f"{protocol}.npz"
 
 
 def load_run(file: Path) -> Retraining:
@@ -89,12 +99,14 @@ def load_run(file: Path) -> Retraining:
     content, provenance = read(file, _COMMAND)
     with np.load(io.BytesIO(content), allow_pickle=False) as saved:
         arrays = {name: saved[name] for name in _ARRAYS if name in saved}
-        predictions = torch.from_numpy(saved["predictions"])
+        predictions, following = (torch.from_numpy(saved[name]) if name in saved else None for name in _OUTPUTS)
     arrays.setdefault("beginning", np.full((len(predictions), LOOKS), np.nan))
+    named = provenance["protocol"] | ({"last_step": True} if following is None else {})
     return Retraining(
-        Protocol(**provenance["protocol"]),
+        Protocol(**named),
         provenance["test_point"],
         predictions=predictions,
+        following=following,
         seconds=provenance["seconds"],
         provenance=provenance,
         **arrays,
@@ -113,6 +125,17 @@ def load_runs(dataset: Dataset) -> list[Retraining]:
     runs = [load_run(file) for file in sorted(FOLDER.glob("*/*.npz"))]
     same = [run for run in runs if run.provenance["pixels"] == dataset.digest]
     return sorted(same, key=lambda run: (run.provenance["n_train"], run.provenance["n_test"], str(run.protocol)))
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as failure:
+        raise OSError(
+            f"{folder} cannot be written ({failure.strerror}); name another folder with --output."
+        ) from failure
 
 
 def _device(device: torch.device, client) -> str:

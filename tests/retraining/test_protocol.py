@@ -27,9 +27,12 @@ def test_each_network_is_trained_without_its_point_from_the_same_start(name, sym
         x, y = dataset.x_train[kept], dataset.y_train[kept]
         truth = train(start, x, y, 1.0, learning_rate=0.02, epochs=60)
         assert torch.equal(run.predictions[number], truth.network.predict(dataset.x_test))
+        assert torch.equal(run.following[number], truth.following.predict(dataset.x_test))
         assert run.loss[number] == truth.loss[-1] and run.epochs[number] == 60
-    loss = (run.predictions - dataset.y_test).square().sum(2) / 2
-    assert torch.equal(run.influence(dataset.y_test), (loss[1:] - loss[:1]).T)
+    last = replace(run, protocol=replace(protocol, last_step=True))
+    for read, outputs in ((last, run.predictions), (run, (run.predictions + run.following) / 2)):
+        loss = (outputs - dataset.y_test).square().sum(2) / 2
+        assert torch.equal(read.influence(dataset.y_test), (loss[1:] - loss[:1]).T)
     assert run.influence(dataset.y_test).shape == (30, 2)
 
 

@@ -1,8 +1,11 @@
 """Runs on disk: kept whole, resumed, told apart; and those that are committed."""
 
+import io
+import json
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from retrained import COMMITTED, PROTOCOL, SMALL, files
@@ -12,6 +15,7 @@ from ntkif.retraining import protocol, runs
 from ntkif.retraining.protocol import LOOKS, retrain
 from ntkif.retraining.runs import keep_run, load_run
 from ntkif.retraining.selection import chosen_points
+from ntkif.store import write
 
 
 @pytest.fixture
@@ -23,6 +27,7 @@ def watched(monkeypatch):
 def test_a_run_is_read_as_it_was_made(tmp_path):
     kept = keep_run(SMALL, PROTOCOL, (4, [7, 2]), tmp_path, progress=False)
     fleeting = retrain(SMALL, PROTOCOL, (4, [7, 2]), progress=False)
+    assert torch.equal(kept.following, fleeting.following) and (kept.hops == fleeting.hops).all()
     assert torch.equal(kept.predictions, fleeting.predictions) and kept.rows.tolist() == [7, 2]
     assert kept.test_point == 4 and kept.protocol == PROTOCOL
     assert sorted(files(tmp_path)) == [f"mnist-sample-40/width-32-scale-0.01-seed-0.{kind}" for kind in ("json", "npz")]
@@ -39,6 +44,27 @@ def test_a_finished_run_is_not_made_again(tmp_path, watched):
     watched(None)
     again = keep_run(SMALL, PROTOCOL, (4, [7, 2]), tmp_path, progress=False)
     assert torch.equal(again.predictions, first.predictions)
+
+
+def test_a_run_that_kept_a_single_step_is_read_by_its_last(tmp_path):
+    first = keep_run(SMALL, PROTOCOL, (4, [7, 2]), tmp_path, progress=False)
+    (file,) = tmp_path.glob("*/*.npz")
+    with np.load(file) as saved:
+        arrays = {name: saved[name] for name in saved if name != "following"}
+    np.savez(buffer := io.BytesIO(), **arrays)
+    made = json.loads(file.with_suffix(".json").read_text())
+    del made["protocol"]["last_step"]
+    write(file, buffer.getvalue(), {name: value for name, value in made.items() if name not in ("table", "sha256")})
+    older = load_run(file)
+    assert older.protocol.last_step and older.following is None and older.hops is None
+    assert torch.equal(older.at_rest, first.predictions) and not torch.equal(first.at_rest, first.predictions)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, watched):
+    watched(None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"file.* cannot be written \(.*; name another folder with --output"):
+        keep_run(SMALL, PROTOCOL, (4, [7, 2]), tmp_path / "file", progress=False)
 
 
 @pytest.mark.parametrize(

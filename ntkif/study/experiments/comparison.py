@@ -9,7 +9,7 @@ import torch
 
 from ntkif.data import Dataset
 from ntkif.influence.closed_form import loo_influence
-from ntkif.influence.linearized import linearized_fit
+from ntkif.influence.linearized import LinearizedFit, linearized_fit
 from ntkif.influence.network import gradient_share
 from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import ntk
@@ -27,6 +27,7 @@ __all__ = [
     "SCORES",
     "Comparison",
     "compare_methods",
+    "method_estimates",
     "method_scores",
     "removal_errors",
     "smaller_error",
@@ -97,14 +98,50 @@ def compare_methods(
     Returns:
         the comparison.
     """
-    x, y, x_test, y_test = dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test
+    x, y, x_test = dataset.x_train, dataset.y_train, dataset.x_test
     clock = _Clock()
     trained = leave_one_out(fit_network, x, y, rows)
     network = next(trained)
     seconds = {"train": clock.lap()}
     predictions = [predict(network, x_test)]
-    residual, test_residual = predict(network, x) - y, predictions[0] - y_test
-    clock.lap()
+    predicted, cost, own = method_estimates(network, dataset, ridge, rows, kernel=kernel, further=further)
+    # One number where outputs couple too: the mean of the eigenvalues of A_i.
+    leverage = own.leverage if own.leverage.ndim == 1 else own.leverage.diagonal(dim1=1, dim2=2).mean(1)
+    by_removal = {"leverage": leverage[rows].tolist()}
+    for without in trained:
+        predictions.append(predict(without, x_test))
+        for name, value in _gate_flips(network, without, x, x_test).items():
+            by_removal.setdefault(name, []).append(value)
+    diagnostics = {"gradient": gradient_share(network, start, x, y, ridge)}
+    truth = true_influence(predictions, dataset.y_test)
+    return Comparison(key, list(rows), truth, predicted, seconds | cost, diagnostics, by_removal)
+
+
+def method_estimates(
+    network: torch.nn.Module,
+    dataset: Dataset,
+    ridge: float,
+    rows: Sequence[int],
+    *,
+    kernel: Kernel = ntk,
+    further: Callable | None = None,
+) -> tuple[dict[str, torch.Tensor], dict[str, float], LinearizedFit]:
+    """What each method predicts of a network that was trained on all points.
+
+    Args:
+        network: trained.
+        dataset: training and test images.
+        ridge: penalty λ of the training.
+        rows: training points, of which the influence is asked.
+        kernel: of infinite width.
+        further: as of `compare_methods`.
+
+    Returns:
+        (k, r) influences and seconds, by method, and the network linearised.
+    """
+    x, y, x_test, y_test = dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test
+    residual, test_residual = predict(network, x) - y, predict(network, x_test) - y_test
+    clock, seconds = _Clock(), {}
     fit, k_test_train = ridge_fit(kernel(x, x), y, ridge), kernel(x_test, x)
     predicted = {METHODS[0]: loo_influence(fit, k_test_train, y_test)[:, rows]}
     seconds[METHODS[0]] = clock.lap()
@@ -118,16 +155,7 @@ def compare_methods(
         held = linearized_fit(kernel_on_kinks(x, x), residual, ridge)
         predicted[KINKS] = held.loo_influence(kernel_on_kinks(x_test, x), test_residual)[:, rows]
         seconds[KINKS] = clock.lap()
-    # One number where outputs couple too: the mean of the eigenvalues of A_i.
-    leverage = own.leverage if own.leverage.ndim == 1 else own.leverage.diagonal(dim1=1, dim2=2).mean(1)
-    by_removal = {"leverage": leverage[rows].tolist()}
-    for without in trained:
-        predictions.append(predict(without, x_test))
-        for name, value in _gate_flips(network, without, x, x_test).items():
-            by_removal.setdefault(name, []).append(value)
-    diagnostics = {"gradient": gradient_share(network, start, x, y, ridge)}
-    truth = true_influence(predictions, y_test)
-    return Comparison(key, list(rows), truth, predicted, seconds, diagnostics, by_removal)
+    return predicted, seconds, own
 
 
 def method_scores(comparisons: Iterable[Comparison]) -> pd.DataFrame:

@@ -65,7 +65,7 @@ def theorem_2_errors(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFra
     for run in runs:
         whole, without = predictions[run.protocol.ridge]
         kernel = torch.cat([whole, without[:, run.rows]], 1).T
-        network, y = run.predictions[:, :, 0].to(kernel), dataset.y_test[:, 0]
+        network, y = run.at_rest[:, :, 0].to(kernel), dataset.y_test[:, 0]
         off, largest = (network - kernel).abs(), float(torch.maximum(network.abs(), kernel.abs()).max())
         truth, predicted = (true_influence(each[..., None], y[:, None]).T for each in (network, kernel))
         bound = (largest + 1) * (off[1:] + off[0])

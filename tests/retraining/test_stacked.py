@@ -1,0 +1,172 @@
+"""Networks trained at once against each trained alone."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from retrained import SMALL
+
+from ntkif.data import load
+from ntkif.metrics import agreement
+from ntkif.networks.descent import train
+from ntkif.networks.two_layer import random_network
+from ntkif.retraining import stacked
+from ntkif.retraining.leave_one_out import without
+from ntkif.retraining.protocol import Protocol, retrain
+from ntkif.retraining.selection import chosen_points
+from ntkif.retraining.stacked import Stack, leading_directions, left_out, networks_at_once, train_in_batches
+
+REMOVED = [None, 7, 2]
+HALF = Protocol(ridge=1.0, width=32, learning_rate=0.02, epochs=60, precision="float16")
+
+
+def start_of(dataset, *, dtype=torch.float64, symmetric=False, init_scale=0.3, width=40):
+    how = {"outputs": dataset.y_train.shape[1], "symmetric": symmetric, "dtype": dtype, "seed": 3}
+    return random_network(dataset.x_train.shape[1], width=width, init_scale=init_scale, **how)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("name", ["mnist-sample", "mini-mnist-sample"])
+@pytest.mark.parametrize("n", [40, 800], ids=["few points", "many points"])
+def test_a_stack_is_train_for_each_network(name, symmetric, n):
+    dataset = load(name).head(n, 30)
+    start = start_of(dataset, symmetric=symmetric)
+    rate = 0.5 / n
+    stack = Stack(start, dataset.x_train, dataset.y_train, 0.7, REMOVED, learning_rate=rate)
+    residual = stack.train(57)
+    ends = stack.predict(dataset.x_test)
+    stack.step(residual)
+    assert stack.epoch == 58 and (residual[1, 7] == 0).all() and (residual[2, 2] == 0).all()
+    following = stack.predict(dataset.x_test)
+    for number, row in enumerate(REMOVED):
+        alone = train(start, *without(row, dataset.x_train, dataset.y_train), 0.7, learning_rate=rate, epochs=57)
+        for found, network in ((ends, alone.network), (following, alone.following)):
+            torch.testing.assert_close(found[number], network.predict(dataset.x_test), atol=1e-10, rtol=0)
+        losses = [float(loss[number]) for loss in stack.watch.losses]
+        assert losses == pytest.approx(alone.loss, rel=1e-10)
+        assert float(stack.watch.unsettled[number]) == pytest.approx(alone.unsettled, abs=1e-10)
+
+
+def test_directions_left_out_are_those_of_the_smallest_share():
+    x = SMALL.x_train
+    whole = leading_directions(x)
+    assert whole.shape == (784, 40)
+    torch.testing.assert_close(x @ whole @ whole.T, x, atol=1e-12, rtol=0)
+    few = leading_directions(x, 10)
+    torch.testing.assert_close(few.T @ few, torch.eye(10, dtype=x.dtype), atol=1e-12, rtol=0)
+    share = float(1 - (x @ few).square().sum() / x.square().sum())
+    assert left_out(x, 10) == pytest.approx(share, rel=1e-9) and 0.1 < share < 0.5
+    assert left_out(x, 40) == pytest.approx(0, abs=1e-12)
+    for q in (0, 785):
+        with pytest.raises(ValueError, match=f"directions: expected between 1 and 784, got {q}"):
+            leading_directions(x, q)
+
+
+def test_leaving_directions_out_changes_little_where_they_carry_little():
+    start = start_of(SMALL)
+    ends = {}
+    for q in (None, 38, 20):
+        along = leading_directions(SMALL.x_train, q)
+        stack = Stack(start, SMALL.x_train, SMALL.y_train, 1.0, [None], learning_rate=0.02, directions=along)
+        stack.train(60)
+        ends[q] = stack.predict(SMALL.x_test)
+    off = {q: float((ends[q] - ends[None]).norm() / ends[None].norm()) for q in (38, 20)}
+    assert 1e-8 < off[38] < 0.1 * off[20] and off[20] < 0.3
+
+
+@pytest.mark.parametrize(("symmetric", "init_scale"), [(True, 1.0), (False, 0.01)])
+def test_float16_hardly_moves_what_a_removal_does(symmetric, init_scale):
+    """On the CPU its rounding is imitated; the networks are alike in all but that."""
+    dataset = load("mnist-sample").head(100, 100)
+    points = chosen_points(dataset, 1.0, 8)
+    how = Protocol(1.0, 512, init_scale, symmetric, learning_rate=0.01, epochs=400, precision="float64")
+    truth = retrain(dataset, how, points, progress=False).influence(dataset.y_test)
+    half = retrain(dataset, replace(how, precision="float16"), points, progress=False)
+    scores = agreement(half.influence(dataset.y_test).double(), truth)
+    assert half.predictions.dtype == torch.float32 and half.protocol.precision == "float16"
+    assert scores["pearson"] > 0.9995 and abs(scores["slope"] - 1) < 0.01 and 0 < scores["relative_error"] < 0.03
+
+
+def test_batches_give_the_same_run(monkeypatch):
+    points = chosen_points(SMALL, 1.0, 4)
+    whole = retrain(SMALL, HALF, points, progress=False)
+    monkeypatch.setattr(stacked, "networks_at_once", lambda *sizes: 2)
+    parts = retrain(SMALL, HALF, points, progress=False)
+    assert torch.equal(whole.predictions, parts.predictions) and (whole.loss == parts.loss).all()
+
+
+def test_a_run_that_goes_on_is_the_same_and_trains_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(stacked, "networks_at_once", lambda *sizes: 2)
+    points, trained = chosen_points(SMALL, 1.0, 4), []
+    whole = retrain(SMALL, HALF, points, progress=False)
+    real = Stack.train
+
+    def counted(stack, *arguments):
+        trained.append(stack.removed)
+        return real(stack, *arguments)
+
+    monkeypatch.setattr(Stack, "train", counted)
+    retrain(SMALL, HALF, points, parts=tmp_path, progress=False)
+    (tmp_path / "3.npz").unlink()
+    before = {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    again = retrain(SMALL, HALF, points, parts=tmp_path, progress=False)
+    assert torch.equal(again.predictions, whole.predictions) and torch.equal(again.following, whole.following)
+    assert trained[3:] == [[points[1][1], points[1][2]]]  # the batch of networks 2 and 3
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in before} == before
+
+
+def test_a_rate_that_is_too_large_is_caught_and_a_safe_one_named():
+    with pytest.raises(ValueError, match=r"learning_rate: the loss grew .* 1 is too large .* is safe") as caught:
+        retrain(SMALL, replace(HALF, learning_rate=1.0), chosen_points(SMALL, 1.0, 2), progress=False)
+    safe = float(str(caught.value).split()[-3])
+    run = retrain(SMALL, replace(HALF, learning_rate=safe), chosen_points(SMALL, 1.0, 2), progress=False)
+    assert (run.loss < run.beginning[:, 0]).all()
+
+
+def test_too_little_memory_is_said_before_training(monkeypatch):
+    start = start_of(SMALL, dtype=torch.float32)
+    monkeypatch.setattr(stacked, "available_bytes", lambda device: 1000)
+    with pytest.raises(MemoryError, match=r"for one network of width 40, but 0\.0 GiB are free; use a smaller width"):
+        networks_at_once(start, 40, 40, 3)
+    monkeypatch.setattr(stacked, "available_bytes", lambda device: None)
+    assert networks_at_once(start, 40, 40, 41) == 41
+    wide = start_of(SMALL, dtype=torch.float32, width=2**17)
+    assert networks_at_once(wide, 40, 40, 9) == 3  # alike, where four would fit
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"precision": "float32", "directions": 8}, "directions: expected none with float32, got 8"),
+        ({"tolerance": 0.1}, "tolerance: expected none with float16, got 0.1"),
+    ],
+)
+def test_what_a_protocol_cannot_be(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(HALF, **change)
+
+
+def test_what_a_stack_cannot_be():
+    start, single = start_of(SMALL), start_of(SMALL, dtype=torch.float32)
+    how = {"learning_rate": 0.01}
+    with pytest.raises(ValueError, match=r"removed: expected training rows from 0 to 39 or None, got \[None, 40\]"):
+        Stack(start, SMALL.x_train, SMALL.y_train, 1.0, [None, 40], **how)
+    with pytest.raises(TypeError, match=r"half: expected float32 points and weights to round, got torch\.float64"):
+        Stack(start, SMALL.x_train, SMALL.y_train, 1.0, [None], half=True, **how)
+    with pytest.raises(TypeError, match="x"):
+        Stack(single, SMALL.x_train, SMALL.y_train, 1.0, [None], **how)
+    with pytest.raises(ValueError, match="client: expected none with float16"):
+        retrain(SMALL, HALF, (0, [1]), progress=False, client=object())
+
+
+def test_the_file_of_a_run_tells_its_epochs_and_directions():
+    assert str(HALF) == "width-32-scale-0.01-seed-0-epochs-60-directions-all"
+    assert str(replace(HALF, directions=8, symmetric=True)).endswith("-symmetric-seed-0-epochs-60-directions-8")
+
+
+def test_finished_batches_are_left_out():
+    start = start_of(SMALL, dtype=torch.float32)
+    arrays = SMALL.x_train.float(), SMALL.y_train.float()
+    how = {"learning_rate": 0.02, "epochs": 3, "batch": 2}
+    batches = train_in_batches(start, *arrays, 1.0, [None, 1, 2, 3, 4], finished=lambda number: number < 3, **how)
+    assert [numbers for numbers, _, _ in batches] == [range(2, 4), range(4, 5)]
