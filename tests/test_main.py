@@ -61,9 +61,9 @@ def test_killed_at_any_moment_it_ends_with_the_same_file(tmp_path, whole, parts)
 COUNT = """
 import sys
 from ntkif import __main__
-from ntkif.retraining import protocol
-real, calls = protocol._train_without, []
-protocol._train_without = lambda *arguments: calls.append(1) or real(*arguments)
+from ntkif.retraining import retrain as trainer
+real, calls = trainer._train_without, []
+trainer._train_without = lambda *arguments: calls.append(1) or real(*arguments)
 __main__.main(sys.argv[1:])
 print("trained", len(calls))
 """

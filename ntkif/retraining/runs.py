@@ -16,7 +16,8 @@ import torch
 
 from ntkif.data import Dataset
 from ntkif.provenance import ROOT, commit, device_name, machine, now
-from ntkif.retraining.protocol import LOOKS, Protocol, Retraining, retrain
+from ntkif.retraining.protocol import LOOKS, Protocol, Retraining
+from ntkif.retraining.retrain import retrain
 from ntkif.store import changed, digest_of, read, write
 
 __all__ = ["FOLDER", "VERSION", "keep_run", "load_run", "load_runs", "run_file"]
@@ -24,7 +25,7 @@ __all__ = ["FOLDER", "VERSION", "keep_run", "load_run", "load_runs", "run_file"]
 FOLDER = ROOT / "records" / "runs"
 VERSION = 1  # raised by hand where runs change on purpose and no witness can see it
 _ARRAYS = ("rows", "epochs", "unsettled", "loss", "beginning")
-_OUTPUTS = ("predictions", "following")
+_OUTPUTS = ("predictions", "following", "own_kernel")
 _COMMAND = "python -m ntkif retrain ..."
 
 
@@ -37,6 +38,7 @@ def keep_run(
     witness: str | None = None,
     progress: bool = True,
     client=None,
+    own_kernel: bool = False,
 ) -> Retraining:
     """`retrain`, with each finished network written at once.
 
@@ -51,6 +53,7 @@ def keep_run(
         witness: digest of the witnesses that this code was seen to give, see `retraining.witness.current_witness`.
         progress: whether to show a bar with the time left.
         client: a Dask client whose workers train, see `retrain`; it goes on only with workers of the same kind.
+        own_kernel: see `retrain`.
 
     Returns:
         the run as stored. A finished run is loaded, not made again.
@@ -68,9 +71,10 @@ def keep_run(
         shutil.rmtree(parts, ignore_errors=True)  # where the call that finished was killed before it could
         return _load_same(file, settings)
     _check_writable(file.parent)
-    run, buffer = retrain(dataset, protocol, points, parts=parts, progress=progress, client=client), io.BytesIO()
+    how = {"parts": parts, "progress": progress, "client": client, "own_kernel": own_kernel}
+    run, buffer = retrain(dataset, protocol, points, **how), io.BytesIO()
     arrays = {name: getattr(run, name) for name in _ARRAYS}
-    arrays |= {name: getattr(run, name).numpy() for name in _OUTPUTS}
+    arrays |= {name: kept.numpy() for name in _OUTPUTS if (kept := getattr(run, name)) is not None}
     np.savez_compressed(buffer, **arrays)
     made |= {**where, "seconds": round(run.seconds, 1), "witness": witness}
     write(file, buffer.getvalue(), settings | made)
@@ -99,14 +103,13 @@ def load_run(file: Path) -> Retraining:
     content, provenance = read(file, _COMMAND)
     with np.load(io.BytesIO(content), allow_pickle=False) as saved:
         arrays = {name: saved[name] for name in _ARRAYS if name in saved}
-        predictions, following = (torch.from_numpy(saved[name]) if name in saved else None for name in _OUTPUTS)
-    arrays.setdefault("beginning", np.full((len(predictions), LOOKS), np.nan))
-    named = provenance["protocol"] | ({"last_step": True} if following is None else {})
+        outputs = {name: torch.from_numpy(saved[name]) if name in saved else None for name in _OUTPUTS}
+    arrays.setdefault("beginning", np.full((len(outputs["predictions"]), LOOKS), np.nan))
+    named = provenance["protocol"] | ({"last_step": True} if outputs["following"] is None else {})
     return Retraining(
         Protocol(**named),
         provenance["test_point"],
-        predictions=predictions,
-        following=following,
+        **outputs,
         seconds=provenance["seconds"],
         provenance=provenance,
         **arrays,

@@ -17,7 +17,8 @@ from ntkif.data import Dataset
 from ntkif.data.samples import kind_of, witness_set
 from ntkif.provenance import commit, now, versions
 from ntkif.retraining import runs
-from ntkif.retraining.protocol import LOOKS, Protocol, Retraining, retrain
+from ntkif.retraining.protocol import LOOKS, Protocol, Retraining
+from ntkif.retraining.retrain import retrain
 from ntkif.retraining.selection import chosen_points
 from ntkif.store import add_note, read, status
 

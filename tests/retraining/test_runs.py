@@ -11,8 +11,10 @@ import torch
 from retrained import COMMITTED, PROTOCOL, SMALL, files
 
 from ntkif.data import load
-from ntkif.retraining import protocol, runs
-from ntkif.retraining.protocol import LOOKS, retrain
+from ntkif.retraining import retrain as trainer
+from ntkif.retraining import runs
+from ntkif.retraining.protocol import LOOKS
+from ntkif.retraining.retrain import retrain
 from ntkif.retraining.runs import keep_run, load_run
 from ntkif.retraining.selection import chosen_points
 from ntkif.store import write
@@ -21,7 +23,7 @@ from ntkif.store import write
 @pytest.fixture
 def watched(monkeypatch):
     """Replace what trains one network."""
-    return lambda function: monkeypatch.setattr(protocol, "_train_without", function)
+    return lambda function: monkeypatch.setattr(trainer, "_train_without", function)
 
 
 def test_a_run_is_read_as_it_was_made(tmp_path):
@@ -82,7 +84,7 @@ def test_a_run_with_other_settings_is_not_mistaken(tmp_path, change, points, nam
 
 
 def test_a_run_that_fails_keeps_what_is_finished_and_nothing_half_done(tmp_path, watched):
-    real, calls = protocol._train_without, []
+    real, calls = trainer._train_without, []
 
     def fails_at_the_third(*arguments):
         calls.append(1)

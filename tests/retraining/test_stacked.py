@@ -7,12 +7,15 @@ import torch
 from retrained import SMALL
 
 from ntkif.data import load
+from ntkif.influence.network import network_influence
 from ntkif.metrics import agreement
 from ntkif.networks.descent import train
 from ntkif.networks.two_layer import random_network
 from ntkif.retraining import stacked
 from ntkif.retraining.leave_one_out import without
-from ntkif.retraining.protocol import Protocol, retrain
+from ntkif.retraining.protocol import Protocol
+from ntkif.retraining.retrain import retrain
+from ntkif.retraining.runs import keep_run
 from ntkif.retraining.selection import chosen_points
 from ntkif.retraining.stacked import Stack, leading_directions, left_out, networks_at_once, train_in_batches
 
@@ -134,18 +137,6 @@ def test_too_little_memory_is_said_before_training(monkeypatch):
     assert networks_at_once(wide, 40, 40, 9) == 3  # alike, where four would fit
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"precision": "float32", "directions": 8}, "directions: expected none with float32, got 8"),
-        ({"tolerance": 0.1}, "tolerance: expected none with float16, got 0.1"),
-    ],
-)
-def test_what_a_protocol_cannot_be(change, message):
-    with pytest.raises(ValueError, match=message):
-        replace(HALF, **change)
-
-
 def test_what_a_stack_cannot_be():
     start, single = start_of(SMALL), start_of(SMALL, dtype=torch.float32)
     how = {"learning_rate": 0.01}
@@ -159,9 +150,19 @@ def test_what_a_stack_cannot_be():
         retrain(SMALL, HALF, (0, [1]), progress=False, client=object())
 
 
-def test_the_file_of_a_run_tells_its_epochs_and_directions():
-    assert str(HALF) == "width-32-scale-0.01-seed-0-epochs-60-directions-all"
-    assert str(replace(HALF, directions=8, symmetric=True)).endswith("-symmetric-seed-0-epochs-60-directions-8")
+def test_the_own_kernel_of_a_run_is_that_of_its_first_network(tmp_path):
+    points = chosen_points(SMALL, 1.0, 4)
+    run = keep_run(
+        SMALL, replace(HALF, symmetric=True, init_scale=1.0), points, tmp_path, progress=False, own_kernel=True
+    )
+    start = random_network(784, width=32, init_scale=1.0, seed=0, symmetric=True)
+    network = train(start, SMALL.x_train, SMALL.y_train, 1.0, learning_rate=0.02, epochs=60).network
+    arrays = SMALL.x_train, SMALL.y_train, SMALL.x_test, SMALL.y_test
+    own = network_influence(network, *arrays, 1.0, start=None)[:, points[1]]
+    assert run.own_kernel.shape == (30, 4) and agreement(run.own_kernel, own)["relative_error"] < 0.05
+    assert retrain(SMALL, HALF, points, progress=False).own_kernel is None
+    with pytest.raises(ValueError, match="own_kernel: expected a protocol in float16, got float64"):
+        retrain(SMALL, replace(HALF, precision="float64"), points, progress=False, own_kernel=True)
 
 
 def test_finished_batches_are_left_out():

@@ -10,7 +10,8 @@ from retrained import COMMITTED, PROTOCOL, SMALL, files
 from ntkif import store
 from ntkif.data import load, sets
 from ntkif.data.samples import KINDS
-from ntkif.retraining import protocol, runs, witness
+from ntkif.retraining import retrain as trainer
+from ntkif.retraining import runs, witness
 from ntkif.retraining.runs import keep_run, load_run
 from ntkif.retraining.witness import run_status, verify_run
 
@@ -58,8 +59,8 @@ def test_a_run_is_vouched_for_once_its_first_network_is_reproduced(tmp_path, beg
 )
 def test_a_run_that_todays_code_does_not_reproduce_is_not_vouched_for(tmp_path, monkeypatch, change, beginning):
     file = unvouched(tmp_path)
-    before, real = files(tmp_path), protocol.train
-    monkeypatch.setattr(protocol, "train", lambda *a, **k: real(*a, **k | change))
+    before, real = files(tmp_path), trainer.train
+    monkeypatch.setattr(trainer, "train", lambda *a, **k: real(*a, **k | change))
     with pytest.raises(
         ValueError, match=r"today's code gives another network in .0 epochs: objective .* record it again"
     ):
@@ -68,12 +69,12 @@ def test_a_run_that_todays_code_does_not_reproduce_is_not_vouched_for(tmp_path, 
 
 
 def test_a_network_that_comes_to_nothing_vouches_for_no_run(tmp_path, monkeypatch):
-    file, real = unvouched(tmp_path), protocol._train_without
+    file, real = unvouched(tmp_path), trainer._train_without
 
     def fails(*arguments):
         return {name: value * np.nan if value.dtype.kind == "f" else value for name, value in real(*arguments).items()}
 
-    monkeypatch.setattr(protocol, "_train_without", fails)
+    monkeypatch.setattr(trainer, "_train_without", fails)
     with pytest.raises(ValueError, match="predictions by nan times what is allowed"):
         verify_run(file, load("mnist-sample"))
     assert witness.witness_difference("two") is not None
@@ -96,8 +97,8 @@ def test_a_witness_of_other_code_is_named_and_made_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "FOLDER", tmp_path)
     first = witness.current_witness("two")
     assert len(witness.witness_files("two")) == 2 and witness.current_witness("two") == first
-    real = protocol.train
-    monkeypatch.setattr(protocol, "train", lambda *a, **k: real(*a, **k | {"learning_rate": 0.0200001}))
+    real = trainer.train
+    monkeypatch.setattr(trainer, "train", lambda *a, **k: real(*a, **k | {"learning_rate": 0.0200001}))
     assert re.search(r"seed-0\.npz differs: predictions by \S+e-0\d, objective by", witness.witness_difference("two"))
     assert witness.current_witness("two") != first and witness.witness_difference("two") is None
     monkeypatch.setattr(witness, "find_spec", lambda name: None)

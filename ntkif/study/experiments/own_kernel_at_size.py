@@ -10,7 +10,8 @@ from ntkif.influence.network import gradient_share
 from ntkif.metrics import agreement, rms
 from ntkif.networks.two_layer import TwoLayer, random_network
 from ntkif.retraining import runs
-from ntkif.retraining.protocol import Protocol, Retraining, retrain
+from ntkif.retraining.protocol import Protocol, Retraining
+from ntkif.retraining.retrain import retrain
 from ntkif.retraining.selection import chosen_points
 from ntkif.retraining.stacked import Stack, leading_directions
 from ntkif.study import paper

@@ -9,7 +9,8 @@ from ntkif.metrics import agreement
 from ntkif.networks.descent import train
 from ntkif.networks.two_layer import random_network
 from ntkif.retraining import runs
-from ntkif.retraining.protocol import Protocol, retrain
+from ntkif.retraining.protocol import Protocol
+from ntkif.retraining.retrain import retrain
 from ntkif.retraining.selection import chosen_points
 from ntkif.study.experiments import own_kernel_at_size
 from ntkif.study.experiments.own_kernel_at_size import own_kernel_scores

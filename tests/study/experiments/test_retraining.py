@@ -11,7 +11,8 @@ from scipy.stats import pearsonr
 from ntkif import ntk, ridge_fit
 from ntkif.data import load
 from ntkif.retraining import runs
-from ntkif.retraining.protocol import Protocol, retrain
+from ntkif.retraining.protocol import Protocol
+from ntkif.retraining.retrain import retrain
 from ntkif.retraining.runs import keep_run
 from ntkif.retraining.selection import chosen_points
 from ntkif.study.experiments import retraining

@@ -12,7 +12,8 @@ from ntkif import ntk, ridge_fit
 from ntkif.data import load
 from ntkif.networks.descent import train
 from ntkif.networks.two_layer import random_network
-from ntkif.retraining.protocol import Protocol, retrain
+from ntkif.retraining.protocol import Protocol
+from ntkif.retraining.retrain import retrain
 from ntkif.retraining.selection import chosen_points
 from ntkif.study.experiments.width import fitted_rates, network_errors, start_name, width_exponents
 
