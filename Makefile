@@ -18,7 +18,7 @@ KEEP := --ClearMetadataPreprocessor.enabled=True \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='mystnb' \
 	--ClearMetadataPreprocessor.preserve_nb_metadata_mask='kernelspec'
 
-.PHONY: always book test test-arithmetic notebooks lint lab bench peers peers-large clean
+.PHONY: always book test test-arithmetic notebooks lint lab bench gpu peers peers-large clean
 .DELETE_ON_ERROR:
 
 book: $(SITE)  ## build the site
@@ -74,6 +74,9 @@ bench: $(INSTALLED)  ## speed and memory at the paper's size, as ratios inside o
 	$(BIN)/python benchmarks/speed/flow.py
 	$(BIN)/python benchmarks/speed/empirical_ntk.py
 	$(BIN)/python benchmarks/speed/training.py
+
+gpu: $(INSTALLED)  ## what the book wants from a GPU and has not yet, in ten minutes; OPTIONS=--dry-run tries it without
+	$(BIN)/python -m ntkif gpu --minutes 10 $(OPTIONS)
 
 peers: .venv-peers/.installed  ## measure other tools, in an environment of their own: conventions, and truth against all
 	PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/conventions.py

@@ -1,15 +1,18 @@
 """Command line: `python -m ntkif record EXPERIMENT DATASET` and `python -m ntkif retrain --dataset DATASET ...`."""
 
 import argparse
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
 from ntkif.data import NAMES, load
 from ntkif.data.samples import kind_of
+from ntkif.provenance import ROOT
 from ntkif.retraining import runs
 from ntkif.retraining import witness as run_witness
 from ntkif.retraining.protocol import Protocol, Retraining
@@ -25,6 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
     _add_retrain(commands)
     _add_witness(commands)
     _add_verify(commands)
+    _add_gpu(commands)
     _add_pages(commands)
     chosen = parser.parse_args(arguments)
     try:
@@ -182,6 +186,55 @@ def _prepare_verify(chosen: argparse.Namespace) -> Callable:
     else:
         wanted = verification.named(chosen.experiment, chosen.dataset)
     return lambda: verification.verify(wanted, lambda name: load(name, device=chosen.device))
+
+
+def _add_gpu(commands) -> None:
+    one = commands.add_parser(
+        "gpu",
+        help="what the book wants from a GPU and has not yet, in order of worth, as much as the minutes allow",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    one.add_argument("--minutes", type=float, default=10, help="that there are")
+    one.add_argument("--device", default="cuda", help="cuda, or another with --dry-run")
+    one.add_argument("--work", type=Path, default=ROOT / "_build" / "gpu", help="where runs are made, and go on")
+    one.add_argument("--output", type=Path, default=ROOT / "_build" / "gpu-packed", help="where they are packed")
+    one.add_argument("--no-benchmarks", action="store_true", help="runs alone")
+    one.add_argument("--dry-run", action="store_true", help="all of it at tiny size, on the CPU")
+    one.add_argument("--collect", type=Path, metavar="FOLDER", help="take in what was packed elsewhere, and no more")
+    one.set_defaults(prepare=_prepare_gpu)
+
+
+def _prepare_gpu(chosen: argparse.Namespace) -> Callable:
+    from ntkif.study.records import gpu
+
+    if chosen.collect:
+        chosen.device = "cpu"
+        return lambda: _collected(gpu.collect(chosen.collect))
+    if chosen.dry_run:
+        chosen.device = "cpu"
+    elif not chosen.device.startswith("cuda"):
+        raise ValueError(f"--device: expected cuda, got {chosen.device}; try it on a CPU with --dry-run.")
+
+    def job() -> str:
+        clock = time.perf_counter()
+        with TemporaryDirectory() as tiny:
+            work, output = (Path(tiny), Path(tiny)) if chosen.dry_run else (chosen.work, chosen.output)
+            jobs = gpu.small_plan() if chosen.dry_run else gpu.plan()
+            finished = list(gpu.work_through(jobs, 60 * chosen.minutes, work, output, device=chosen.device))
+            if not chosen.no_benchmarks and time.perf_counter() - clock < 60 * chosen.minutes - gpu.MEASURING:
+                gpu.measure(output, chosen.device, small=chosen.dry_run)
+        kept = "none is kept" if chosen.dry_run else f"packed in {output}"
+        return f"{len(finished)} of {len(jobs)} runs made in {time.perf_counter() - clock:.0f} s; {kept}"
+
+    return job
+
+
+def _collected(files: list[Path]) -> str:
+    """What is to be done with runs that were taken in."""
+    names = sorted({run_witness.dataset_of(file) for file in files})
+    tables = [f"record {table} {name}" for name in names for table in ("table-1", "figure-1", "theorem-2")]
+    steps = "\n".join(f"python -m ntkif {step}" for step in [f"verify runs {name}" for name in names] + tables)
+    return f"{len(files)} runs taken in; vouch for them and make the tables again:\n{steps}"
 
 
 def _add_pages(commands) -> None:

@@ -11,11 +11,13 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+import torch
 from retrained import files
 
 from ntkif import __main__
 from ntkif.__main__ import main
 from ntkif.data import load
+from ntkif.retraining.runs import load_run
 from ntkif.study.records import tables
 from ntkif.study.records.tables import record
 
@@ -121,6 +123,9 @@ def test_a_bare_machine_reads_the_prepared_sets(tmp_path):
         ("--dataset mnist-sample --ridge 1 --width 8 --n-train 20 --removals 21", "expected between 1 and 20 training"),
         ("--dataset mnist-sample --ridge 1 --width 8 --device gpu", "error: "),
         ("--dataset mnist-sample --ridge 1 --width 8 --n-train 60 --learning-rate 1", "1 is too large"),
+        ("--dataset mnist-sample --ridge 1 --width 8 --precision tf32", "--precision tf32: expected --device cuda"),
+        ("--dataset mnist-sample --ridge 1 --width 8 --directions 9", "directions: expected none with float32, got 9"),
+        ("--dataset mnist-sample --ridge 1 --width 8 --precision float16 --directions 999", "between 1 and 784"),
     ],
 )
 def test_the_command_line_says_what_is_wrong(tmp_path, arguments, message, capsys):
@@ -179,3 +184,58 @@ def test_the_command_line_reaches_a_scheduler(client, tmp_path, capsys):
     words = "retrain --dataset mnist-sample --ridge 1 --width 16 --n-train 30 --n-test 10 --removals 2 --epochs 5"
     __main__.main([*words.split(), "--dask", client.scheduler.address, "--output", str(tmp_path)])
     assert "Dask workers" in capsys.readouterr().out
+
+
+def test_a_gpu_is_asked_for_what_is_wanted(capsys):
+    main(["gpu", "--dry-run", "--no-benchmarks"])
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 21 and told[-1].startswith("20 of 20 runs made in ")
+    with pytest.raises(SystemExit) as ended:
+        main(["gpu", "--device", "cpu"])
+    assert ended.value.code == 2 and "expected cuda, got cpu; try it on a CPU with --dry-run" in capsys.readouterr().err
+
+
+def test_what_a_gpu_made_is_taken_in(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ntkif.study.records.gpu.collect", lambda folder: [folder / "cifar-5000" / "a.npz"])
+    main(["gpu", "--collect", str(tmp_path)])
+    told = capsys.readouterr().out
+    assert told.startswith("1 runs taken in") and "python -m ntkif verify runs cifar\npython -m ntkif record" in told
+    monkeypatch.undo()
+    with pytest.raises(SystemExit):
+        main(["gpu", "--collect", str(tmp_path)])
+    assert "expected archives runs-1.zip" in capsys.readouterr().err
+
+
+HALF = "--precision float16 --directions 40 --epochs 300 --n-train 60 --n-test 20 --removals 5 --width 256"
+
+
+def test_runs_in_half_precision_end_the_same_after_a_kill(tmp_path):
+    """A kill after the first batch loses the batch in work alone."""
+    script = """
+import sys
+from ntkif import __main__
+from ntkif.retraining import stacked
+stacked.networks_at_once = lambda *sizes: 2
+real, done = stacked.Stack.train, []
+def train(stack, *arguments):
+    if len(done) == int(sys.argv[1]):
+        import os, signal
+        os.kill(os.getpid(), signal.SIGKILL)
+    done.append(stack.removed)
+    return real(stack, *arguments)
+stacked.Stack.train = train
+__main__.main(["retrain", "--dataset", "mnist-sample", "--ridge", "1", "--learning-rate", "0.01", *sys.argv[2:]])
+print("trained", len(done))
+"""
+
+    def run(at, folder):
+        words = [sys.executable, "-c", script, str(at), *HALF.split(), "--output", str(folder)]
+        return subprocess.run(words, capture_output=True, text=True)
+
+    assert run(99, tmp_path / "whole").returncode == 0
+    assert run(1, tmp_path / "killed").returncode == -9
+    assert len(list((tmp_path / "killed").glob("*/*.parts/*.npz"))) == 2
+    assert "trained 2" in run(99, tmp_path / "killed").stdout
+    (whole,), (killed,) = ((tmp_path / name).glob("*/*.npz") for name in ("whole", "killed"))
+    a, b = (load_run(file) for file in (whole, killed))
+    assert torch.equal(a.predictions, b.predictions) and torch.equal(a.following, b.following)

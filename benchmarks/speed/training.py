@@ -3,13 +3,14 @@
     python benchmarks/speed/training.py  # two CPU cores: 1000 points, 10 000 neurons
     python benchmarks/speed/training.py --device cuda --precision tf32 -n 5000 --width 80000
     python benchmarks/speed/training.py --device cuda --precision tf32 -n 5000 -d 3072 --width 40000
+    python benchmarks/speed/training.py --device cuda --precision float16 -n 5000 -d 784 --directions 512 --width 80000
 
 Gradient descent on a two-layer network cannot be faster than the matrix products that each epoch consists of: one
 where there are fewer than 2 d points (2 n^2 m operations), else two (4 n d m). How near does `train` come?
 
 1. The ceiling: operations a second of one large product in the same precision.
 2. The epoch: operations a second of `train`, everything else that it does included, from the difference of a long and
-   a short training, so that set-up does not count.
+   a short training, so that set-up does not count. In float16 that of a `Stack` of six networks.
 3. For comparison, the same step by autograd and torch.optim.SGD.
 
 The parts run in turn, several times; the median of the ratios is quoted, with the smallest and largest.
@@ -23,6 +24,7 @@ from common import summary
 
 from ntkif.networks.descent import train
 from ntkif.networks.two_layer import random_network
+from ntkif.retraining.stacked import Stack, leading_directions
 
 RATE, RIDGE = 1e-4, 4.0
 
@@ -44,9 +46,25 @@ def ceiling(n, width, dtype, device):
     return 2 * width * n * n / min(seconds(lambda: torch.mm(a, b, out=out), device) for _ in range(5))
 
 
+def stack_of(network, x, y, directions):
+    """Six networks that are trained at once in half precision."""
+    along = leading_directions(x, directions)
+    return Stack(network, x, y, RIDGE, [None, *range(5)], learning_rate=RATE, directions=along, half=True)
+
+
+def stacked_epoch(stack, epochs, device):
+    """Seconds an epoch, of so many."""
+
+    def run():
+        for _ in range(epochs):
+            stack.step(stack.residual())
+
+    return seconds(run, device) / epochs
+
+
 def autograd_epoch(network, x, y):
     """Seconds an epoch of the same descent by autograd and torch.optim."""
-    weights = network.weights.clone().requires_grad_()
+    weights = network.weights.detach().clone().requires_grad_()
     optimiser = torch.optim.SGD([weights], lr=RATE)
 
     def epoch():
@@ -66,7 +84,8 @@ def main():
     parser.add_argument("-d", type=int, default=576, help="lit pixels: 576 of MNIST's 7 and 9, 3072 of CIFAR")
     parser.add_argument("--width", type=int, default=10_000)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", default="float32", choices=("float64", "float32", "tf32"))
+    parser.add_argument("--precision", default="float32", choices=("float64", "float32", "tf32", "float16"))
+    parser.add_argument("--directions", type=int, help="with float16; as many as there are where absent")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=3)
     chosen = parser.parse_args()
@@ -76,18 +95,27 @@ def main():
     x = torch.nn.functional.normalize(torch.rand(n, d, generator=generator) ** 4).to(device, dtype)
     y = (2.0 * torch.randint(2, (n, 1), generator=generator) - 1).to(device, dtype)
     network = random_network(d, width=width, init_scale=0.01, seed=0, dtype=dtype, device=device)
+    half, stack = chosen.precision == "float16", None
     operations = width * (2 * n * n if n < 2 * d else 4 * n * d)
+    if half:
+        stack = stack_of(network, x, y, chosen.directions)
+        operations = len(stack.removed) * width * 4 * n * stack.basis.shape[1]
+        stacked_epoch(stack, 2, device)  # compiles and finds its tiles
 
     def run(epochs):
         return seconds(lambda: train(network, x, y, RIDGE, learning_rate=RATE, epochs=epochs, tf32=tf32), device)
 
-    run(1)
+    run(1)  # warms up
     ratios, slower = [], []
     for _ in range(chosen.repeats):
         torch.backends.cuda.matmul.allow_tf32 = tf32
-        best, by_autograd = ceiling(n, width, dtype, device), autograd_epoch(network, x, y)
+        best = ceiling(n, width, torch.float16 if half and device.type == "cuda" else dtype, device)
+        by_autograd = autograd_epoch(network, x, y) * (len(stack.removed) if half else 1)
         torch.backends.cuda.matmul.allow_tf32 = False
-        epoch = (run(1 + chosen.epochs) - run(1)) / chosen.epochs
+        if half:
+            epoch = stacked_epoch(stack, chosen.epochs, device)
+        else:
+            epoch = (run(1 + chosen.epochs) - run(1)) / chosen.epochs
         ratios.append(operations / epoch / best)
         slower.append(by_autograd / epoch)
         print(f"  {epoch * 1e3:.1f} ms an epoch, {operations / epoch / 1e12:.3f} of {best / 1e12:.3f} TFLOP/s")

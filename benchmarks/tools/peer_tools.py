@@ -383,6 +383,6 @@ def as_layers(network: TwoLayer) -> torch.nn.Module:
     m, d = network.weights.shape
     like = {"bias": False, "dtype": network.weights.dtype}
     layers = torch.nn.Sequential(torch.nn.Linear(d, m, **like), torch.nn.ReLU(), torch.nn.Linear(m, 1, **like))
-    layers[0].weight.data, layers[2].weight.data = network.weights.clone(), network.signs.T / m**0.5
+    layers[0].weight.data, layers[2].weight.data = network.weights.detach().clone(), network.signs.T / m**0.5
     layers[2].weight.requires_grad = False
     return layers.eval()
