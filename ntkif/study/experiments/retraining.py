@@ -16,6 +16,7 @@ from ntkif.retraining import runs as kept_runs
 from ntkif.retraining.leave_one_out import true_influence
 from ntkif.retraining.protocol import Protocol, Retraining
 from ntkif.study import paper
+from ntkif.study.experiments.at_rest import READINGS
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "influence_pairs",
     "influence_scores",
     "live_protocol",
+    "read_once",
     "recorded_errors",
     "recorded_pairs",
     "recorded_scores",
@@ -38,6 +40,7 @@ _RUN = {
     "seed": Column.key("of its start"),
     "epochs": Column.key("steps, at most"),
     "removals": Column.key("points left out"),
+    "reading": Column.key("of the influences: last step, or mean of two steps where the run kept both"),
 }
 
 
@@ -209,6 +212,7 @@ def _over_sizes(dataset: Dataset, function: Callable) -> pd.DataFrame:
     for size, group in groupby(kept, key=lambda run: (run.provenance["n_train"], run.provenance["n_test"])):
         runs = list(group)
         cut = dataset.head(*size)
+        runs += [replace(run, protocol=replace(run.protocol, last_step=True)) for run in runs if _kept_two(run)]
         table = function(cut, runs)
         digests = {tuple(_key(cut, run).values()): run.provenance["table"][:12] for run in runs}
         keys = table[list(_RUN)].itertuples(index=False, name=None)
@@ -219,7 +223,12 @@ def _over_sizes(dataset: Dataset, function: Callable) -> pd.DataFrame:
 def _key(dataset: Dataset, run: Retraining) -> dict:
     """The columns that tell one run from another, `_RUN`."""
     size = {"n": len(dataset.x_train)} | _start(run)
-    return size | {"epochs": run.protocol.epochs, "removals": len(run.rows)}
+    reading = READINGS[0] if run.protocol.last_step else READINGS[1]
+    return size | {"epochs": run.protocol.epochs, "removals": len(run.rows), "reading": reading}
+
+
+def _kept_two(run: Retraining) -> bool:
+    return run.following is not None and not run.protocol.last_step
 
 
 def _start(run: Retraining) -> dict:
@@ -255,9 +264,20 @@ def at_paper_size(table: pd.DataFrame) -> pd.DataFrame:
     """
     asked = paper.SETTINGS
     rows = table[(table["n"] == asked["n_train"]) & (table["removals"] == asked["removals"])]
-    tells = ["dataset", "width", "init_scale", "symmetric", "seed", "predictor", "removed"]
-    first = rows.sort_values("epochs", kind="stable").drop_duplicates([name for name in tells if name in rows])
-    return rows.loc[first.index.sort_values()]
+    shortest = rows.groupby(_tells(rows, "epochs", "reading"))["epochs"].transform("min")
+    return rows[rows["epochs"] == shortest]
+
+
+def read_once(table: pd.DataFrame) -> pd.DataFrame:
+    """Of each run in a recorded table one reading: the mean of two steps where it is there, else the last step."""
+    first = table.sort_values("reading", ascending=False, kind="stable").drop_duplicates(_tells(table, "reading"))
+    return table.loc[first.index.sort_values()]
+
+
+def _tells(table: pd.DataFrame, *but: str) -> list[str]:
+    """The columns that tell its rows apart, but some."""
+    names = ["dataset", *_RUN, "predictor", "removed"]
+    return [name for name in names if name in table and name not in but]
 
 
 def live_protocol(

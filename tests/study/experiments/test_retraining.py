@@ -16,11 +16,13 @@ from ntkif.retraining.retrain import retrain
 from ntkif.retraining.runs import keep_run
 from ntkif.retraining.selection import chosen_points
 from ntkif.study.experiments import retraining
+from ntkif.study.experiments.at_rest import READINGS
 from ntkif.study.experiments.retraining import (
     at_paper_size,
     influence_pairs,
     influence_scores,
     live_protocol,
+    read_once,
     theorem_2_errors,
 )
 
@@ -111,7 +113,8 @@ def test_recorded_tables_name_the_runs_they_come_from(tmp_path, monkeypatch):
     digests = [run.provenance["table"][:12] for run in kept]
     assert scores.groupby("seed")["run"].first().tolist() == digests and list(scores["run"].unique()) == digests
     assert pairs.groupby("seed")["run"].first().tolist() == digests
-    pd.testing.assert_frame_equal(scores.drop(columns="run"), influence_scores(DATA, kept))
+    once = read_once(scores).drop(columns="run").reset_index(drop=True)
+    pd.testing.assert_frame_equal(once, influence_scores(DATA, kept))
 
 
 def test_the_protocol_of_the_pages():
@@ -126,8 +129,28 @@ def test_the_protocol_of_the_pages():
 def test_of_the_runs_at_the_papers_size_the_shortest_is_taken():
     table = pd.DataFrame(
         {"n": [5000, 5000, 5000, 1000], "width": [8, 8, 9, 8], "epochs": [5000, 1200, 5000, 10], "removals": [40] * 4}
-    )
+    ).assign(reading="last step")
     assert at_paper_size(table)["epochs"].tolist() == [1200, 5000]
     assert at_paper_size(table.assign(removals=[40, 8, 40, 40]))["epochs"].tolist() == [5000, 5000]
     twice = pd.concat([table.assign(removed=row) for row in (3, 7)], ignore_index=True)
     assert at_paper_size(twice)["removed"].tolist() == [3, 3, 7, 7]
+    both = pd.concat([table, table.assign(reading="mean of two steps")], ignore_index=True)
+    assert at_paper_size(both)["reading"].tolist() == ["last step"] * 2 + ["mean of two steps"] * 2
+
+
+def test_of_two_readings_of_a_run_the_mean_is_taken():
+    both = pd.DataFrame({"width": [8, 9, 9, 7], "reading": ["last step", *READINGS, "last step"], "value": range(4)})
+    assert read_once(both)["value"].tolist() == [0, 2, 3]
+
+
+def test_recorded_runs_are_read_both_ways_where_they_kept_two_steps(tmp_path, monkeypatch):
+    monkeypatch.setattr(retraining.kept_runs, "FOLDER", tmp_path)
+    whole, short = load("mnist-sample"), replace(PROTOCOL, epochs=20, width=32)
+    kept = [
+        keep_run(DATA, replace(short, seed=seed, last_step=seed == 1), POINTS, tmp_path, progress=False)
+        for seed in (0, 1)
+    ]
+    scores = retraining.recorded_scores(whole).query("predictor == 'closed form'")
+    assert scores[["seed", "reading"]].to_numpy().tolist() == [[0, READINGS[1]], [1, READINGS[0]], [0, READINGS[0]]]
+    last = influence_scores(DATA, [replace(kept[0], protocol=replace(kept[0].protocol, last_step=True))])
+    assert scores["pearson"].iloc[2] == last["pearson"].iloc[0] != scores["pearson"].iloc[0]
