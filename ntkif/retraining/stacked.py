@@ -197,7 +197,7 @@ def networks_at_once(start: TwoLayer, n: int, q: int, networks: int) -> int:
     """
     m, d = start.weights.shape
     size = start.weights.element_size()
-    shared, each = m * (n * size + 2 * d * size), m * (n + q * (size + 2)) + n * q * 2
+    shared, each = m * (n * size + 2 * d * size), m * (n + q * (2 * size + 2)) + n * q * 2
     free = available_bytes(start.weights.device)
     fit = networks if free is None else int((_SHARE_OF_MEMORY * free - shared) // each)
     if fit < 1:

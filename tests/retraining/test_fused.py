@@ -20,3 +20,21 @@ def test_the_kernels_give_what_plain_torch_gives(name, start):
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     done = subprocess.run([sys.executable, FUSED, name, start], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not find_spec("triton"), reason="needs triton")
+def test_the_fastest_tile_is_found_and_one_that_cannot_be_is_left_out(monkeypatch):
+    from ntkif.retraining.fused import _TILES, _quickest
+
+    now = [0.0]
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr("ntkif.retraining.fused.time.perf_counter", lambda: now[0])
+
+    def call(tile):
+        if tile is _TILES[0]:
+            raise RuntimeError("out of shared memory")
+        now[0] += 1.0 if tile is _TILES[2] else 2.0
+
+    assert _quickest(_TILES[:4], call) is _TILES[2]
+    with pytest.raises(RuntimeError, match="out of shared memory"):
+        _quickest(_TILES[:1], call)
