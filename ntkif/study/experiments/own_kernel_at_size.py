@@ -62,9 +62,9 @@ _AT_SIZE = {
             f"pooled_{name}": Column.value(f"{column.meaning}, over all test points")
             for name, column in AGREEMENT.items()
         },
-        "away": Column.value(
+        "away": Column.clock(
             "of the predictions of the network that was trained here from those of the run, root mean square, by the "
-            "nearer of two successive steps"
+            "nearer of two successive steps; what rounding made of one training"
         ),
         "hop": Column.value("by how much one more step changes its predictions, root mean square"),
         "gradient": Column.value("how far training is from a minimum, see `gradient_share`"),
