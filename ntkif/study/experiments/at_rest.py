@@ -64,16 +64,17 @@ def hop_of(network: TwoLayer, following: TwoLayer, x: torch.Tensor, ridge: float
                     "n_test": 1000,
                     "width": 1024,
                     "removals": 10,
-                    "steps": [[0.004, epochs], [0.002, 2 * epochs], [0.001, 4 * epochs]],
+                    "steps": [[rate, epochs], [rate / 2, 2 * epochs], [rate / 4, 4 * epochs]],
                 },
                 *at_size,
             ],
         }
-        for name, epochs, at_size in (
-            ("mnist", 500, []),
+        for name, rate, epochs, at_size in (
+            ("mnist", 0.004, 500, []),
             (
                 "cifar",
-                200,
+                0.002,
+                400,
                 [
                     {
                         "n_train": 5000,
