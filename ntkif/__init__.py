@@ -5,6 +5,7 @@ from ntkif.influence.network import network_influence
 from ntkif.kernels.infinite import ntk, ntk_monte_carlo
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.regression.ridge import RidgeFit, refit_without, ridge_fit
+from ntkif.training.recorded import record_training
 
 __version__ = "0.1.0"
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ntk",
     "ntk_influence",
     "ntk_monte_carlo",
+    "record_training",
     "refit_without",
     "ridge_fit",
     "tangent_kernel",

@@ -1,0 +1,226 @@
+"""Optimisers as maps of one flat vector of parameters, step by step those of torch.optim, and their derivatives.
+
+A step takes the parameters θ, the gradient g and the optimiser's state s to new ones, each entry by itself. So its
+Jacobian is a few diagonals, which automatic differentiation gives for any such optimiser.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from ntkif.networks.modules import trained_parameters
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "from_torch"]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What all optimisers here have.
+
+    Attributes:
+        learning_rate: a number, or (P,) for each parameter.
+        weight_decay: likewise.
+        schedule: factors of the learning rate, one a step; none where it stays.
+        clip_value: gradients are cut to ± this first, as by `torch.nn.utils.clip_grad_value_`.
+    """
+
+    learning_rate: float | torch.Tensor
+    weight_decay: float | torch.Tensor = 0.0
+    schedule: Sequence[float] | None = None
+    clip_value: float | None = None
+
+    def rate(self, index: int) -> float | torch.Tensor:
+        """The learning rate of a step, counted from 0."""
+        if self.schedule is None:
+            return self.learning_rate
+        if index >= len(self.schedule):
+            raise ValueError(f"schedule: expected a factor for every step, got {len(self.schedule)} of them.")
+        return self.learning_rate * self.schedule[index]
+
+    def states(self, theta: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The state before the first step."""
+        raise NotImplementedError
+
+    def step(
+        self, index: int, theta: torch.Tensor, gradient: torch.Tensor, states: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """New parameters and state; all tensors (..., P)."""
+        raise NotImplementedError
+
+    def diagonals(
+        self, index: int, theta: torch.Tensor, gradient: torch.Tensor, states: tuple[torch.Tensor, ...]
+    ) -> list[list[torch.Tensor | None]]:
+        """The Jacobian of a step: of each of (θ, *s) after, (P,) derivatives by each of (θ, g, *s) before; None is 0."""
+        before = [value.detach().clone().requires_grad_() for value in (theta, gradient, *states)]
+        with torch.enable_grad():
+            new, after = self.step(index, before[0], before[1], tuple(before[2:]))
+            return [
+                list(torch.autograd.grad(value.sum(), before, retain_graph=True, allow_unused=True))
+                for value in (new, *after)
+            ]
+
+    def _clipped(self, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient if self.clip_value is None else gradient.clamp(-self.clip_value, self.clip_value)
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Gradient descent in full or mini-batches, as `torch.optim.SGD`.
+
+        g ← g + decay θ,    m ← momentum m + (1 - dampening) g,    θ ← θ - rate m
+
+    with m = g at the first step, and g + momentum m in place of m with Nesterov's momentum.
+
+    Attributes:
+        momentum, dampening, nesterov: as there.
+    """
+
+    momentum: float = 0.0
+    dampening: float = 0.0
+    nesterov: bool = False
+
+    def states(self, theta: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The momentum, where there is one."""
+        return (torch.zeros_like(theta),) if self.momentum else ()
+
+    def step(self, index, theta, gradient, states):
+        """See the class."""
+        gradient = self._clipped(gradient) + self.weight_decay * theta
+        if not self.momentum:
+            return theta - self.rate(index) * gradient, ()
+        share = 1.0 if index == 0 else 1 - self.dampening
+        moved = self.momentum * states[0] + share * gradient
+        direction = gradient + self.momentum * moved if self.nesterov else moved
+        return theta - self.rate(index) * direction, (moved,)
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """As `torch.optim.Adam`.
+
+        g ← g + decay θ,    m ← β1 m + (1 - β1) g,    v ← β2 v + (1 - β2) g²
+        θ ← θ - rate m / (1 - β1^t) / (√(v / (1 - β2^t)) + eps)
+
+    Where v = 0, and so g = 0 in all steps so far, the root counts as constant.
+
+    Attributes:
+        betas, eps: as there.
+    """
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+
+    def states(self, theta: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The two moments."""
+        return torch.zeros_like(theta), torch.zeros_like(theta)
+
+    def step(self, index, theta, gradient, states):
+        """See the class."""
+        return self._moved(index, theta, self._clipped(gradient) + self.weight_decay * theta, states)
+
+    def _moved(self, index, theta, gradient, states):
+        (first, second), (one, two) = self.betas, states
+        one, two = first * one + (1 - first) * gradient, second * two + (1 - second) * gradient.square()
+        bias = 1 - first ** (index + 1), 1 - second ** (index + 1)
+        below = _root(two) / math.sqrt(bias[1]) + self.eps
+        return theta - self.rate(index) / bias[0] * one / below, (one, two)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """As `torch.optim.AdamW`: `Adam` whose decay multiplies θ by 1 - rate decay and stays out of the gradient."""
+
+    def step(self, index, theta, gradient, states):
+        """See the class."""
+        kept = theta * (1 - self.rate(index) * self.weight_decay)
+        return self._moved(index, kept, self._clipped(gradient), states)
+
+
+def from_torch(
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    *,
+    module: torch.nn.Module | None = None,
+    steps: int | None = None,
+    every: int = 1,
+    clip_value: float | None = None,
+) -> Optimizer:
+    """The same optimiser here, from one of torch before its first step.
+
+    Args:
+        optimizer: SGD, Adam or AdamW, over all parameters that ask for gradients. Groups may differ in rate and weight
+            decay.
+        scheduler: of its learning rate; used up, so make a new one for a training of your own. One that looks at the
+            loss cannot be known beforehand.
+        module: whose parameters they are; needed where groups differ.
+        steps: of the training; needed with a scheduler.
+        every: steps between two calls of `scheduler.step()`, such as the batches of an epoch.
+        clip_value: as in `Optimizer`.
+
+    Raises:
+        TypeError: another optimiser, or a scheduler that needs the loss.
+        ValueError: a setting that is not supported, one that has made steps already, a scheduler without `steps`, or
+            groups that differ without the module, or not of its parameters.
+    """
+    kinds = {torch.optim.SGD: SGD, torch.optim.Adam: Adam, torch.optim.AdamW: AdamW}
+    if type(optimizer) not in kinds:
+        raise TypeError(
+            f"optimizer: expected torch's SGD, Adam or AdamW, got {type(optimizer).__name__}; for another one whose "
+            f"step treats each parameter by itself, write a subclass of ntkif.training.optimizers.Optimizer."
+        )
+    if optimizer.state:
+        raise ValueError("optimizer: expected one before its first step, got one with a state; make a new one.")
+    groups = optimizer.param_groups
+    for name in ("amsgrad", "maximize"):
+        if any(group.get(name) for group in groups):
+            raise ValueError(f"optimizer: {name}=True is not supported; train without it.")
+    kind, first = kinds[type(optimizer)], groups[0]
+    shared = ("momentum", "dampening", "nesterov") if kind is SGD else ("betas", "eps")
+    if other := [name for name in shared if any(group[name] != first[name] for group in groups)]:
+        raise ValueError(f"optimizer: expected groups that differ in lr and weight_decay only, got {other}.")
+    here = kind(
+        learning_rate=_by_parameter(groups, "lr" if scheduler is None else "initial_lr", module),
+        weight_decay=_by_parameter(groups, "weight_decay", module),
+        clip_value=clip_value,
+        **{name: first[name] for name in shared},
+    )
+    return here if scheduler is None else replace(here, schedule=_factors(scheduler, steps, every))
+
+
+def _factors(scheduler, steps: int | None, every: int) -> tuple[float, ...]:
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        raise TypeError("scheduler: expected one that is known before training; ReduceLROnPlateau looks at the loss.")
+    if not steps:
+        raise ValueError("steps: expected the number of steps of the training, since a scheduler is given.")
+    optimizer, found = scheduler.optimizer, []
+    for index in range(steps):
+        if index and index % every == 0:
+            optimizer._opt_called = True  # else torch warns that no step was made
+            scheduler.step()
+        ratios = {group["lr"] / group["initial_lr"] for group in optimizer.param_groups}
+        if max(ratios) - min(ratios) > 1e-12 * max(ratios):
+            raise ValueError("scheduler: expected one factor for all groups of parameters at each step.")
+        found.append(max(ratios))
+    return tuple(found)
+
+
+def _by_parameter(groups: Sequence[dict], name: str, module: torch.nn.Module | None) -> float | torch.Tensor:
+    """The setting, where all groups share it; else for each parameter of the module, in its order."""
+    if len({float(group[name]) for group in groups}) == 1:
+        return float(groups[0][name])
+    settings = {id(value): float(group[name]) for group in groups for value in group["params"]}
+    parameters = list(trained_parameters(module).values()) if module is not None else []
+    if settings.keys() != {id(value) for value in parameters}:
+        raise ValueError(
+            f"module: expected the module whose parameters the optimizer has, all of them, since its groups differ in "
+            f"{name}; pass module=... ."
+        )
+    return torch.cat([value.new_full((value.numel(),), settings[id(value)]).detach() for value in parameters])
+
+
+def _root(value: torch.Tensor) -> torch.Tensor:
+    """The square root, with derivative 0 at 0."""
+    there = value > 0
+    return torch.where(there, value, 1).sqrt() * there

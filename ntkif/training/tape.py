@@ -1,0 +1,241 @@
+"""Training as a map of the points' weights: run forwards for many weightings at once, and backwards for its derivative.
+
+A step of training minimises, over a batch B_t,
+
+    1/|B_t| Σ_{j in B_t} w_j l(f(x_j; θ), y_j) + λ/2n |θ - θ(0)|²
+
+from a fixed start, with fixed batches. Points are removed by their weights w_j, from 1 to 0: the batches and their
+divisors stay as they were.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch.func import functional_call, grad, jvp, vjp, vmap
+
+from ntkif.checks import available_bytes
+from ntkif.networks.losses import Loss
+from ntkif.networks.modules import trained_parameters
+from ntkif.training.optimizers import Optimizer
+
+__all__ = ["FlatModule", "Tape", "batches_of", "stride_for"]
+
+
+class FlatModule:
+    """A module as a function of one flat vector of its trained parameters.
+
+    Args:
+        module: not changed.
+
+    Attributes:
+        start: (P,) the parameters as they are.
+    """
+
+    def __init__(self, module: torch.nn.Module):
+        self.module = copy.deepcopy(module)
+        parameters = trained_parameters(self.module)
+        self._shapes = {name: value.shape for name, value in parameters.items()}
+        self.start = torch.cat([value.detach().flatten() for value in parameters.values()])
+
+    def __call__(self, theta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """(n, c) outputs with the parameters `theta` (P,)."""
+        return functional_call(self.module, self._named(theta), (x,))
+
+    def at(self, theta: torch.Tensor) -> torch.nn.Module:
+        """The module with the parameters `theta` (P,), a copy."""
+        module = copy.deepcopy(self.module)
+        for name, value in self._named(theta).items():
+            module.get_parameter(name).data.copy_(value)
+        return module
+
+    def _named(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
+        parts = theta.split([shape.numel() for shape in self._shapes.values()])
+        return {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
+
+
+def batches_of(n: int, batch_size: int | None, epochs: int, seed: int) -> list[torch.Tensor]:
+    """Rows of each batch in the order of training: each epoch a new permutation; all rows where no size is given."""
+    if batch_size is None:
+        return [torch.arange(n)] * epochs
+    generator = torch.Generator().manual_seed(seed)
+    return [rows for _ in range(epochs) for rows in torch.randperm(n, generator=generator).split(batch_size)]
+
+
+class Tape:
+    """A training that can be run with any weights of the points, and, once run, be gone through backwards.
+
+    Args:
+        function: outputs by parameters and points.
+        x: (n, ...) training points.
+        y: (n, c) targets.
+        loss: of one point.
+        optimizer: one of `optimizers`.
+        batches: rows of each step.
+        ridge: penalty λ of the sum of losses, towards the start.
+        stride: every so many-th state is kept, and those between are made again when they are needed.
+    """
+
+    def __init__(
+        self,
+        function: FlatModule,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        loss: Loss,
+        optimizer: Optimizer,
+        batches: Sequence[torch.Tensor],
+        *,
+        ridge: float = 0.0,
+        stride: int = 1,
+    ):
+        self.function, self.x, self.y, self.loss, self.optimizer = function, x, y, loss, optimizer
+        self.batches, self.ridge, self.stride = list(batches), ridge, stride
+        self.kept: list[tuple[torch.Tensor, tuple[torch.Tensor, ...]]] = []
+
+    def __str__(self) -> str:
+        """What the tape will take."""
+        start = self.function.start
+        states = (1 + len(self.optimizer.states(start))) * -(-len(self.batches) // self.stride)
+        size = states * start.numel() * start.element_size() / 2**20
+        return f"tape of {size:.0f} MiB" + (f", every {self.stride} steps" if self.stride > 1 else "")
+
+    def run(
+        self,
+        weights: torch.Tensor | None,
+        see: Callable[[int, torch.Tensor], None],
+        tick: Callable[[], None] = lambda: None,
+    ) -> torch.Tensor:
+        """Train, for several weightings side by side; without weights once, with all points, and keep the tape.
+
+        Args:
+            weights: (m, n); None for all ones.
+            see: told each step's number and the outputs before it at its batch, (m, b, c), or (b, c) without weights.
+            tick: called after each step.
+
+        Returns:
+            (m, P) parameters at the end, or (P,) without weights.
+        """
+        start = self.function.start
+        theta = start if weights is None else start.expand(len(weights), -1)
+        states = self.optimizer.states(theta)
+        by_weights = vmap(self._gradient, in_dims=(0, None, 0))
+        if weights is None:
+            self.kept = []
+        for index, rows in enumerate(self.batches):
+            if weights is None and index % self.stride == 0:
+                self.kept.append((theta, states))
+            if weights is None:
+                gradient, outputs = self._gradient(theta, rows)
+            else:
+                gradient, outputs = by_weights(theta, rows, weights[:, rows])
+            see(index, outputs)
+            theta, states = self.optimizer.step(index, theta, gradient, states)
+            tick()
+        return theta
+
+    def back(
+        self, seeds: torch.Tensor, forces: Sequence[Sequence[torch.Tensor]], *, gauss_newton: bool = False
+    ) -> list[torch.Tensor]:
+        """What quantities of the trained network make of forces on the outputs of the training points at every step.
+
+        With a_t the derivative of a quantity by the gradient of step t, and J_i the Jacobian of the outputs of point i,
+
+            Σ_{t: i in B_t} a_t J_i(t)ᵀ F_i(t) / |B_t|
+
+        Args:
+            seeds: (q, P) derivatives of the quantities by the parameters at the end.
+            forces: several times, for each step, (b, c) forces F on the outputs of its batch.
+            gauss_newton: whether the reverse pass takes J S Jᵀ, S the curvature of the loss by the outputs, in place of
+                the Hessian.
+
+        Returns:
+            for each of `forces`, (q, n).
+        """
+        adjoint = seeds.clone()
+        of_states = [torch.zeros_like(seeds) for _ in self.optimizer.states(self.function.start)]
+        sums = [seeds.new_zeros(len(seeds), len(self.x)) for _ in forces]
+        product = self._gauss_newton if gauss_newton else self._hessian
+        for index, theta, states in self._reversed():
+            rows = self.batches[index]
+            gradient, _ = self._gradient(theta, rows)
+            diagonals = self.optimizer.diagonals(index, theta, gradient, states)
+            adjoint, by_gradient, *of_states = _transposed(diagonals, [adjoint, *of_states])
+            curved, pushed = product(theta, rows, by_gradient)
+            adjoint += curved
+            for total, path in zip(sums, forces, strict=True):
+                total[:, rows] += torch.einsum("qbc,bc->qb", pushed, path[index]) / len(rows)
+        return sums
+
+    def _objective(self, theta, rows, weights=None):
+        outputs = self.function(theta, self.x[rows])
+        losses = self.loss.value(outputs, self.y[rows])
+        total = (losses if weights is None else weights * losses).sum() / len(rows)
+        if self.ridge:
+            total = total + self.ridge / (2 * len(self.x)) * (theta - self.function.start).square().sum()
+        return total, outputs
+
+    def _gradient(self, theta, rows, weights=None):
+        return grad(self._objective, has_aux=True)(theta, rows, weights)
+
+    def _hessian(self, theta, rows, directions):
+        """(q, P) Hessian of the step's objective by directions, and (q, b, c) Jacobian by them."""
+        return vmap(lambda along: jvp(lambda at: self._gradient(at, rows), (theta,), (along,))[1])(directions)
+
+    def _gauss_newton(self, theta, rows, directions):
+        def outputs(at):
+            return self.function(at, self.x[rows])
+
+        at_theta, pull = vjp(outputs, theta)
+        curvature = None if self.loss.curvature is None else self.loss.curvature(at_theta)
+
+        def one(along):
+            pushed = jvp(outputs, (theta,), (along,))[1]
+            bent = pushed if curvature is None else torch.einsum("bcd,bd->bc", curvature, pushed)
+            return pull(bent / len(rows))[0] + self.ridge / len(self.x) * along, pushed
+
+        return vmap(one)(directions)
+
+    def _reversed(self) -> Iterator[tuple[int, torch.Tensor, tuple[torch.Tensor, ...]]]:
+        """Steps with parameters and state before each, last first."""
+        for number in reversed(range(len(self.kept))):
+            first = number * self.stride
+            last = min(first + self.stride, len(self.batches))
+            (theta, states), found = self.kept[number], []
+            for index in range(first, last):
+                found.append((index, theta, states))
+                if index + 1 < last:
+                    gradient, _ = self._gradient(theta, self.batches[index])
+                    theta, states = self.optimizer.step(index, theta, gradient, states)
+            yield from reversed(found)
+
+
+def stride_for(optimizer: Optimizer, theta: torch.Tensor, steps: int, share: float = 0.5) -> int:
+    """1 where the whole tape takes at most a share of the memory that is free, else √steps.
+
+    Raises:
+        MemoryError: not even every √steps-th state would fit.
+    """
+    one = (1 + len(optimizer.states(theta))) * theta.numel() * theta.element_size()
+    free = available_bytes(theta.device)
+    if free is None or steps * one <= share * free:
+        return 1
+    stride = math.isqrt(steps - 1) + 1
+    held = 2 * stride
+    if held * one > share * free:
+        raise MemoryError(
+            f"the tape: {held} states of {one / 2**20:.0f} MiB need {held * one / 2**30:.1f} GiB on {theta.device}, of "
+            f"which {share:.0%} of {free / 2**30:.1f} GiB may be taken; train fewer steps, fewer parameters (freeze "
+            f"the others), or in float32."
+        )
+    return stride
+
+
+def _transposed(diagonals: list[list[torch.Tensor | None]], after: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Adjoints (q, P) of what a step takes, from those of what it gives, and its diagonals."""
+    before = [torch.zeros_like(after[0]) for _ in diagonals[0]]
+    for row, adjoint in zip(diagonals, after, strict=True):
+        for total, diagonal in zip(before, row, strict=True):
+            if diagonal is not None:
+                total.addcmul_(adjoint, diagonal)
+    return before

@@ -1,0 +1,122 @@
+"""The trainings behind a recording, with all points and without some; each can be kept in a folder as it ends."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from ntkif import store
+from ntkif.training.folds import folds_apart
+from ntkif.training.tape import Tape
+
+__all__ = ["SIDE_BY_SIDE", "Folds", "Trainings"]
+
+SIDE_BY_SIDE = 10  # trainings at once, and what is lost at most where one is killed
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Trainings without a fold each.
+
+    Attributes:
+        number: (n,) of each point's fold.
+        theta: (K, P) parameters at the end.
+        outside: for each step, (b, c) outputs of its batch, of each point in the training without its fold.
+    """
+
+    number: torch.Tensor
+    theta: torch.Tensor
+    outside: list[torch.Tensor]
+
+
+class Trainings:
+    """Runs the trainings of a tape.
+
+    Args:
+        tape: of the training.
+        folder: where they are kept; None: nowhere.
+        progress: whether to show bars.
+    """
+
+    def __init__(self, tape: Tape, folder: str | Path | None, progress: bool):
+        self.tape, self.folder, self.progress = tape, None if folder is None else Path(folder), progress
+
+    def whole(self) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """(P,) parameters at the end, and (b, c) outputs of each batch before its step; the tape is kept."""
+
+        def make() -> dict:
+            inside: list[torch.Tensor] = []
+            theta = self._train(None, f"all points ({self.tape})", lambda _, outputs: inside.append(outputs))
+            return {"theta": theta, "inside": inside, "kept": self.tape.kept}
+
+        found = self._kept("all-points", make)
+        self.tape.kept = found["kept"]
+        return found["theta"], found["inside"]
+
+    def without_folds(self, count: int) -> Folds:
+        """Train without each of `count` folds, side by side."""
+        number = folds_apart(self.tape.x, self.tape.y, count)
+        fold_of_visit = number[torch.cat(self.tape.batches)]
+        outside = self.tape.y.new_empty(len(fold_of_visit), self.tape.y.shape[1])
+        ends = []
+        for part in torch.arange(count, device=number.device).split(SIDE_BY_SIDE):
+            name = f"without-{int(part[0])}-to-{int(part[-1])}-of-{count}-folds"
+            found = self._kept(name, lambda name=name, part=part: self._without_some(name, number, part))
+            outside[(fold_of_visit >= part[0]) & (fold_of_visit <= part[-1])] = found["outside"]
+            ends.append(found["theta"])
+        return Folds(number, torch.cat(ends), list(outside.split([len(rows) for rows in self.tape.batches])))
+
+    def without(self, weights: torch.Tensor) -> torch.Tensor:
+        """(r, P) parameters at the end of trainings with the weights (r, n) of the points."""
+        return torch.cat([self._train(part, "without", lambda *_: None) for part in weights.split(SIDE_BY_SIDE)])
+
+    def _without_some(self, name: str, number: torch.Tensor, part: torch.Tensor) -> dict:
+        outside: list[torch.Tensor] = []
+
+        def see(index: int, outputs: torch.Tensor) -> None:
+            place = number[self.tape.batches[index]] - part[0]
+            here = ((place >= 0) & (place < len(part))).nonzero()[:, 0]
+            outside.append(outputs[place[here], here])
+
+        theta = self._train((number != part[:, None]).to(self.tape.x), name.replace("-", " "), see)
+        return {"theta": theta, "outside": torch.cat(outside)}
+
+    def _train(self, weights: torch.Tensor | None, what: str, see: Callable) -> torch.Tensor:
+        with tqdm(total=len(self.tape.batches), desc=what, disable=not self.progress) as bar:
+            theta = self.tape.run(weights, see, bar.update)
+        if not torch.isfinite(theta).all():
+            raise ValueError(
+                "training: parameters became NaN or infinite; use a smaller learning rate, or clean the data."
+            )
+        return theta
+
+    def _kept(self, name: str, make: Callable[[], dict]) -> dict:
+        """What is in the folder under a name; made and written where it is not."""
+        if self.folder is None:
+            return make()
+        file = self.folder / f"{name}.pt"
+        if file.exists() and file.with_suffix(".json").exists():
+            content, told = store.read(file, "ntkif.record_training(..., folder=...)")
+            if told["training"] != self._digest:
+                raise ValueError(f"folder: {self.folder} holds another training; name another folder, or empty it.")
+            return torch.load(io.BytesIO(content), weights_only=True, map_location=self.tape.x.device)
+        made, stream = make(), io.BytesIO()
+        torch.save(made, stream)
+        store.write(file, stream.getvalue(), {"training": self._digest})
+        return made
+
+    @cached_property
+    def _digest(self) -> str:
+        """SHA-256 of all that decides the numbers of the trainings."""
+        tape, function = self.tape, self.tape.function
+        loss = tape.loss.value(function(function.start, tape.x[:8]), tape.y[:8])
+        named = type(tape.optimizer).__name__, str(function.module), tape.ridge, tape.stride
+        whole = hashlib.sha256(repr(named).encode())
+        for each in (function.start, tape.x, tape.y, loss, *tape.batches, *astuple(tape.optimizer)):
+            whole.update(each.cpu().numpy().tobytes() if isinstance(each, torch.Tensor) else repr(each).encode())
+        return whole.hexdigest()

@@ -1,0 +1,137 @@
+"""Each optimiser against torch's own, and its diagonals against central differences."""
+
+import copy
+
+import pytest
+import torch
+from recorded_problem import BATCH, EPOCHS, TORCH, network, problem
+from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR, ReduceLROnPlateau
+
+from ntkif.networks.losses import CROSS_ENTROPY
+from ntkif.training.optimizers import SGD, Adam, from_torch
+from ntkif.training.tape import FlatModule, Tape, batches_of
+
+STEPS = 12
+
+
+def trained_by_torch(module, x, y, batches, optimizer, scheduler=None, every=1, clip_value=None):
+    for index, rows in enumerate(batches):
+        optimizer.zero_grad()
+        CROSS_ENTROPY.value(module(x[rows]), y[rows]).mean().backward()
+        if clip_value is not None:
+            torch.nn.utils.clip_grad_value_(module.parameters(), clip_value)
+        optimizer.step()
+        if scheduler and (index + 1) % every == 0:
+            scheduler.step()
+    return torch.cat([value.detach().flatten() for value in module.parameters()])
+
+
+def trained_here(module, x, y, batches, optimizer):
+    return Tape(FlatModule(module), x, y, CROSS_ENTROPY, optimizer, batches).run(None, lambda *_: None)
+
+
+@pytest.mark.parametrize("clip_value", [None, 0.02])
+@pytest.mark.parametrize("name", TORCH)
+def test_every_step_is_torchs_own(name, clip_value):
+    x, y, _, _ = problem()
+    module, (kind, settings) = network(), TORCH[name]
+    batches = batches_of(len(x), BATCH, EPOCHS, seed=1)
+    here = from_torch(kind(module.parameters(), **settings), clip_value=clip_value)
+    found = trained_here(module, x, y, batches, here)
+    theirs = copy.deepcopy(module)
+    truth = trained_by_torch(theirs, x, y, batches, kind(theirs.parameters(), **settings), clip_value=clip_value)
+    assert torch.allclose(found, truth, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "every"),
+    [(lambda o: CosineAnnealingLR(o, T_max=STEPS), 1), (lambda o: MultiStepLR(o, [1, 3], gamma=0.3), 3)],
+    ids=["a step", "an epoch"],
+)
+@pytest.mark.parametrize("name", ["momentum", "adamw"])
+def test_schedules_are_torchs_own(name, schedule, every):
+    x, y, _, _ = problem()
+    module, (kind, settings) = network(), TORCH[name]
+    batches = batches_of(len(x), BATCH, EPOCHS, seed=1)
+    optimizer = kind(module.parameters(), **settings)
+    here = from_torch(optimizer, schedule(optimizer), steps=STEPS, every=every)
+    theirs = copy.deepcopy(module)
+    optimizer = kind(theirs.parameters(), **settings)
+    truth = trained_by_torch(theirs, x, y, batches, optimizer, schedule(optimizer), every)
+    assert torch.allclose(trained_here(module, x, y, batches, here), truth, rtol=0, atol=1e-12)
+
+
+def test_groups_may_differ_in_rate_and_decay():
+    x, y, _, _ = problem()
+    module, batches = network(), batches_of(24, BATCH, EPOCHS, seed=1)
+
+    def grouped(module):
+        weights = [value for value in module.parameters() if value.ndim > 1]
+        biases = [value for value in module.parameters() if value.ndim == 1]
+        return torch.optim.AdamW([{"params": biases, "weight_decay": 0.0}, {"params": weights, "lr": 0.05}], lr=0.01)
+
+    found = trained_here(module, x, y, batches, from_torch(grouped(module), module=module))
+    theirs = copy.deepcopy(module)
+    truth = trained_by_torch(theirs, x, y, batches, grouped(theirs))
+    assert torch.allclose(found, truth, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="module: expected the module whose parameters"):
+        from_torch(grouped(module))
+
+
+@pytest.mark.parametrize("index", [0, 5])
+@pytest.mark.parametrize("name", TORCH)
+def test_diagonals_are_those_of_central_differences(name, index):
+    generator = torch.Generator().manual_seed(0)
+    kind, settings = TORCH[name]
+    optimizer = from_torch(kind(network().parameters(), **settings))
+    theta = torch.randn(7, dtype=torch.float64, generator=generator)
+    before = [theta, *torch.rand(1 + len(optimizer.states(theta)), 7, dtype=torch.float64, generator=generator) + 0.1]
+
+    def step(values):
+        new, states = optimizer.step(index, values[0], values[1], tuple(values[2:]))
+        return [new, *states]
+
+    found = optimizer.diagonals(index, before[0], before[1], tuple(before[2:]))
+    for place in range(len(before)):
+        up, down = ([b + sign * 1e-5 * (i == place) for i, b in enumerate(before)] for sign in (1, -1))
+        for row, above, below in zip(found, step(up), step(down), strict=True):
+            truth = (above - below) / 2e-5
+            got = torch.zeros_like(truth) if row[place] is None else row[place]
+            assert torch.allclose(got, truth, rtol=1e-6, atol=1e-8)
+
+
+def test_a_parameter_that_never_had_a_gradient_has_a_finite_derivative():
+    zero = torch.zeros(2, dtype=torch.float64)
+    found = Adam(0.1).diagonals(0, zero, zero, (zero, zero))
+    assert all(torch.isfinite(each).all() for row in found for each in row if each is not None)
+
+
+def refused():
+    module = network()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    used = torch.optim.Adam(module.parameters())
+    module(torch.ones(1, 5, dtype=torch.float64)).sum().backward()
+    used.step()
+    groups = [
+        {"params": [value], "betas": (0.9, b)} for value, b in zip(module.parameters(), (0.9, 0.99) * 2, strict=True)
+    ]
+    return {
+        "LBFGS": (TypeError, "SGD, Adam or AdamW, got LBFGS", torch.optim.LBFGS(module.parameters()), {}),
+        "amsgrad": (ValueError, "amsgrad=True", torch.optim.Adam(module.parameters(), amsgrad=True), {}),
+        "used": (ValueError, "before its first step", used, {}),
+        "groups": (ValueError, "lr and weight_decay only, got \\['betas'\\]", torch.optim.Adam(groups), {}),
+        "no steps": (ValueError, "steps: expected", optimizer, {"scheduler": CosineAnnealingLR(optimizer, 5)}),
+        "plateau": (TypeError, "looks at the loss", optimizer, {"scheduler": ReduceLROnPlateau(optimizer), "steps": 3}),
+    }
+
+
+@pytest.mark.parametrize("name", refused())
+def test_what_cannot_be_the_same_training_is_refused(name):
+    kind, message, optimizer, options = refused()[name]
+    with pytest.raises(kind, match=message):
+        from_torch(optimizer, **options)
+
+
+def test_a_schedule_that_is_too_short_is_refused():
+    with pytest.raises(ValueError, match="a factor for every step, got 2"):
+        SGD(0.1, schedule=(1.0, 0.5)).rate(2)

@@ -1,0 +1,172 @@
+"""Influence through training: exact where the derivation says so, and against retraining where it does not."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from recorded_problem import BATCH, TORCH, linear, network, problem, recording
+
+from ntkif import record_training
+from ntkif.influence.linearized import linearized_fit
+from ntkif.kernels.tangent import tangent_kernel
+from ntkif.metrics import agreement
+from ntkif.networks.losses import CROSS_ENTROPY, SQUARES
+from ntkif.training.optimizers import SGD, from_torch
+from ntkif.training.recorded import NotPredictableError
+
+X, Y, X_TEST, Y_TEST = problem()
+N = len(X)
+ALL = list(range(N))
+
+
+def near(found, truth, tolerance):
+    return float((found - truth).abs().max()) < tolerance * float(truth.abs().max())
+
+
+@pytest.fixture(scope="module")
+def run():
+    return recording()
+
+
+@pytest.fixture(scope="module")
+def truth(run):
+    return run.without(ALL, X_TEST, Y_TEST)
+
+
+@pytest.mark.parametrize("name", ["descent", "momentum", "nesterov"])
+def test_a_linear_model_is_exact_at_any_time_with_the_outputs_of_trainings_without_the_point(name):
+    kind, settings = TORCH[name]
+    module = linear()
+    run = recording(
+        module, optimizer=from_torch(kind(module.parameters(), **settings)), loss=SQUARES, folds=N, epochs=5
+    )
+    truth = run.without(ALL, X_TEST, Y_TEST)
+    assert near(run.influence(X_TEST, Y_TEST), truth, 1e-10)
+    assert run.check(X_TEST, Y_TEST)["relative_error"] < 1e-10
+    assert agreement(run.first_order(X_TEST, Y_TEST), truth)["relative_error"] > 0.05
+
+
+def test_at_a_ridge_minimum_it_is_the_leave_one_out_formula():
+    """Eq. 9 with the kernel and the residuals of the model, of several outputs."""
+    how = {"optimizer": SGD(0.3), "batch_size": None, "epochs": 600, "ridge": 2.0}
+    run = recording(linear(), loss=SQUARES, folds=N, **how)
+    kernel, k_test = tangent_kernel(run.module.eval(), X), tangent_kernel(run.module, X_TEST, X)
+    fit = linearized_fit(kernel.detach(), (run.module(X) - Y).detach(), 2.0)
+    assert near(run.change(X_TEST), fit.loo_change(k_test.detach()), 1e-8)
+    assert near(
+        run.influence(X_TEST, Y_TEST), fit.loo_influence(k_test.detach(), (run.module(X_TEST) - Y_TEST).detach()), 1e-8
+    )
+    first = run.first_order(X_TEST, Y_TEST)
+    assert near(first, fit.ihvp_influence(k_test.detach(), (run.module(X_TEST) - Y_TEST).detach()), 1e-8)
+
+
+def test_a_group_that_is_a_fold_is_exact_for_a_linear_model():
+    run = recording(linear(), loss=SQUARES, optimizer=SGD(0.1, momentum=0.9))
+    sets = [(run.fold == number).nonzero()[:, 0] for number in range(6)]
+    assert near(run.group(sets, X_TEST, Y_TEST), run.without(sets, X_TEST, Y_TEST), 1e-10)
+
+
+def test_a_large_group_is_predicted_from_folds_of_its_size(run):
+    sets = [torch.arange(first, first + 8) for first in (0, 8, 16)]
+    found, truth = run.group(sets, X_TEST, Y_TEST), run.without(sets, X_TEST, Y_TEST)
+    summed = torch.stack([run.influence(X_TEST, Y_TEST)[:, rows].sum(1) for rows in sets], 1)
+    assert set(run._of_count) == {6, 3}
+    scores, of_sum = agreement(found, truth), agreement(summed, truth)
+    assert abs(scores["slope"] - 1) < 0.2 < abs(of_sum["slope"] - 1)
+    assert scores["relative_error"] < 0.85 * of_sum["relative_error"]
+
+
+@pytest.mark.parametrize("loss", [CROSS_ENTROPY, SQUARES], ids=["cross-entropy", "squares"])
+def test_a_network_is_predicted_better_than_to_first_order(loss):
+    run = recording(loss=loss, folds=N)
+    truth = run.without(ALL, X_TEST, Y_TEST)
+    ours, first = agreement(run.influence(X_TEST, Y_TEST), truth), agreement(run.first_order(X_TEST, Y_TEST), truth)
+    assert ours["relative_error"] < 0.2 and ours["relative_error"] < 0.5 * first["relative_error"]
+    assert abs(ours["slope"] - 1) < 0.1 and first["slope"] < 0.9
+
+
+def test_the_change_of_outputs_is_that_of_trainings_without_the_point():
+    run = recording(folds=N)
+    real = torch.stack([run._tape.function(theta, X_TEST) - run.module(X_TEST) for theta in run._folds.theta])
+    scores = agreement(run.change(X_TEST)[:, run.fold.argsort()], real.transpose(0, 1).detach())
+    assert scores["relative_error"] < 0.15
+
+
+def test_the_truth_is_a_training_whose_batches_lack_the_point(run, truth):
+    """By torch's own SGD, with the divisor of the whole batch."""
+    module = network()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.05, momentum=0.9)
+    for rows in run._tape.batches:
+        optimizer.zero_grad()
+        kept = rows[rows != 3]
+        (CROSS_ENTROPY.value(module(X[kept]), Y[kept]).sum() / len(rows)).backward()
+        optimizer.step()
+    with torch.no_grad():
+        change = CROSS_ENTROPY.value(module(X_TEST), Y_TEST) - CROSS_ENTROPY.value(run.module(X_TEST), Y_TEST)
+    assert torch.allclose(truth[:, 3], change, atol=1e-11)
+
+
+def test_the_largest_influences_come_first(run):
+    influence = run.influence(X_TEST, Y_TEST)
+    values, rows = run.top(3, X_TEST, Y_TEST)
+    assert torch.equal(influence.gather(1, rows), values)
+    assert torch.equal(values.abs()[:, 0], influence.abs().amax(1))
+
+
+def test_the_check_scores_the_removal_of_each_fold(run):
+    sets = [(run.fold == number).nonzero()[:, 0] for number in range(6)]
+    found, truth = run.group(sets, X_TEST, Y_TEST), run.without(sets, X_TEST, Y_TEST)
+    told = run.check(X_TEST, Y_TEST)
+    assert told.pop("curvature") in ("Hessian", "Gauss-Newton")
+    assert told == pytest.approx(agreement(found, truth), rel=1e-9)
+
+
+def test_the_check_decides_what_is_said(run, monkeypatch):
+    estimate = run._best(X_TEST, Y_TEST)
+    outcomes = {0.2: None, 0.4: UserWarning, 0.6: NotPredictableError, float("nan"): NotPredictableError}
+    for error, outcome in outcomes.items():
+        told = replace(estimate, check={"relative_error": error})
+        monkeypatch.setattr(run, "_best", lambda *_, told=told: told)
+        if outcome is UserWarning:
+            with pytest.warns(UserWarning, match="relative error of 0.4; expect"):
+                run.influence(X_TEST, Y_TEST)
+        elif outcome:
+            with pytest.raises(NotPredictableError, match=r"smaller learning rate .*trust=True"):
+                run.influence(X_TEST, Y_TEST)
+        assert run.influence(X_TEST, Y_TEST, trust=True).shape == (4, N)
+
+
+def test_the_edge_of_stability_is_refused():
+    run = recording(loss=SQUARES, optimizer=SGD(0.3, momentum=0.9), epochs=30)
+    with pytest.raises(NotPredictableError, match="nobody can know"):
+        run.influence(X_TEST, Y_TEST)
+
+
+def test_in_single_precision_it_is_nearly_the_same(run):
+    module = network().float()
+    single = record_training(
+        module,
+        X.float(),
+        Y.float(),
+        loss=CROSS_ENTROPY,
+        optimizer=SGD(0.05, momentum=0.9),
+        batch_size=BATCH,
+        epochs=10,
+        folds=6,
+    ).influence(X_TEST.float(), Y_TEST.float())
+    assert single.dtype == torch.float32
+    assert near(single.double(), run.influence(X_TEST, Y_TEST), 1e-2)
+
+
+def test_your_own_batches_are_followed(run):
+    again = recording(batches=[rows.tolist() for rows in run._tape.batches], batch_size=None)
+    assert torch.equal(again.influence(X_TEST, Y_TEST), run.influence(X_TEST, Y_TEST))
+
+
+def test_test_points_are_checked(run):
+    with pytest.raises(ValueError, match="x_test: expected points like the training points"):
+        run.influence(X_TEST[:, :3], Y_TEST)
+    with pytest.raises(ValueError, match="y_test: expected one-hot"):
+        run.influence(X_TEST, Y_TEST * 2 - 1)
+    with pytest.raises(ValueError, match="distinct training rows"):
+        run.without([N], X_TEST, Y_TEST)

@@ -1,0 +1,116 @@
+"""The reverse pass against central differences of training, and against itself with fewer states kept."""
+
+import math
+
+import pytest
+import torch
+from recorded_problem import BATCH, EPOCHS, LOSSES, TORCH, network, problem
+
+from ntkif.training import tape as tapes
+from ntkif.training.optimizers import from_torch
+from ntkif.training.tape import FlatModule, Tape, batches_of, stride_for
+
+X, Y, X_TEST, _ = problem()
+ONES = torch.ones(len(X), dtype=torch.float64)
+
+
+def tape_of(optimizer="momentum", loss="cross-entropy", **options):
+    module, (kind, settings) = network(), TORCH[optimizer]
+    here = from_torch(kind(module.parameters(), **settings))
+    batches = batches_of(len(X), BATCH, EPOCHS, seed=1)
+    return Tape(FlatModule(module), X, Y, LOSSES[loss], here, batches, **options)
+
+
+def recorded(tape):
+    """Parameters at the end, gradients of each batch's losses by the outputs, and derivatives of test outputs."""
+    gradients = []
+
+    def see(index, outputs):
+        gradients.append(tape.loss.gradient(outputs, Y[tape.batches[index]]))
+
+    theta = tape.run(None, see)
+    return theta, gradients, torch.autograd.functional.jacobian(lambda t: tape.function(t, X_TEST).flatten(), theta)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("optimizer", TORCH)
+def test_the_reverse_pass_is_the_derivative_by_the_weights_of_points(optimizer, loss):
+    tape = tape_of(optimizer, loss, ridge=2.0)
+    _, gradients, seeds = recorded(tape)
+    (found,) = tape.back(seeds, [gradients])
+    for i in range(3):
+        steps = torch.tensor([2, 1, -1, -2], dtype=torch.float64) * 1e-4
+        bent = ONES + steps[:, None] * (torch.arange(len(X)) == i)
+        ends = [tape.function(theta, X_TEST).flatten() for theta in tape.run(bent, lambda *_: None)]
+        truth = (8 * (ends[1] - ends[2]) - (ends[0] - ends[3])) / 12e-4
+        assert (found[:, i] - truth).norm() < 1e-6 * truth.norm()
+
+
+def test_many_weightings_at_once_are_trained_as_each_alone():
+    tape = tape_of()
+    alone = tape.run(None, lambda *_: None)
+    some = ONES.expand(3, -1).clone()
+    some[1, 4] = 0
+    together = tape.run(some, lambda *_: None)
+    assert torch.allclose(together[0], alone, atol=1e-13) and torch.equal(together[0], together[2])
+    assert (together[1] - alone).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+def test_with_few_states_kept_the_reverse_pass_is_the_same(optimizer):
+    tape = tape_of(optimizer)
+    _, gradients, seeds = recorded(tape)
+    (whole,) = tape.back(seeds, [gradients])
+    tape.stride = 5
+    recorded(tape)
+    assert len(tape.kept) == math.ceil(len(tape.batches) / 5)
+    (few,) = tape.back(seeds, [gradients])
+    assert torch.equal(few, whole)
+
+
+def test_gauss_newton_is_the_hessian_of_a_linear_model():
+    tape = tape_of(loss="cross-entropy", ridge=2.0)
+    tape.function = FlatModule(torch.nn.Linear(5, 3).double())
+    _, gradients, seeds = recorded(tape)
+    pair = [tape.back(seeds, [gradients], gauss_newton=flag)[0] for flag in (False, True)]
+    assert torch.allclose(*pair, rtol=0, atol=1e-13)
+
+
+def test_gauss_newton_leaves_out_the_curvature_of_the_network():
+    tape = tape_of()
+    theta, _, _ = recorded(tape)
+    rows = tape.batches[0]
+    along = torch.randn(1, len(theta), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    j = torch.autograd.functional.jacobian(lambda t: tape.function(t, X[rows]), theta)
+    s = tape.loss.curvature(tape.function(theta, X[rows]))
+    truth = torch.einsum("bcp,bcd,bdq,q->p", j, s, j, along[0]) / len(rows)
+    found, pushed = tape._gauss_newton(theta, rows, along)
+    assert torch.allclose(found[0], truth, atol=1e-13)
+    assert torch.allclose(pushed[0], j @ along[0], atol=1e-13)
+
+
+def test_the_tape_is_kept_whole_in_part_or_not_at_all(monkeypatch):
+    optimizer = from_torch(torch.optim.Adam(network().parameters()))
+    theta = torch.zeros(1000, dtype=torch.float64)  # 24 kB a state
+    for free, wanted in ((10**9, 1), (2 * 24_000 * 30, 10)):
+        monkeypatch.setattr(tapes, "available_bytes", lambda _, free=free: free)
+        assert stride_for(optimizer, theta, 100) == wanted
+    monkeypatch.setattr(tapes, "available_bytes", lambda _: 24_000)
+    with pytest.raises(MemoryError, match=r"20 states of 0 MiB .*freeze"):
+        stride_for(optimizer, theta, 100)
+
+
+def test_batches_are_permutations():
+    batches = batches_of(10, 4, 2, seed=0)
+    assert [len(rows) for rows in batches] == [4, 4, 2] * 2
+    for epoch in (batches[:3], batches[3:]):
+        assert torch.cat(epoch).sort().values.tolist() == list(range(10))
+    assert [rows.tolist() for rows in batches_of(3, None, 2, seed=0)] == [[0, 1, 2]] * 2
+
+
+def test_the_module_is_given_back_with_other_parameters():
+    module = network()
+    function = FlatModule(module)
+    theta = function.start + 1
+    assert torch.equal(function.at(theta)(X), function(theta, X))
+    assert torch.equal(FlatModule(module).start, function.start)

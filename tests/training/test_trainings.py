@@ -1,0 +1,58 @@
+"""The trainings of a recording: resumed where they were, to the same bits, and no other's."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from recorded_problem import network, problem, recording
+
+from ntkif.networks.losses import SQUARES
+from ntkif.training import trainings
+from ntkif.training.optimizers import SGD
+
+X, Y, X_TEST, Y_TEST = problem()
+
+
+KILLED = """
+    import os, signal, sys
+    sys.path.insert(0, {tests!r})
+    from ntkif import store
+    from ntkif.training import trainings
+    trainings.SIDE_BY_SIDE = 2
+    whole, count = store.write, [0]
+    def write(*args):
+        if count[0] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        count[0] += 1
+        return whole(*args)
+    store.write = write
+    from recorded_problem import recording
+    recording(folder={folder!r}, progress=False)
+"""
+
+
+def test_a_killed_recording_goes_on_where_it_was_to_the_same_bits(tmp_path, monkeypatch):
+    script = textwrap.dedent(KILLED.format(tests=os.path.dirname(os.path.dirname(__file__)), folder=str(tmp_path)))
+    ended = subprocess.run([sys.executable, "-c", script])
+    assert ended.returncode == -signal.SIGKILL
+    assert sorted(file.name for file in tmp_path.glob("*.pt")) == ["all-points.pt", "without-0-to-1-of-6-folds.pt"]
+    monkeypatch.setattr(trainings, "SIDE_BY_SIDE", 2)
+    trained = []
+    run_tape = trainings.Tape.run
+    monkeypatch.setattr(trainings.Tape, "run", lambda self, w, *a: trained.append(w) or run_tape(self, w, *a))
+    again = recording(folder=tmp_path)
+    assert [len(weights) for weights in trained] == [2, 2]
+    anew = recording()
+    assert torch.equal(again.influence(X_TEST, Y_TEST), anew.influence(X_TEST, Y_TEST))
+    assert torch.equal(again._folds.theta, anew._folds.theta)
+
+
+def test_a_folder_of_another_training_is_refused(tmp_path):
+    recording(folder=tmp_path)
+    for other in ({"optimizer": SGD(0.04, momentum=0.9)}, {"module": network(1)}, {"seed": 1}, {"loss": SQUARES}):
+        with pytest.raises(ValueError, match="holds another training"):
+            recording(folder=tmp_path, **other)
