@@ -12,9 +12,7 @@ from ntkif.training.tape import FlatModule
 __all__ = ["check_batches", "check_targets", "check_training"]
 
 
-def check_training(
-    module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, loss: Loss, ridge: float, folds: int
-) -> FlatModule:
+def check_training(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, loss: Loss, ridge: float) -> FlatModule:
     """Require what `record_training` asks for; returns the module as a function of its parameters."""
     parameters = trained_parameters(module).values()
     kinds = {(value.dtype, value.device) for value in parameters}
@@ -26,8 +24,6 @@ def check_training(
     check_matrix("y", y, rows=len(x), like=x)
     check_targets("y", y, loss)
     check_ridge(ridge)
-    if not 2 <= folds <= len(x):
-        raise ValueError(f"folds: expected from 2 to {len(x)}, the number of points, got {folds}.")
     function = FlatModule(module)
     _check_outputs(function, x[:4], y[:4])
     return function

@@ -2,7 +2,7 @@
 
 import torch
 
-__all__ = ["folds_apart"]
+__all__ = ["check_folds", "folds_apart"]
 
 
 @torch.no_grad()
@@ -32,3 +32,22 @@ def folds_apart(x: torch.Tensor, y: torch.Tensor, count: int) -> torch.Tensor:
     number = torch.empty_like(order)
     number[order] = torch.arange(len(x), device=x.device) % count
     return number
+
+
+def check_folds(folds: int | torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """(n,) number of each point's fold, where either is given: so many folds, or these numbers.
+
+    Raises:
+        ValueError: fewer than two folds, more than points, or numbers that are not those from 0 on, each of some point.
+    """
+    if not isinstance(folds, torch.Tensor):
+        if not 2 <= folds <= len(x):
+            raise ValueError(f"folds: expected from 2 to {len(x)}, the number of points, got {folds}.")
+        return folds_apart(x, y, folds)
+    present = folds.unique()
+    if folds.shape != (len(x),) or len(present) < 2 or present.tolist() != list(range(len(present))):
+        raise ValueError(
+            f"folds: expected {len(x)} numbers, one for each point, that are 0, 1, ... up to the last fold, "
+            f"got shape {tuple(folds.shape)} with {present[:8].tolist()}."
+        )
+    return folds.to(x.device)

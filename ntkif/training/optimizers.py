@@ -52,7 +52,7 @@ class Optimizer:
     def diagonals(
         self, index: int, theta: torch.Tensor, gradient: torch.Tensor, states: tuple[torch.Tensor, ...]
     ) -> list[list[torch.Tensor | None]]:
-        """The Jacobian of a step: of each of (θ, *s) after, (P,) derivatives by each of (θ, g, *s) before; None is 0."""
+        """The Jacobian of a step: of each of (θ, *s) after, (P,) derivatives by each of (θ, g, *s) before; None: 0."""
         before = [value.detach().clone().requires_grad_() for value in (theta, gradient, *states)]
         with torch.enable_grad():
             new, after = self.step(index, before[0], before[1], tuple(before[2:]))

@@ -35,6 +35,7 @@ from ntkif.metrics import agreement
 from ntkif.networks.losses import Loss
 from ntkif.retraining.leave_one_out import true_influence
 from ntkif.training.conditions import check_batches, check_targets, check_training
+from ntkif.training.folds import check_folds, folds_apart
 from ntkif.training.optimizers import Optimizer
 from ntkif.training.quantities import OUTPUTS, Quantities, quantities_for
 from ntkif.training.tape import Tape, batches_of, stride_for
@@ -62,7 +63,7 @@ def record_training(
     batches: Sequence | None = None,
     seed: int = 0,
     ridge: float = 0.0,
-    folds: int = 20,
+    folds: int | torch.Tensor = 20,
     folder: str | Path | None = None,
     progress: bool = True,
 ) -> "RecordedTraining":
@@ -82,7 +83,8 @@ def record_training(
         batches: rows of each step, in the order of a training of your own.
         seed: of the batches.
         ridge: penalty λ of the sum of losses, towards the start (Eq. 2).
-        folds: K, from 2 to n. The more, the nearer to leaving out one point; each costs a training.
+        folds: K, from 2 to n, dealt out so that like points are in different ones; or (n,) the number of each point's
+            fold, from 0 to K - 1. The more, the nearer to leaving out one point; each costs a training.
         folder: where each part is kept as it ends; begun again after a failure, recording goes on from there.
         progress: whether to show bars.
 
@@ -95,27 +97,29 @@ def record_training(
             of another training.
         MemoryError: the states of the training do not fit, not even few of them.
     """
-    function = check_training(module, x, y, loss, ridge, folds)
+    function = check_training(module, x, y, loss, ridge)
+    number = check_folds(folds, x, y)
     batches = batches_of(len(x), batch_size, epochs, seed) if batches is None else batches
     batches = check_batches(batches, len(x), x.device)
     stride = stride_for(optimizer, function.start, len(batches))
     tape = Tape(function, x, y, loss, optimizer, batches, ridge=ridge, stride=stride)
-    return RecordedTraining(Trainings(tape, folder, progress), folds)
+    return RecordedTraining(Trainings(tape, folder, progress), number)
 
 
 class RecordedTraining:
     """A training with its tape and its folds; made by `record_training`.
 
     Attributes:
+        tape: the training itself.
         theta: (P,) parameters at the end.
         fold: (n,) number of each point's fold.
     """
 
-    def __init__(self, trainings: Trainings, folds: int):
-        self._trainings, self._tape = trainings, trainings.tape
+    def __init__(self, trainings: Trainings, number: torch.Tensor):
+        self._trainings, self.tape = trainings, trainings.tape
         self.theta, self._inside = trainings.whole()
-        self._folds = trainings.without_folds(folds)
-        self._of_count = {folds: self._folds}
+        self._folds = trainings.without_folds(number)
+        self._of_count = {len(self._folds.theta): self._folds}
         self._last: tuple | None = None
 
     @property
@@ -126,17 +130,22 @@ class RecordedTraining:
     @cached_property
     def module(self) -> torch.nn.Module:
         """The trained module."""
-        return self._tape.function.at(self.theta)
+        return self.tape.function.at(self.theta)
 
-    def influence(self, x_test: torch.Tensor, y_test: torch.Tensor, *, trust: bool = False) -> torch.Tensor:
+    def influence(
+        self, x_test: torch.Tensor, y_test: torch.Tensor, *, retrain: int = 0, trust: bool = False
+    ) -> torch.Tensor:
         """Change of the test loss without each training point.
 
         Through the log-odds of the right class for the cross-entropy, one reverse pass a test point; else through the
-        outputs, c passes. `check` decides whether the pass takes the Hessian or Gauss-Newton's matrix.
+        outputs, c passes. The pass takes the Hessian; where this fails the check, Gauss-Newton's matrix if that is
+        better.
 
         Args:
             x_test: (k, ...) test points.
             y_test: (k, c) targets.
+            retrain: so many training points, those of largest influence over all test points, are really left out, and
+                have their true influence: the few that matter most are where the rest of the error is.
             trust: whether to give the influences without a word, however the check turns out.
 
         Returns:
@@ -151,13 +160,17 @@ class RecordedTraining:
         estimate = self._best(x_test, y_test)
         if not trust:
             _judge(estimate.check["relative_error"])
-        return estimate.influence
+        influence = estimate.influence.clone()
+        if retrain:
+            rows = influence.norm(dim=0).topk(min(retrain, influence.shape[1])).indices
+            influence[:, rows] = self.without(rows.tolist(), x_test, y_test)
+        return influence
 
     def check(self, x_test: torch.Tensor, y_test: torch.Tensor) -> dict[str, float | str]:
         """How well the removal of each fold, really carried out, is predicted at test points, all pooled.
 
         Returns:
-            scores of `metrics.agreement`, and by which curvature they were reached, the better of the two.
+            scores of `metrics.agreement`, and by which curvature they were reached.
         """
         estimate = self._best(x_test, y_test)
         return {"curvature": estimate.curvature} | estimate.check
@@ -168,8 +181,8 @@ class RecordedTraining:
 
     def change(self, x_test: torch.Tensor, *, curvature: str = "Hessian") -> torch.Tensor:
         """(k, n, c) change of the outputs at test points without each training point; c reverse passes a test point."""
-        no_targets = self._tape.y.new_zeros(len(x_test), self._tape.y.shape[1])
-        return self._moved(x_test, no_targets, OUTPUTS, [self._forces(self._folds)], curvature)[0].transpose(1, 2)
+        no_targets = self.tape.y.new_zeros(len(x_test), self.tape.y.shape[1])
+        return self._moved(x_test, no_targets, OUTPUTS, [self.forces()], curvature)[0].transpose(1, 2)
 
     def group(self, sets: Sequence, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
         """Change of the test loss without whole sets of training points, with forces from folds of about their size.
@@ -185,7 +198,7 @@ class RecordedTraining:
             (k, g); positive means helpful.
         """
         carried, at = self._quantities(x_test, y_test)
-        sets = [check_group(rows, len(self._tape.x)) for rows in sets]
+        sets = [check_group(rows, len(self.tape.x)) for rows in sets]
         counts = [self._count_for(len(rows)) for rows in sets]
         forces = {count: self._forces(self._folds_of(count)) for count in counts}
         moved = self._moved(x_test, y_test, carried, forces.values(), self._best(x_test, y_test).curvature)
@@ -204,49 +217,62 @@ class RecordedTraining:
 
         In the same batches, with the same divisors.
         """
-        weights = self._tape.x.new_ones(len(sets), len(self._tape.x))
+        weights = self.tape.x.new_ones(len(sets), len(self.tape.x))
         for row, removed in zip(weights, sets, strict=True):
             row[check_group(torch.as_tensor(removed).reshape(-1), len(row))] = 0
         return self._truth(self._trainings.without(weights), x_test, y_test)
 
     def _truth(self, theta: torch.Tensor, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
-        outputs = vmap(self._tape.function, in_dims=(0, None))(torch.cat([self.theta[None], theta]), x_test)
-        return true_influence(outputs, y_test, self._tape.loss.value)
+        outputs = vmap(self.tape.function, in_dims=(0, None))(torch.cat([self.theta[None], theta]), x_test)
+        return true_influence(outputs, y_test, self.tape.loss.value)
+
+    def forces(self) -> list[torch.Tensor]:
+        """F of each step, (b, c): what each point of its batch would have pulled with, had it not been there."""
+        return self._forces(self._folds)
+
+    def influence_by(
+        self, forces: Sequence[torch.Tensor], x_test: torch.Tensor, y_test: torch.Tensor, *, curvature: str = "Hessian"
+    ) -> torch.Tensor:
+        """(k, n) change of the test loss by forces of your own making, (b, c) for each step, see `forces`."""
+        self._check_test(x_test, y_test)
+        carried, at = self._quantities(x_test, y_test)
+        moved = self._moved(x_test, y_test, carried, [forces], curvature)[0]
+        return _change_of_loss(carried, at, moved, y_test)
 
     def _forces(self, folds: Folds) -> list[torch.Tensor]:
-        """F of each step, (b, c)."""
-        loss, forces = self._tape.loss, []
-        for rows, inside, outside in zip(self._tape.batches, self._inside, folds.outside, strict=True):
+        loss, forces = self.tape.loss, []
+        for rows, inside, outside in zip(self.tape.batches, self._inside, folds.outside, strict=True):
             moved = outside - inside
             if loss.curvature is not None:
                 moved = torch.einsum("bcd,bd->bc", loss.curvature(inside), moved)
-            forces.append(loss.gradient(inside, self._tape.y[rows]) + moved)
+            forces.append(loss.gradient(inside, self.tape.y[rows]) + moved)
         return forces
 
     def _count_for(self, size: int) -> int:
-        return min(len(self._folds.theta), max(2, len(self._tape.x) // size))
+        return min(len(self._folds.theta), max(2, len(self.tape.x) // size))
 
     def _folds_of(self, count: int) -> Folds:
         if count not in self._of_count:
-            self._of_count[count] = self._trainings.without_folds(count)
+            number = folds_apart(self.tape.x, self.tape.y, count)
+            self._of_count[count] = self._trainings.without_folds(number)
         return self._of_count[count]
 
     def _quantities(self, x_test: torch.Tensor, y_test: torch.Tensor) -> tuple[Quantities, torch.Tensor]:
         """Through what changes are carried, and (k, q) what it is in the trained network."""
-        carried = quantities_for(self._tape.loss)
-        return carried, carried.of(self._tape.function(self.theta, x_test), y_test)
+        carried = quantities_for(self.tape.loss)
+        return carried, carried.of(self.tape.function(self.theta, x_test), y_test)
 
     def _moved(self, x_test, y_test, carried: Quantities, forces, curvature: str) -> list[torch.Tensor]:
         """(k, q, n) changes of the quantities of test points without each training point, for each of `forces`."""
 
         def quantities(theta, x, y):
-            return carried.of(self._tape.function(theta, x[None]), y[None])[0]
+            return carried.of(self.tape.function(theta, x[None]), y[None])[0]
 
         derivative = vmap(jacrev(quantities), in_dims=(None, 0, 0))
-        q, found = carried.of(self._tape.y[:1], self._tape.y[:1]).shape[1], []
+        q, found = carried.of(self.tape.y[:1], self.tape.y[:1]).shape[1], []
         for rows in row_blocks(len(x_test), max(1, _WORKING_NUMBERS // (q * len(self.theta)))):
             seeds = derivative(self.theta, x_test[rows], y_test[rows]).flatten(0, 1)
-            sums = self._tape.back(seeds, forces, gauss_newton=curvature != "Hessian")
+            sums = self.tape.back(seeds, forces, gauss_newton=curvature != "Hessian")
             found.append([-part.reshape(-1, q, part.shape[1]) for part in sums])
         return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
@@ -261,9 +287,9 @@ class RecordedTraining:
         return found[curvature]
 
     def _estimated(self, x_test: torch.Tensor, y_test: torch.Tensor, curvature: str) -> "_Estimate":
-        loss, y = self._tape.loss, self._tape.y
-        inside = zip(self._tape.batches, self._inside, strict=True)
-        forces = [self._forces(self._folds), [loss.gradient(outputs, y[rows]) for rows, outputs in inside]]
+        loss, y = self.tape.loss, self.tape.y
+        inside = zip(self.tape.batches, self._inside, strict=True)
+        forces = [self.forces(), [loss.gradient(outputs, y[rows]) for rows, outputs in inside]]
         carried, at = self._quantities(x_test, y_test)
         ours, first = self._moved(x_test, y_test, carried, forces, curvature)
 
@@ -274,20 +300,25 @@ class RecordedTraining:
 
         slope = vmap(jacrev(carried.loss))(at, y_test)
         numbers = torch.arange(len(self._folds.theta), device=ours.device)
-        folds = change(ours @ (self.fold[:, None] == numbers).to(ours))
+        together = ours @ (self.fold[:, None] == numbers).to(ours)
+        folds, each = (_change_of_loss(carried, at, moved, y_test) for moved in (together, ours))
         told = agreement(folds, self._truth(self._folds.theta, x_test, y_test))
-        return _Estimate(curvature, change(ours), torch.einsum("kq,kqn->kn", slope, first), told)
+        return _Estimate(curvature, each, torch.einsum("kq,kqn->kn", slope, first), told)
 
     def _best(self, x_test: torch.Tensor, y_test: torch.Tensor) -> "_Estimate":
-        found = [self._estimate(x_test, y_test, curvature) for curvature in ("Hessian", "Gauss-Newton")]
-        return min(found, key=lambda estimate: estimate.check["relative_error"])
+        """By the Hessian where it passes the check, else by what passes it better."""
+        hessian = self._estimate(x_test, y_test, "Hessian")
+        if hessian.check["relative_error"] <= _WARN:
+            return hessian
+        other = self._estimate(x_test, y_test, "Gauss-Newton")
+        return min(hessian, other, key=lambda estimate: estimate.check["relative_error"])
 
     def _check_test(self, x_test: torch.Tensor, y_test: torch.Tensor) -> None:
-        wanted, came = ((tuple(each.shape[1:]), each.dtype, each.device) for each in (self._tape.x, x_test))
+        wanted, came = ((tuple(each.shape[1:]), each.dtype, each.device) for each in (self.tape.x, x_test))
         if came != wanted:
             raise ValueError(f"x_test: expected points like the training points, {wanted}, got {came}.")
-        check_matrix("y_test", y_test, rows=len(x_test), columns=self._tape.y.shape[1], like=self._tape.y)
-        check_targets("y_test", y_test, self._tape.loss)
+        check_matrix("y_test", y_test, rows=len(x_test), columns=self.tape.y.shape[1], like=self.tape.y)
+        check_targets("y_test", y_test, self.tape.loss)
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,6 +329,11 @@ class _Estimate:
     influence: torch.Tensor
     first_order: torch.Tensor
     check: dict[str, float]
+
+
+def _change_of_loss(carried: Quantities, at: torch.Tensor, moved: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """(k, n) from quantities (k, q), their changes (k, q, n), and targets."""
+    return carried.loss(at[:, None] + moved.transpose(1, 2), y[:, None]) - carried.loss(at, y)[:, None]
 
 
 def _judge(error: float) -> None:

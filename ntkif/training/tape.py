@@ -105,6 +105,7 @@ class Tape:
         weights: torch.Tensor | None,
         see: Callable[[int, torch.Tensor], None],
         tick: Callable[[], None] = lambda: None,
+        start: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Train, for several weightings side by side; without weights once, with all points, and keep the tape.
 
@@ -112,11 +113,12 @@ class Tape:
             weights: (m, n); None for all ones.
             see: told each step's number and the outputs before it at its batch, (m, b, c), or (b, c) without weights.
             tick: called after each step.
+            start: (P,) other parameters to begin with.
 
         Returns:
             (m, P) parameters at the end, or (P,) without weights.
         """
-        start = self.function.start
+        start = self.function.start if start is None else start
         theta = start if weights is None else start.expand(len(weights), -1)
         states = self.optimizer.states(theta)
         by_weights = vmap(self._gradient, in_dims=(0, None, 0))
@@ -155,7 +157,7 @@ class Tape:
         adjoint = seeds.clone()
         of_states = [torch.zeros_like(seeds) for _ in self.optimizer.states(self.function.start)]
         sums = [seeds.new_zeros(len(seeds), len(self.x)) for _ in forces]
-        product = self._gauss_newton if gauss_newton else self._hessian
+        product = self.gauss_newton if gauss_newton else self.hessian
         for index, theta, states in self._reversed():
             rows = self.batches[index]
             gradient, _ = self._gradient(theta, rows)
@@ -178,11 +180,13 @@ class Tape:
     def _gradient(self, theta, rows, weights=None):
         return grad(self._objective, has_aux=True)(theta, rows, weights)
 
-    def _hessian(self, theta, rows, directions):
+    def hessian(self, theta, rows, directions):
         """(q, P) Hessian of the step's objective by directions, and (q, b, c) Jacobian by them."""
         return vmap(lambda along: jvp(lambda at: self._gradient(at, rows), (theta,), (along,))[1])(directions)
 
-    def _gauss_newton(self, theta, rows, directions):
+    def gauss_newton(self, theta, rows, directions):
+        """The same with J S Jᵀ, S the curvature of the loss by the outputs, in place of the Hessian."""
+
         def outputs(at):
             return self.function(at, self.x[rows])
 

@@ -4,14 +4,12 @@ import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from ntkif import store
-from ntkif.training.folds import folds_apart
 from ntkif.training.tape import Tape
 
 __all__ = ["SIDE_BY_SIDE", "Folds", "Trainings"]
@@ -58,15 +56,15 @@ class Trainings:
         self.tape.kept = found["kept"]
         return found["theta"], found["inside"]
 
-    def without_folds(self, count: int) -> Folds:
-        """Train without each of `count` folds, side by side."""
-        number = folds_apart(self.tape.x, self.tape.y, count)
+    def without_folds(self, number: torch.Tensor) -> Folds:
+        """Train without each fold, side by side, of these (n,) numbers of the points' folds."""
+        count = int(number.max()) + 1
         fold_of_visit = number[torch.cat(self.tape.batches)]
         outside = self.tape.y.new_empty(len(fold_of_visit), self.tape.y.shape[1])
         ends = []
         for part in torch.arange(count, device=number.device).split(SIDE_BY_SIDE):
             name = f"without-{int(part[0])}-to-{int(part[-1])}-of-{count}-folds"
-            found = self._kept(name, lambda name=name, part=part: self._without_some(name, number, part))
+            found = self._kept(name, lambda name=name, part=part: self._without_some(name, number, part), number)
             outside[(fold_of_visit >= part[0]) & (fold_of_visit <= part[-1])] = found["outside"]
             ends.append(found["theta"])
         return Folds(number, torch.cat(ends), list(outside.split([len(rows) for rows in self.tape.batches])))
@@ -95,28 +93,27 @@ class Trainings:
             )
         return theta
 
-    def _kept(self, name: str, make: Callable[[], dict]) -> dict:
+    def _kept(self, name: str, make: Callable[[], dict], *further: torch.Tensor) -> dict:
         """What is in the folder under a name; made and written where it is not."""
         if self.folder is None:
             return make()
         file = self.folder / f"{name}.pt"
         if file.exists() and file.with_suffix(".json").exists():
             content, told = store.read(file, "ntkif.record_training(..., folder=...)")
-            if told["training"] != self._digest:
+            if told["training"] != self._digest(*further):
                 raise ValueError(f"folder: {self.folder} holds another training; name another folder, or empty it.")
             return torch.load(io.BytesIO(content), weights_only=True, map_location=self.tape.x.device)
         made, stream = make(), io.BytesIO()
         torch.save(made, stream)
-        store.write(file, stream.getvalue(), {"training": self._digest})
+        store.write(file, stream.getvalue(), {"training": self._digest(*further)})
         return made
 
-    @cached_property
-    def _digest(self) -> str:
+    def _digest(self, *further: torch.Tensor) -> str:
         """SHA-256 of all that decides the numbers of the trainings."""
         tape, function = self.tape, self.tape.function
         loss = tape.loss.value(function(function.start, tape.x[:8]), tape.y[:8])
         named = type(tape.optimizer).__name__, str(function.module), tape.ridge, tape.stride
         whole = hashlib.sha256(repr(named).encode())
-        for each in (function.start, tape.x, tape.y, loss, *tape.batches, *astuple(tape.optimizer)):
+        for each in (function.start, tape.x, tape.y, loss, *tape.batches, *astuple(tape.optimizer), *further):
             whole.update(each.cpu().numpy().tobytes() if isinstance(each, torch.Tensor) else repr(each).encode())
         return whole.hexdigest()

@@ -87,7 +87,7 @@ def test_a_network_is_predicted_better_than_to_first_order(loss):
 
 def test_the_change_of_outputs_is_that_of_trainings_without_the_point():
     run = recording(folds=N)
-    real = torch.stack([run._tape.function(theta, X_TEST) - run.module(X_TEST) for theta in run._folds.theta])
+    real = torch.stack([run.tape.function(theta, X_TEST) - run.module(X_TEST) for theta in run._folds.theta])
     scores = agreement(run.change(X_TEST)[:, run.fold.argsort()], real.transpose(0, 1).detach())
     assert scores["relative_error"] < 0.15
 
@@ -96,7 +96,7 @@ def test_the_truth_is_a_training_whose_batches_lack_the_point(run, truth):
     """By torch's own SGD, with the divisor of the whole batch."""
     module = network()
     optimizer = torch.optim.SGD(module.parameters(), lr=0.05, momentum=0.9)
-    for rows in run._tape.batches:
+    for rows in run.tape.batches:
         optimizer.zero_grad()
         kept = rows[rows != 3]
         (CROSS_ENTROPY.value(module(X[kept]), Y[kept]).sum() / len(rows)).backward()
@@ -111,6 +111,15 @@ def test_the_largest_influences_come_first(run):
     values, rows = run.top(3, X_TEST, Y_TEST)
     assert torch.equal(influence.gather(1, rows), values)
     assert torch.equal(values.abs()[:, 0], influence.abs().amax(1))
+
+
+def test_the_points_that_matter_most_can_be_retrained(run, truth):
+    estimate = run.influence(X_TEST, Y_TEST)
+    found = run.influence(X_TEST, Y_TEST, retrain=3)
+    rows = estimate.norm(dim=0).argsort(descending=True)
+    assert torch.allclose(found[:, rows[:3]], truth[:, rows[:3]], atol=1e-12)
+    assert torch.equal(found[:, rows[3:]], estimate[:, rows[3:]])
+    assert torch.equal(run.influence(X_TEST, Y_TEST), estimate)
 
 
 def test_the_check_scores_the_removal_of_each_fold(run):
@@ -159,7 +168,7 @@ def test_in_single_precision_it_is_nearly_the_same(run):
 
 
 def test_your_own_batches_are_followed(run):
-    again = recording(batches=[rows.tolist() for rows in run._tape.batches], batch_size=None)
+    again = recording(batches=[rows.tolist() for rows in run.tape.batches], batch_size=None)
     assert torch.equal(again.influence(X_TEST, Y_TEST), run.influence(X_TEST, Y_TEST))
 
 

@@ -84,7 +84,7 @@ def test_gauss_newton_leaves_out_the_curvature_of_the_network():
     j = torch.autograd.functional.jacobian(lambda t: tape.function(t, X[rows]), theta)
     s = tape.loss.curvature(tape.function(theta, X[rows]))
     truth = torch.einsum("bcp,bcd,bdq,q->p", j, s, j, along[0]) / len(rows)
-    found, pushed = tape._gauss_newton(theta, rows, along)
+    found, pushed = tape.gauss_newton(theta, rows, along)
     assert torch.allclose(found[0], truth, atol=1e-13)
     assert torch.allclose(pushed[0], j @ along[0], atol=1e-13)
 

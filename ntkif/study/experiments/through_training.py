@@ -1,0 +1,420 @@
+"""Influence of networks as they were trained, against retraining, with other methods beside it (beyond the paper)."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+import pandas as pd
+import torch
+
+from ntkif.data import Dataset
+from ntkif.influence.closed_form import loo_influence
+from ntkif.kernels.infinite import ntk
+from ntkif.kernels.tangent import tangent_kernel
+from ntkif.metrics import agreement
+from ntkif.networks.modules import predict
+from ntkif.regression.ridge import ridge_fit
+from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
+from ntkif.study.experiments.trained_networks import (
+    Case,
+    draw,
+    growth,
+    kernel_influence,
+    record_case,
+    seconds_by_torch,
+    sharpness_share,
+    with_retrained,
+)
+from ntkif.training.folds import folds_apart
+from ntkif.training.recorded import RecordedTraining
+
+__all__ = [
+    "METHODS",
+    "SUBSET_METHODS",
+    "case_scores",
+    "case_subsets",
+    "case_tries",
+    "subset_scores",
+    "through_training_scores",
+    "through_training_tries",
+]
+
+#: What is compared: the derivative of the test loss by a point's weight; the network's own kernel, with the damping
+#: that the truth would choose; the forces of folds; and the first and the last with the points that matter most, by
+#: themselves, really left out.
+METHODS = (
+    "first order",
+    "own kernel, best damping",
+    "through training",
+    "first order, top retrained",
+    "through training, top retrained",
+)
+_TEN = (
+    Case("MLP, SGD"),
+    Case("MLP, SGD, small steps", rate=0.05, epochs=40),
+    Case("MLP, Adam", optimizer="adam", rate=3e-3),
+    Case("MLP, full batches", rate=0.5, momentum=0.0, batch_size=None, epochs=200),
+    Case("ReLU MLP, SGD", activation="relu", rate=0.05),
+    Case("ReLU MLP, Adam", activation="relu", optimizer="adam", rate=3e-3),
+    Case("three layers, SGD", network="deep", rate=0.05, epochs=40),
+    Case("three layers, SGD, small steps", network="deep", rate=0.02, epochs=60),
+    Case("three layers, Adam", network="deep", optimizer="adam", rate=2e-3),
+    Case("three layers, Adam, squares", network="deep", optimizer="adam", rate=2e-3, loss="squares"),
+    Case("conv, SGD", network="conv", width=8, rate=0.03, epochs=60),
+    Case("conv, Adam", network="conv", width=8, optimizer="adam", rate=3e-3, epochs=40),
+    Case("MLP, SGD, 15 % wrong labels", rate=0.05, noise=0.15),
+    Case("MLP, Adam, 15 % wrong labels", optimizer="adam", rate=3e-3, noise=0.15, epochs=40),
+    Case("conv, SGD, at the edge", network="conv", width=8, rate=0.2, epochs=60, edge=True),
+    Case("MLP, full batches, at the edge", rate=2.0, momentum=0.0, batch_size=None, epochs=150, edge=True),
+    Case("three layers, SGD, at the edge", network="deep", rate=0.3, epochs=40, edge=True),
+)
+_TWO = (
+    Case("MLP, SGD, squares, two classes", width=128, loss="squares", rate=0.02),
+    Case("ReLU MLP, SGD, squares, two classes", width=128, activation="relu", loss="squares", rate=0.02),
+    Case(
+        "ReLU MLP, stopped early, squares, two classes",
+        width=128,
+        activation="relu",
+        loss="squares",
+        rate=0.02,
+        momentum=0.0,
+        batch_size=None,
+        epochs=100,
+        noise=0.1,
+    ),
+)
+_LARGE_DIGITS = (
+    Case("logistic regression, SGD", network="linear", rate=0.1, batch_size=64, epochs=20, momentum=0.0),
+    Case("MLP, SGD", rate=0.05, batch_size=64, epochs=20),
+    Case("MLP, Adam", optimizer="adam", rate=1e-3, batch_size=64, epochs=20),
+    Case("conv, SGD", network="conv", width=8, rate=0.02, batch_size=64, epochs=20),
+    Case("conv, Adam", network="conv", width=8, optimizer="adam", rate=1e-3, batch_size=64, epochs=20),
+)
+_LARGE_PHOTOGRAPHS = (
+    Case("conv, SGD", network="conv", width=8, rate=0.01, batch_size=64, epochs=20),
+    Case("conv, Adam", network="conv", width=8, optimizer="adam", rate=1e-3, batch_size=64, epochs=20),
+)
+_LARGE = {"n_train": 5000, "n_test": 20, "removals": 40, "retrained": 20, "seeds": [20], "folds": 20}
+_TRIED = ("MLP, SGD", "MLP, Adam", "ReLU MLP, SGD", "conv, Adam")
+_SIZE = {
+    "n_train": 200,
+    "n_test": 20,
+    "removals": 40,
+    "retrained": 10,
+    "seeds": [20, 21, 22],
+    "folds": 20,
+    "pool": 4,
+}
+
+
+_COLUMNS = {
+    "case": Column.key("network, optimiser and loss"),
+    "seed": Column.key("of images, network and batches"),
+    "method": Column.key("one of `METHODS`"),
+    **AGREEMENT,
+    "check": Column.value("relative error with which the removals of its own folds are predicted"),
+    "curvature": Column.value("of the reverse pass, by that check"),
+    "edge": Column.value("whether the case is meant to be at the edge of stability"),
+    "sharpness": Column.value("times the rate, as a share of what is stable, see `sharpness_share`"),
+    "growth": Column.value("of the distance of two trainings, see `growth`"),
+    "train_loss": Column.value("mean over the training images, at the end"),
+    "test_loss": Column.value("mean over the test images"),
+    "train_seconds": Column.clock("of one training by torch.optim"),
+    "recording_seconds": Column.clock("of the recording with its folds"),
+    "influence_seconds": Column.clock("of all influences, with the check"),
+}
+
+
+@experiment(
+    "through-training",
+    settings={
+        "mini-mnist": {"cases": [asdict(case) for case in _TEN]} | _SIZE,
+        "mnist": {"cases": [asdict(case) for case in _TWO]} | _SIZE,
+    },
+    witness={
+        "cases": [
+            {"name": "SGD", "width": 8, "rate": 0.1, "batch_size": 8, "epochs": 4},
+            {"name": "Adam", "width": 8, "rate": 0.01, "optimizer": "adam", "batch_size": 8, "epochs": 3},
+            {"name": "squares", "width": 8, "rate": 0.02, "loss": "squares", "batch_size": None, "epochs": 6},
+        ],
+        "n_train": 24,
+        "n_test": 6,
+        "removals": 6,
+        "retrained": 2,
+        "seeds": [0],
+        "folds": 4,
+        "pool": 7,
+    },
+    columns=_COLUMNS,
+    slice=None,
+)
+@experiment(
+    "through-training-large",
+    settings={
+        name: {"cases": [asdict(case) for case in cases], "kernel": False} | _LARGE | {"pool": pool}
+        for name, cases, pool in (("mini-mnist", _LARGE_DIGITS, 2), ("mini-cifar", _LARGE_PHOTOGRAPHS, 2))
+    },
+    witness={
+        "cases": [{"name": "SGD", "width": 8, "rate": 0.1, "batch_size": 8, "epochs": 4}],
+        "n_train": 24,
+        "n_test": 6,
+        "removals": 6,
+        "retrained": 2,
+        "seeds": [1],
+        "folds": 4,
+        "pool": 7,
+        "kernel": False,
+    },
+    columns=_COLUMNS,
+    slice=None,
+)
+def through_training_scores(dataset: Dataset, cases: list[dict], seeds: Sequence[int], **size) -> pd.DataFrame:
+    """How well methods predict retraining of networks that were trained with batches, momentum, Adam, and stopped.
+
+    Args:
+        dataset: images, of which each seed draws.
+        cases: fields of `Case`.
+        seeds: of images, start and batches.
+        **size: of `case_scores`.
+    """
+    every = [Case(**fields) for fields in cases]
+    return pd.DataFrame(row for case in every for seed in seeds for row in case_scores(case, dataset, seed, **size))
+
+
+def case_scores(
+    case: Case,
+    dataset: Dataset,
+    seed: int,
+    *,
+    n_train: int,
+    n_test: int,
+    removals: int,
+    retrained: int,
+    folds: int,
+    pool: int,
+    kernel: bool = True,
+) -> Iterator[dict]:
+    """For one draw of a case and each method: how well it predicts retraining, and what is known without that.
+
+    Args:
+        case: how the network is made and trained.
+        dataset: of images.
+        seed: of images, start and batches.
+        n_train: training images.
+        n_test: test images.
+        removals: training points left out, drawn at random.
+        retrained: points of largest influence that one method really leaves out.
+        folds: of the recording.
+        pool: as of `draw`.
+        kernel: whether the network's own kernel is asked too, which takes (n c)³ operations a damping.
+    """
+    x, y, x_test, y_test = draw(case, dataset, n_train, n_test, seed, pool=pool)
+    clock = time.perf_counter()
+    run = record_case(case, x, y, seed, folds=folds)
+    told = {"recording_seconds": time.perf_counter() - clock}
+    clock = time.perf_counter()
+    ours = run.influence(x_test, y_test, trust=True)
+    told["influence_seconds"] = time.perf_counter() - clock
+    rows = torch.randperm(n_train, generator=torch.Generator().manual_seed(seed))[:removals].tolist()
+    truth = run.without(rows, x_test, y_test)
+    check = run.check(x_test, y_test)
+    told |= {"check": check["relative_error"], "curvature": check["curvature"], "edge": case.edge}
+    told |= {"sharpness": sharpness_share(run, case), "growth": growth(run, x_test)}
+    for name, points, targets in (("train_loss", x, y), ("test_loss", x_test, y_test)):
+        told[name] = float(run.tape.loss.value(predict(run.module, points), targets).mean())
+    told["train_seconds"] = seconds_by_torch(run, case)
+    first, scores = run.first_order(x_test, y_test), {}
+    estimates = {METHODS[0]: first, METHODS[2]: ours}
+    estimates[METHODS[3]] = with_retrained(run, first, retrained, x_test, y_test)
+    estimates[METHODS[4]] = run.influence(x_test, y_test, retrain=retrained, trust=True)
+    scores = {method: agreement(estimate[:, rows], truth) for method, estimate in estimates.items()}
+    if kernel:
+        kernels = [agreement(found[:, rows], truth) for found in kernel_influence(run, x_test, y_test).values()]
+        refused = dict.fromkeys(AGREEMENT, math.nan)
+        scores[METHODS[1]] = min(kernels, key=lambda each: each["relative_error"], default=refused)
+    for method, of_method in scores.items():
+        yield {"case": case.name, "seed": seed, "method": method} | of_method | told
+
+
+@experiment(
+    "through-training-tries",
+    settings={"mini-mnist": {"cases": [asdict(case) for case in _TEN if case.name in _TRIED]} | _SIZE},
+    witness={
+        "cases": [{"name": "SGD", "width": 8, "rate": 0.1, "batch_size": 8, "epochs": 4}],
+        "n_train": 24,
+        "n_test": 6,
+        "removals": 6,
+        "retrained": 2,
+        "seeds": [0],
+        "folds": 4,
+        "pool": 7,
+    },
+    columns={
+        "case": Column.key("network, optimiser and loss"),
+        "seed": Column.key("of images, network and batches"),
+        "tried": Column.key("what was done otherwise"),
+        **AGREEMENT,
+        "check": Column.value("relative error with which the removals of its own folds are predicted"),
+    },
+    slice=None,
+)
+def through_training_tries(dataset: Dataset, cases: list[dict], seeds: Sequence[int], **size) -> pd.DataFrame:
+    """What was tried to lower the error: fewer and more folds, other folds, other quantities, another matrix.
+
+    Args:
+        dataset: images, of which each seed draws.
+        cases: fields of `Case`, of the cross-entropy.
+        seeds: of images, start and batches.
+        **size: of `case_tries`.
+    """
+    every = [Case(**fields) for fields in cases]
+    return pd.DataFrame(row for case in every for seed in seeds for row in case_tries(case, dataset, seed, **size))
+
+
+def case_tries(
+    case: Case,
+    dataset: Dataset,
+    seed: int,
+    *,
+    n_train: int,
+    n_test: int,
+    removals: int,
+    retrained: int,
+    folds: int,
+    pool: int,
+) -> Iterator[dict]:
+    """For one draw of a case, the scores of each thing that was tried; arguments as of `case_scores`."""
+    x, y, x_test, y_test = draw(case, dataset, n_train, n_test, seed, pool=pool)
+    run = record_case(case, x, y, seed, folds=folds)
+    kernel = tangent_kernel(run.module, x, traced=True)
+    like = torch.linalg.eigh(kernel)[1][:, -1:]
+    shuffled = torch.randperm(n_train, generator=torch.Generator().manual_seed(seed))
+    others = {
+        "half as many folds": folds // 2,
+        "twice as many folds": 2 * folds,
+        "as many folds as points": n_train,
+        "folds at random": shuffled % folds,
+        "folds by the own kernel": folds_apart(like, y, folds),
+    }
+    runs = {"as it is": run} | {name: record_case(case, x, y, seed, folds=number) for name, number in others.items()}
+    twice = [2 * b - a for a, b in zip(run.forces(), runs["twice as many folds"].forces(), strict=True)]
+    estimates = {name: each.influence_by(each.forces(), x_test, y_test) for name, each in runs.items()}
+    estimates |= {
+        "folds and twice as many, extrapolated": run.influence_by(twice, x_test, y_test),
+        "Gauss-Newton's matrix": run.influence_by(run.forces(), x_test, y_test, curvature="Gauss-Newton"),
+        "through the outputs": _by_outputs(run, x_test, y_test),
+        f"{retrained} points retrained": run.influence(x_test, y_test, retrain=retrained, trust=True),
+    }
+    rows = shuffled[:removals].tolist()
+    truth = run.without(rows, x_test, y_test)
+    for name, estimate in estimates.items():
+        told = runs.get(name, run).check(x_test, y_test)["relative_error"]
+        yield {"case": case.name, "seed": seed, "tried": name} | agreement(estimate[:, rows], truth) | {"check": told}
+
+
+def _by_outputs(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
+    before = predict(run.module, x_test)
+    after = before[:, None] + run.change(x_test)
+    return run.tape.loss.value(after, y_test[:, None]) - run.tape.loss.value(before, y_test)[:, None]
+
+
+#: What is compared on subsets: sums of the influences of single points, all but the fourth, which takes forces from
+#: folds as large as the set.
+SUBSET_METHODS = (
+    "kernel of infinite width",
+    "first order",
+    "through training",
+    "through training, folds of that size",
+)
+
+
+@experiment(
+    "through-training-subsets",
+    settings={
+        "mini-mnist": {
+            "cases": [asdict(case) for case in _TEN if case.name in ("MLP, SGD", "MLP, Adam")],
+            "shares": [0.1, 0.5],
+            "subsets": 40,
+        }
+        | {name: _SIZE[name] for name in ("n_train", "n_test", "seeds", "folds", "pool")}
+    },
+    witness={
+        "cases": [{"name": "SGD", "width": 8, "rate": 0.1, "batch_size": 8, "epochs": 4}],
+        "shares": [0.5],
+        "subsets": 5,
+        "n_train": 24,
+        "n_test": 6,
+        "seeds": [0],
+        "folds": 4,
+        "pool": 7,
+    },
+    columns={
+        "case": Column.key("network, optimiser and loss"),
+        "seed": Column.key("of images, network and batches"),
+        "share": Column.key("of the training images that a subset lacks"),
+        "method": Column.key("one of `SUBSET_METHODS`"),
+        "lds": Column.value("linear datamodeling score: Spearman's rho over subsets, mean over test images"),
+        **AGREEMENT,
+    },
+    slice=None,
+)
+def subset_scores(dataset: Dataset, cases: list[dict], seeds: Sequence[int], **size) -> pd.DataFrame:
+    """How well the loss of networks trained on random subsets is predicted: by ranks, and in size.
+
+    Args:
+        dataset: images, of which each seed draws.
+        cases: fields of `Case`.
+        seeds: of images, start, batches and subsets.
+        **size: of `case_subsets`.
+    """
+    every = [Case(**fields) for fields in cases]
+    return pd.DataFrame(row for case in every for seed in seeds for row in case_subsets(case, dataset, seed, **size))
+
+
+def case_subsets(
+    case: Case,
+    dataset: Dataset,
+    seed: int,
+    *,
+    n_train: int,
+    n_test: int,
+    shares: Sequence[float],
+    subsets: int,
+    folds: int,
+    pool: int,
+) -> Iterator[dict]:
+    """For one draw of a case: how well the effects of leaving out random sets are predicted.
+
+    Args:
+        case: how the network is made and trained.
+        dataset: of images.
+        seed: of images, start, batches and subsets.
+        n_train: training images.
+        n_test: test images.
+        shares: of the training images that are left out.
+        subsets: random sets of each size.
+        folds: of the recording.
+        pool: as of `draw`.
+    """
+    x, y, x_test, y_test = draw(case, dataset, n_train, n_test, seed, pool=pool)
+    run = record_case(case, x, y, seed, folds=folds)
+    unit, unit_test = (torch.nn.functional.normalize(points.flatten(1)) for points in (x, x_test))
+    infinite = loo_influence(ridge_fit(ntk(unit), y, 1.0), ntk(unit_test, unit), y_test)
+    single = dict(
+        zip(
+            SUBSET_METHODS,
+            (infinite, run.first_order(x_test, y_test), run.influence(x_test, y_test, trust=True)),
+            strict=False,
+        )
+    )
+    generator = torch.Generator().manual_seed(seed)
+    for share in shares:
+        sets = [torch.randperm(n_train, generator=generator)[: round(share * n_train)] for _ in range(subsets)]
+        truth = run.without(sets, x_test, y_test)
+        found = {name: torch.stack([each[:, rows].sum(1) for rows in sets], 1) for name, each in single.items()}
+        found[SUBSET_METHODS[3]] = run.group(sets, x_test, y_test)
+        for method, estimate in found.items():
+            lds = sum(agreement(*pair)["spearman"] for pair in zip(estimate, truth, strict=True)) / n_test
+            key = {"case": case.name, "seed": seed, "share": share, "method": method}
+            yield key | {"lds": lds} | agreement(estimate, truth)

@@ -1,0 +1,209 @@
+"""Small networks that are trained as people train, on draws of images, and what is told of such a training."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ntkif.data import Dataset
+from ntkif.influence.linearized import linearized_fit
+from ntkif.kernels.tangent import tangent_kernel
+from ntkif.metrics import rms
+from ntkif.networks.losses import CROSS_ENTROPY, SQUARES
+from ntkif.networks.modules import predict
+from ntkif.training.optimizers import SGD, Adam
+from ntkif.training.recorded import RecordedTraining, record_training
+
+__all__ = [
+    "Case",
+    "draw",
+    "growth",
+    "kernel_influence",
+    "record_case",
+    "seconds_by_torch",
+    "sharpness_share",
+    "small_network",
+    "with_retrained",
+]
+
+_LOSSES = {"cross-entropy": CROSS_ENTROPY, "squares": SQUARES}
+_DAMPINGS = tuple(10.0**e for e in range(-4, 2))  # times the mean diagonal of the kernel
+_NUDGE = 1e-7  # of the start, to see whether training forgets or magnifies it
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a network is made and trained.
+
+    Attributes:
+        name: in words.
+        network: "mlp", "deep" (three layers), "conv" or "linear", see `small_network`.
+        width: neurons, or channels of the first layer.
+        activation: "gelu" or "relu".
+        loss: "cross-entropy" or "squares".
+        optimizer: "sgd" or "adam".
+        rate: learning rate.
+        batch_size: None for all points.
+        epochs: passes.
+        momentum: of SGD.
+        noise: share of training labels that are changed.
+        edge: whether it is meant to be at the edge of stability.
+    """
+
+    name: str
+    network: str = "mlp"
+    width: int = 64
+    activation: str = "gelu"
+    loss: str = "cross-entropy"
+    optimizer: str = "sgd"
+    rate: float = 0.1
+    batch_size: int | None = 30
+    epochs: int = 30
+    momentum: float = 0.9
+    noise: float = 0.0
+    edge: bool = False
+
+
+def draw(
+    case: Case, dataset: Dataset, n_train: int, n_test: int, seed: int, *, pool: int = 4
+) -> tuple[torch.Tensor, ...]:
+    """Some images of a set, made smaller by means over squares of pixels, and their targets.
+
+    Args:
+        case: whose share of wrong training labels, and whose loss: the cross-entropy of two classes takes two columns.
+        dataset: images, of which the training and the test part are drawn from.
+        n_train: training images, without replacement.
+        n_test: test images.
+        seed: of the draw.
+        pool: side of the squares.
+
+    Returns:
+        (n, colours, height, width) training points from 0 to 1, (n, c) targets, and the same of the test points.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for size, images, y in (
+        (n_train, dataset.images_train, dataset.y_train),
+        (n_test, dataset.images_test, dataset.y_test),
+    ):
+        rows = torch.randperm(len(images), generator=generator)[:size]
+        pixels = torch.from_numpy(images[rows.numpy()]).double() / 255
+        pixels = pixels[:, None] if pixels.ndim == 3 else pixels.movedim(3, 1)
+        parts += [nn.functional.avg_pool2d(pixels, pool), y[rows].double()]
+    x, y, x_test, y_test = parts
+    wrong = torch.randperm(n_train, generator=generator)[: round(case.noise * n_train)]
+    turned = torch.randint(1, max(2, y.shape[1]), (len(wrong),), generator=generator)
+    for row, by in zip(wrong.tolist(), turned.tolist(), strict=True):
+        y[row] = y[row].roll(by) if y.shape[1] > 1 else -y[row]
+    if case.loss == "cross-entropy" and y.shape[1] == 1:
+        y, y_test = (torch.cat([each > 0, each < 0], 1).double() for each in (y, y_test))
+    return x, y, x_test, y_test
+
+
+def small_network(case: Case, shape: torch.Size, outputs: int, seed: int) -> nn.Module:
+    """The network of a case at its start, with torch's own initial weights, for points (colours, height, width)."""
+    act, w, flat = {"gelu": nn.GELU, "relu": nn.ReLU}[case.activation], case.width, shape.numel()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if case.network == "conv":
+            sides = -(-shape[1] // 4) * -(-shape[2] // 4)
+            layers = [nn.Conv2d(shape[0], w, 3, 2, 1), act(), nn.Conv2d(w, 2 * w, 3, 2, 1), act(), nn.Flatten()]
+            layers += [nn.Linear(2 * w * sides, outputs)]
+        elif case.network == "deep":
+            layers = [nn.Flatten(), nn.Linear(flat, w), act(), nn.Linear(w, w), act(), nn.Linear(w, outputs)]
+        elif case.network == "linear":
+            layers = [nn.Flatten(), nn.Linear(flat, outputs)]
+        else:
+            layers = [nn.Flatten(), nn.Linear(flat, w), act(), nn.Linear(w, outputs)]
+        return nn.Sequential(*layers).double().eval()
+
+
+def record_case(case: Case, x: torch.Tensor, y: torch.Tensor, seed: int, **how) -> RecordedTraining:
+    """The recorded training of a case; `how` goes on to `record_training`."""
+    optimizer = SGD(case.rate, momentum=case.momentum) if case.optimizer == "sgd" else Adam(case.rate)
+    network = small_network(case, x.shape[1:], y.shape[1], seed)
+    size = {"batch_size": case.batch_size, "epochs": case.epochs, "seed": seed}
+    return record_training(network, x, y, loss=_LOSSES[case.loss], optimizer=optimizer, progress=False, **size | how)
+
+
+def with_retrained(
+    run: RecordedTraining, influence: torch.Tensor, count: int, x_test: torch.Tensor, y_test: torch.Tensor
+) -> torch.Tensor:
+    """Influences, with the truth in place of the `count` that are largest over all test points."""
+    rows = influence.norm(dim=0).topk(count).indices
+    found = influence.clone()
+    found[:, rows] = run.without(rows.tolist(), x_test, y_test)
+    return found
+
+
+def kernel_influence(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.Tensor) -> dict[float, torch.Tensor]:
+    """(k, n) influences by the network's own kernel at its end, for dampings in units of its mean diagonal.
+
+    None where the network is so sure of its labels that `linearized_fit` refuses it.
+    """
+    tape, network = run.tape, run.module
+    kernel, k_test_train = tangent_kernel(network, tape.x), tangent_kernel(network, x_test, tape.x)
+    f, f_test = predict(network, tape.x), predict(network, x_test)
+    curvature = tape.loss.curvature(f) if tape.loss.curvature else None
+    own = kernel if kernel.ndim == 2 else torch.einsum("nnaa->na", kernel)
+    scale = float(own.diagonal().mean() if kernel.ndim == 2 else own.mean())
+    found = {}
+    for damping in _DAMPINGS:
+        try:
+            fit = linearized_fit(
+                kernel, tape.loss.gradient(f, tape.y), 0.0, damping=damping * scale, curvature=curvature
+            )
+        except ValueError:
+            return {}
+        without = f_test[:, None] + fit.loo_change(k_test_train)
+        found[damping] = tape.loss.value(without, y_test[:, None]) - tape.loss.value(f_test, y_test)[:, None]
+    return found
+
+
+def sharpness_share(run: RecordedTraining, case: Case, iterations: int = 30) -> float:
+    """How near the edge of stability a training ended: 1 where a quadratic with its sharpness would just not settle.
+
+    The largest eigenvalue of the Hessian of the objective, for Adam divided by its root of the second moment, times the
+    rate, over 2 (1 + momentum); over 2 (1 + β1) / (1 - β1) for Adam, whose momentum is an average. (Cohen et al. 2021,
+    2022.)
+    """
+    tape, momentum, below = run.tape, case.momentum, 1.0
+    limit = 2 * (1 + momentum)
+    if case.optimizer == "adam":
+        first, second = tape.optimizer.betas
+        below = (tape.kept[-1][1][1] / (1 - second ** len(tape.batches))).sqrt() + tape.optimizer.eps
+        limit = 2 * (1 + first) / (1 - first)
+    every = torch.arange(len(tape.x))
+    along = torch.randn(1, len(run.theta), dtype=run.theta.dtype, generator=torch.Generator().manual_seed(0))
+    for _ in range(iterations):
+        along = tape.hessian(run.theta, every, along / along.norm())[0] / below
+    return case.rate * float(along.norm()) / limit
+
+
+def growth(run: RecordedTraining, x_test: torch.Tensor) -> float:
+    """log10 of how much farther apart two trainings end than they began: their outputs, at test points."""
+    tape = run.tape
+    generator = torch.Generator().manual_seed(0)
+    start, nudge = tape.function.start, torch.randn(len(run.theta), dtype=torch.float64, generator=generator)
+    beside = start + _NUDGE * start.norm() * nudge / nudge.norm()
+    end = tape.run(torch.ones(1, len(tape.x), dtype=torch.float64), lambda *_: None, start=beside)[0]
+    apart = [rms(tape.function(a, x_test) - tape.function(b, x_test)) for a, b in ((beside, start), (end, run.theta))]
+    return math.log10(apart[1] / apart[0])
+
+
+def seconds_by_torch(run: RecordedTraining, case: Case) -> float:
+    """Of one plain training of the same network."""
+    module, tape = small_network(case, run.tape.x.shape[1:], run.tape.y.shape[1], 0), run.tape
+    optimizer = (
+        torch.optim.SGD(module.parameters(), lr=case.rate, momentum=case.momentum)
+        if case.optimizer == "sgd"
+        else torch.optim.Adam(module.parameters(), lr=case.rate)
+    )
+    clock = time.perf_counter()
+    for rows in tape.batches:
+        optimizer.zero_grad()
+        tape.loss.value(module(tape.x[rows]), tape.y[rows]).mean().backward()
+        optimizer.step()
+    return time.perf_counter() - clock
