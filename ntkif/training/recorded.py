@@ -112,15 +112,22 @@ class RecordedTraining:
     Attributes:
         tape: the training itself.
         theta: (P,) parameters at the end.
+        inside: for each step, (b, c) outputs of its batch before it.
+        outside: the same, of each point in the training without its fold.
         fold: (n,) number of each point's fold.
     """
 
     def __init__(self, trainings: Trainings, number: torch.Tensor):
         self._trainings, self.tape = trainings, trainings.tape
-        self.theta, self._inside = trainings.whole()
+        self.theta, self.inside = trainings.whole()
         self._folds = trainings.without_folds(number)
         self._of_count = {len(self._folds.theta): self._folds}
         self._last: tuple | None = None
+
+    @property
+    def outside(self) -> list[torch.Tensor]:
+        """For each step, (b, c) outputs of its batch, of each point in the training without its fold."""
+        return self._folds.outside
 
     @property
     def fold(self) -> torch.Tensor:
@@ -241,7 +248,7 @@ class RecordedTraining:
 
     def _forces(self, folds: Folds) -> list[torch.Tensor]:
         loss, forces = self.tape.loss, []
-        for rows, inside, outside in zip(self.tape.batches, self._inside, folds.outside, strict=True):
+        for rows, inside, outside in zip(self.tape.batches, self.inside, folds.outside, strict=True):
             moved = outside - inside
             if loss.curvature is not None:
                 moved = torch.einsum("bcd,bd->bc", loss.curvature(inside), moved)
@@ -288,7 +295,7 @@ class RecordedTraining:
 
     def _estimated(self, x_test: torch.Tensor, y_test: torch.Tensor, curvature: str) -> "_Estimate":
         loss, y = self.tape.loss, self.tape.y
-        inside = zip(self.tape.batches, self._inside, strict=True)
+        inside = zip(self.tape.batches, self.inside, strict=True)
         forces = [self.forces(), [loss.gradient(outputs, y[rows]) for rows, outputs in inside]]
         carried, at = self._quantities(x_test, y_test)
         ours, first = self._moved(x_test, y_test, carried, forces, curvature)

@@ -1,0 +1,99 @@
+"""The tables on influence through training, from the same numbers found another way."""
+
+import pytest
+import torch
+
+from ntkif.data import load
+from ntkif.metrics import agreement
+from ntkif.study.experiments import through_training
+from ntkif.study.experiments.through_training import (
+    METHODS,
+    SUBSET_METHODS,
+    case_scores,
+    case_subsets,
+    case_tries,
+    subset_scores,
+    through_training_scores,
+    through_training_tries,
+)
+from ntkif.study.experiments.trained_networks import Case, draw, kernel_influence, record_case
+
+DATA = load("mini-mnist-sample")
+CASE = Case("small", width=6, rate=0.1, batch_size=8, epochs=5)
+SIZE = {"n_train": 24, "n_test": 6, "removals": 8, "retrained": 3, "folds": 4, "pool": 7}
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    x, y, *test = draw(CASE, DATA, 24, 6, 1, pool=7)
+    return record_case(CASE, x, y, 1, folds=4), test
+
+
+def test_scores_are_those_of_each_method_on_the_removals(recorded):
+    run, test = recorded
+    table = {row["method"]: row for row in case_scores(CASE, DATA, 1, **SIZE)}
+    assert set(table) == set(METHODS)
+    rows = torch.randperm(24, generator=torch.Generator().manual_seed(1))[:8].tolist()
+    truth = run.without(rows, *test)
+    ours = run.influence(*test, trust=True)
+    expected = {
+        METHODS[0]: run.first_order(*test)[:, rows],
+        METHODS[2]: ours[:, rows],
+        METHODS[4]: run.influence(*test, retrain=3, trust=True)[:, rows],
+    }
+    for method, estimate in expected.items():
+        for name, value in agreement(estimate, truth).items():
+            assert table[method][name] == pytest.approx(value, rel=1e-9)
+    best = min(agreement(k[:, rows], truth)["relative_error"] for k in kernel_influence(run, *test).values())
+    assert table[METHODS[1]]["relative_error"] == pytest.approx(best, rel=1e-9)
+    assert table[METHODS[3]]["relative_error"] <= table[METHODS[0]]["relative_error"]
+    assert table[METHODS[2]]["check"] == pytest.approx(run.check(*test)["relative_error"], rel=1e-9)
+
+
+def test_a_network_too_sure_of_its_labels_has_no_kernel_estimate(monkeypatch):
+    monkeypatch.setattr(through_training, "kernel_influence", lambda *_: {})
+    table = {row["method"]: row for row in case_scores(CASE, DATA, 1, **SIZE)}
+    assert table[METHODS[1]]["slope"] != table[METHODS[1]]["slope"]
+
+
+def test_what_was_tried_is_another_estimate_of_the_same_removals(recorded):
+    run, test = recorded
+    found = {row["tried"]: row for row in case_tries(CASE, DATA, 1, **SIZE)}
+    rows = torch.randperm(24, generator=torch.Generator().manual_seed(1))[:8].tolist()
+    truth = run.without(rows, *test)
+    assert found["as it is"]["relative_error"] == pytest.approx(
+        agreement(run.influence_by(run.forces(), *test)[:, rows], truth)["relative_error"], rel=1e-9
+    )
+    all_folds = record_case(CASE, *draw(CASE, DATA, 24, 6, 1, pool=7)[:2], 1, folds=24)
+    assert found["as many folds as points"]["relative_error"] == pytest.approx(
+        agreement(all_folds.influence_by(all_folds.forces(), *test)[:, rows], truth)["relative_error"], rel=1e-9
+    )
+    through = run.influence(*test, retrain=3, trust=True)[:, rows]
+    assert found["3 points retrained"]["slope"] == pytest.approx(agreement(through, truth)["slope"], rel=1e-9)
+    assert len({round(row["relative_error"], 9) for row in found.values()}) >= 8
+
+
+def test_subsets_are_scored_by_ranks_and_in_size(recorded):
+    run, test = recorded
+    size = {name: SIZE[name] for name in ("n_train", "n_test", "folds", "pool")}
+    found = {row["method"]: row for row in case_subsets(CASE, DATA, 1, shares=[0.25], subsets=7, **size)}
+    assert set(found) == set(SUBSET_METHODS)
+    generator = torch.Generator().manual_seed(1)
+    sets = [torch.randperm(24, generator=generator)[:6] for _ in range(7)]
+    truth = run.without(sets, *test)
+    first = run.first_order(*test)
+    summed = torch.stack([first[:, rows].sum(1) for rows in sets], 1)
+    ranks = [agreement(a, b)["spearman"] for a, b in zip(summed, truth, strict=True)]
+    assert found[SUBSET_METHODS[1]]["lds"] == pytest.approx(sum(ranks) / 6, rel=1e-9)
+    group = agreement(run.group(sets, *test), truth)
+    assert found[SUBSET_METHODS[3]]["relative_error"] == pytest.approx(group["relative_error"], rel=1e-9)
+
+
+@pytest.mark.parametrize("function", [through_training_scores, through_training_tries, subset_scores])
+def test_tables_have_a_row_for_each_case_seed_and_method(function):
+    size = dict(SIZE)
+    if function is subset_scores:
+        size = {name: SIZE[name] for name in ("n_train", "n_test", "folds", "pool")} | {"shares": [0.5], "subsets": 3}
+    fields = {"name": "small", "width": 4, "batch_size": 12, "epochs": 2}
+    table = function(DATA, cases=[fields], seeds=[0, 1], **size)
+    assert table["seed"].value_counts().nunique() == 1 and set(table["case"]) == {"small"}
