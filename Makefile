@@ -74,6 +74,7 @@ bench: $(INSTALLED)  ## speed and memory at the paper's size, as ratios inside o
 	$(BIN)/python benchmarks/speed/flow.py
 	$(BIN)/python benchmarks/speed/empirical_ntk.py
 	$(BIN)/python benchmarks/speed/training.py
+	$(BIN)/python benchmarks/speed/through_training.py
 
 gpu: $(INSTALLED)  ## what the book wants from a GPU and has not yet, in ten minutes; OPTIONS=--dry-run tries it without
 	$(BIN)/python -m ntkif gpu --minutes 10 $(OPTIONS)

@@ -61,6 +61,14 @@ class Optimizer:
                 for value in (new, *after)
             ]
 
+    def _decayed(self, theta: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        decay = self.weight_decay
+        return gradient if isinstance(decay, float) and decay == 0 else gradient + decay * theta
+
+    def _along(self, index: int, theta: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
+        rate = self.rate(index)
+        return theta - rate * direction if isinstance(rate, torch.Tensor) else torch.add(theta, direction, alpha=-rate)
+
     def _clipped(self, gradient: torch.Tensor) -> torch.Tensor:
         return gradient if self.clip_value is None else gradient.clamp(-self.clip_value, self.clip_value)
 
@@ -87,13 +95,13 @@ class SGD(Optimizer):
 
     def step(self, index, theta, gradient, states):
         """See the class."""
-        gradient = self._clipped(gradient) + self.weight_decay * theta
+        gradient = self._decayed(theta, self._clipped(gradient))
         if not self.momentum:
-            return theta - self.rate(index) * gradient, ()
-        share = 1.0 if index == 0 else 1 - self.dampening
-        moved = self.momentum * states[0] + share * gradient
-        direction = gradient + self.momentum * moved if self.nesterov else moved
-        return theta - self.rate(index) * direction, (moved,)
+            return self._along(index, theta, gradient), ()
+        pull = gradient if index == 0 or not self.dampening else (1 - self.dampening) * gradient
+        moved = torch.add(pull, states[0], alpha=self.momentum)
+        direction = torch.add(gradient, moved, alpha=self.momentum) if self.nesterov else moved
+        return self._along(index, theta, direction), (moved,)
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ class Adam(Optimizer):
 
     def step(self, index, theta, gradient, states):
         """See the class."""
-        return self._moved(index, theta, self._clipped(gradient) + self.weight_decay * theta, states)
+        return self._moved(index, theta, self._decayed(theta, self._clipped(gradient)), states)
 
     def _moved(self, index, theta, gradient, states):
         (first, second), (one, two) = self.betas, states

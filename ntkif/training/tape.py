@@ -154,7 +154,7 @@ class Tape:
         Returns:
             for each of `forces`, (q, n).
         """
-        adjoint = seeds.clone()
+        adjoint = seeds
         of_states = [torch.zeros_like(seeds) for _ in self.optimizer.states(self.function.start)]
         sums = [seeds.new_zeros(len(seeds), len(self.x)) for _ in forces]
         product = self.gauss_newton if gauss_newton else self.hessian
@@ -164,7 +164,7 @@ class Tape:
             diagonals = self.optimizer.diagonals(index, theta, gradient, states)
             adjoint, by_gradient, *of_states = _transposed(diagonals, [adjoint, *of_states])
             curved, pushed = product(theta, rows, by_gradient)
-            adjoint += curved
+            adjoint = adjoint + curved
             for total, path in zip(sums, forces, strict=True):
                 total[:, rows] += torch.einsum("qbc,bc->qb", pushed, path[index]) / len(rows)
         return sums
@@ -236,10 +236,26 @@ def stride_for(optimizer: Optimizer, theta: torch.Tensor, steps: int, share: flo
 
 
 def _transposed(diagonals: list[list[torch.Tensor | None]], after: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Adjoints (q, P) of what a step takes, from those of what it gives, and its diagonals."""
-    before = [torch.zeros_like(after[0]) for _ in diagonals[0]]
-    for row, adjoint in zip(diagonals, after, strict=True):
-        for total, diagonal in zip(before, row, strict=True):
-            if diagonal is not None:
-                total.addcmul_(adjoint, diagonal)
-    return before
+    """Adjoints (q, P) of what a step takes, from those of what it gives, and its diagonals; some may share memory."""
+    plain = [[None if each is None else _constant(each) for each in row] for row in diagonals]
+    return [
+        _weighted([(adjoint, row[place]) for adjoint, row in zip(after, plain, strict=True) if row[place] is not None])
+        for place in range(len(diagonals[0]))
+    ]
+
+
+def _constant(diagonal: torch.Tensor) -> torch.Tensor | float:
+    """The number, where all entries are one: what follows then reads less memory."""
+    first = diagonal[0]
+    return float(first) if (diagonal == first).all() else diagonal
+
+
+def _weighted(terms: list[tuple[torch.Tensor, torch.Tensor | float]]) -> torch.Tensor:
+    first, weight = terms[0]
+    total = first if isinstance(weight, float) and weight == 1 else first * weight
+    for adjoint, weight in terms[1:]:
+        if isinstance(weight, float):
+            total = torch.add(total, adjoint, alpha=weight)
+        else:
+            total = torch.addcmul(total, adjoint, weight)
+    return total

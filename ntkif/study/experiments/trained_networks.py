@@ -123,7 +123,7 @@ def small_network(case: Case, shape: torch.Size, outputs: int, seed: int) -> nn.
 def record_case(case: Case, x: torch.Tensor, y: torch.Tensor, seed: int, **how) -> RecordedTraining:
     """The recorded training of a case; `how` goes on to `record_training`."""
     optimizer = SGD(case.rate, momentum=case.momentum) if case.optimizer == "sgd" else Adam(case.rate)
-    network = small_network(case, x.shape[1:], y.shape[1], seed)
+    network = small_network(case, x.shape[1:], y.shape[1], seed).to(x)
     size = {"batch_size": case.batch_size, "epochs": case.epochs, "seed": seed}
     return record_training(network, x, y, loss=_LOSSES[case.loss], optimizer=optimizer, progress=False, **size | how)
 
@@ -195,7 +195,8 @@ def growth(run: RecordedTraining, x_test: torch.Tensor) -> float:
 
 def seconds_by_torch(run: RecordedTraining, case: Case) -> float:
     """Of one plain training of the same network."""
-    module, tape = small_network(case, run.tape.x.shape[1:], run.tape.y.shape[1], 0), run.tape
+    tape = run.tape
+    module = small_network(case, tape.x.shape[1:], tape.y.shape[1], 0).to(tape.x)
     optimizer = (
         torch.optim.SGD(module.parameters(), lr=case.rate, momentum=case.momentum)
         if case.optimizer == "sgd"

@@ -32,18 +32,21 @@ _FILE = 15 * 2**20  # bytes of an archive; some machines give back files of 16 M
 _DIRECTIONS = {"mnist": 512, "cifar": 1280}  # that leave less than 2e-5 of the squared norm out
 
 _CIFAR = ("-d", "3072", "--directions", "1280", "--width", "40000")
+_TRAINED = ("--network", "conv", "--dtype", "float32", "--repeats", "1")
 _BENCHMARKS = [
     ("training.py", "--precision", "float16", "-n", "5000", "-d", "784", "--directions", "512", "--width", "80000"),
     ("training.py", "--precision", "float16", "-n", "5000", *_CIFAR),
     ("training.py", "--precision", "tf32", "-n", "5000", "--width", "40000"),
     ("training.py", "--precision", "float32", "-n", "5000", "--width", "40000"),
     ("on_device.py",),
+    ("through_training.py", *_TRAINED, "-n", "5000", "--width", "32"),
 ]
 _TINY = ("-n", "64", "-d", "100", "--width", "256", "--epochs", "2", "--repeats", "1")
 _SMALL_BENCHMARKS = [
     ("training.py", "--precision", "float16", "--directions", "48", *_TINY),
     ("training.py", "--precision", "float32", *_TINY),
     ("on_device.py", "-n", "100", "-k", "20", "-d", "50", "--many", "300", "--points", "20", "--runs", "1"),
+    ("through_training.py", *_TRAINED, "-n", "40", "-k", "2", "--width", "4", "--pixels", "8", "--epochs", "1"),
 ]
 
 
