@@ -180,7 +180,7 @@ def _linux_bytes(file: Path, entry: str) -> int:
     return 1024 * int(re.search(rf"{entry}:\s+(\d+) kB", file.read_text())[1])
 
 
-def check_group(group: torch.Tensor, n: int) -> torch.Tensor:
+def check_group(group: torch.Tensor, n: int, name: str = "group") -> torch.Tensor:
     """Require distinct rows of a training set of n points; returns them in the dtype that torch indexes with.
 
     Raises:
@@ -192,7 +192,7 @@ def check_group(group: torch.Tensor, n: int) -> torch.Tensor:
     group = group.long()  # of the whole numbers, torch indexes with these alone
     if not whole or len(group) == 0 or group.min() < 0 or group.max() >= n or len(group.unique()) < len(group):
         raise ValueError(
-            f"group: expected a list of distinct training rows, whole numbers from 0 to {n - 1}, got {shown}."
+            f"{name}: expected a list of distinct training rows, whole numbers from 0 to {n - 1}, got {shown}."
         )
     return group
 

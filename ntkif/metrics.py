@@ -30,9 +30,6 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
     >>> agreement(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 2.0]))
     {'pearson': 1.0, 'spearman': 1.0, 'slope': 2.0, 'relative_error': 1.0}
     """
-    require_extra("study", "scipy")
-    from scipy.stats import pearsonr, spearmanr
-
     if predicted.shape != actual.shape or actual.numel() < 2:
         raise ValueError(
             f"expected two tensors of one shape with at least two values, "
@@ -43,11 +40,22 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
         if not torch.isfinite(values).all() or values.min() == values.max():
             raise ValueError(f"{name}: expected finite values that are not all equal, got {values[:4].tolist()} ...")
     return {
-        "pearson": float(pearsonr(p.numpy(), a.numpy()).statistic),
-        "spearman": float(spearmanr(p.numpy(), a.numpy()).statistic),
+        "pearson": _correlation(p, a),
+        "spearman": _correlation(_ranks(p), _ranks(a)),
         "slope": float(p @ a / (a @ a)),
         "relative_error": float((p - a).norm() / a.norm()),
     }
+
+
+def _correlation(p: torch.Tensor, a: torch.Tensor) -> float:
+    p, a = ((values - values.mean()) / (values - values.mean()).abs().max() for values in (p, a))
+    return max(-1.0, min(1.0, float(p @ a / (p.norm() * a.norm()))))
+
+
+def _ranks(values: torch.Tensor) -> torch.Tensor:
+    """From 1 on, the mean where values are equal."""
+    _, place, count = values.unique(return_inverse=True, return_counts=True)
+    return (count.cumsum(0) - (count - 1) / 2).to(values.dtype)[place]
 
 
 def half_squares(prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -43,4 +43,6 @@ def recording(module=None, **options):
     """A training of the network, or of another module, with all of `problem`."""
     optimizer = SGD(0.05, momentum=0.9)
     given = {"loss": CROSS_ENTROPY, "optimizer": optimizer, "batch_size": BATCH, "epochs": 10, "folds": 6}
+    if "batches" in options:
+        del given["batch_size"], given["epochs"]
     return record_training(network() if module is None else module, *problem()[:2], **given | options)

@@ -3,29 +3,58 @@
 from collections.abc import Sequence
 
 import torch
+from torch.func import grad, hessian, jacrev, jvp, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from ntkif.checks import check_group, check_matrix, check_ridge
 from ntkif.networks.losses import CROSS_ENTROPY, Loss
 from ntkif.networks.modules import trained_parameters
+from ntkif.training.optimizers import Optimizer
 from ntkif.training.tape import FlatModule
 
 __all__ = ["check_batches", "check_targets", "check_training"]
 
 
-def check_training(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, loss: Loss, ridge: float) -> FlatModule:
+def check_training(
+    module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, loss: Loss, optimizer: Optimizer, ridge: float
+) -> FlatModule:
     """Require what `record_training` asks for; returns the module as a function of its parameters."""
     parameters = trained_parameters(module).values()
     kinds = {(value.dtype, value.device) for value in parameters}
     came = (x.dtype, x.device) if isinstance(x, torch.Tensor) else type(x).__name__
     if len(kinds) != 1 or came not in kinds:
-        raise TypeError(f"x: expected a torch tensor like the trained parameters, {kinds or 'none'}, got {came}.")
-    if len(x) < 2 or not torch.isfinite(x).all():
-        raise ValueError(f"x: expected at least two finite points, got shape {tuple(x.shape)} or NaN or infinity.")
-    check_matrix("y", y, rows=len(x), like=x)
+        raise TypeError(
+            f"x: expected a torch tensor like the trained parameters, {kinds or 'none'}, got {came}; a module of token "
+            f"numbers takes them as floats, and x.long() first in its forward pass."
+        )
+    if x.ndim < 2 or len(x) < 3 or not torch.isfinite(x).all():
+        raise ValueError(
+            f"x: expected at least three finite points, one a row, got shape {tuple(x.shape)} or NaN or infinity."
+        )
+    if not isinstance(loss, Loss):
+        raise TypeError(
+            f"loss: expected CROSS_ENTROPY or SQUARES of ntkif.networks.losses, or a Loss of your own, got {loss!r}."
+        )
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"optimizer: expected SGD, Adam or AdamW of ntkif.training.optimizers, got {type(optimizer).__name__}; "
+            f"pass from_torch(optimizer) of that module."
+        )
     check_targets("y", y, loss)
+    check_matrix("y", y, rows=len(x), like=x)
     check_ridge(ridge)
     function = FlatModule(module)
-    _check_outputs(function, x[:4], y[:4])
+    for name in ("learning_rate", "weight_decay"):
+        each = getattr(optimizer, name)
+        if torch.is_tensor(each) and (each.shape != function.start.shape or each.dtype != x.dtype):
+            raise ValueError(
+                f"optimizer: expected a {name} of {len(function.start)} parameters in {x.dtype}, "
+                f"got shape {tuple(each.shape)} in {each.dtype}."
+            )
+    outputs = _check_outputs(function, x[:4], y[:4])
+    _check_loss(loss, outputs, y[:4])
+    _check_derivatives(function, x[:2])
     return function
 
 
@@ -33,16 +62,17 @@ def check_targets(name: str, y: torch.Tensor, loss: Loss) -> None:
     """Require one-hot targets where the loss is the cross-entropy."""
     if loss is not CROSS_ENTROPY:
         return
-    if y.shape[1] < 2 or not ((y == 0) | (y == 1)).all() or not (y.sum(1) == 1).all():
+    fits = torch.is_tensor(y) and y.ndim == 2 and y.shape[1] > 1 and y.is_floating_point()
+    if not fits or not ((y == 0) | (y == 1)).all() or not (y.sum(1) == 1).all():
         raise ValueError(
             f"{name}: expected one-hot targets with a column for each class, as the cross-entropy needs; of class "
             f"numbers make them with torch.nn.functional.one_hot(labels, classes).to(x)."
         )
 
 
-def check_batches(batches: Sequence, n: int, device: torch.device) -> list[torch.Tensor]:
-    """Require distinct rows in each batch, and every point in some batch; returns the rows as tensors."""
-    batches = [check_group(rows, n).to(device) for rows in batches]
+def check_batches(batches: Sequence, n: int, optimizer: Optimizer, device: torch.device) -> list[torch.Tensor]:
+    """Require distinct rows in each batch, every point in some batch, and a rate for each; returns rows as tensors."""
+    batches = [check_group(rows, n, "batches").to(device) for rows in batches]
     seen = torch.zeros(n, dtype=torch.bool, device=device)
     for rows in batches:
         seen[rows] = True
@@ -52,27 +82,70 @@ def check_batches(batches: Sequence, n: int, device: torch.device) -> list[torch
             f"batches: expected every training point in some batch, but {len(missing)} of {n} are in none (first "
             f"{missing[:5]}); leave those out of x and y, or train longer."
         )
+    optimizer.rate(len(batches) - 1)
     return batches
 
 
 @torch.no_grad()
-def _check_outputs(function: FlatModule, few: torch.Tensor, y: torch.Tensor) -> None:
-    """Require (n, c) outputs, of each point by itself, without chance."""
-    outputs, again = function(function.start, few), function(function.start, few)
-    if outputs.shape != y.shape:
+def _check_outputs(function: FlatModule, few: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Require (n, c) outputs, of each point by itself, without chance. At moved parameters: some start at zero."""
+    generator = torch.Generator().manual_seed(0)
+    nudge = torch.randn(function.start.shape, generator=generator, dtype=torch.float64).to(function.start)
+    theta = function.start + 0.1 * nudge
+    kept = [part for part in function.module.modules() if part.training and isinstance(part, _BatchNorm | _DropoutNd)]
+    if kept := [part for part in kept if getattr(part, "p", 1) > 0]:
         raise ValueError(
-            f"module: expected outputs of shape {tuple(y.shape)} at {len(few)} points, as their targets, "
-            f"got {tuple(outputs.shape)}."
+            f"module: {kept[0]} in training mode makes a prediction depend on chance or on the other points of the "
+            f"batch; use group or layer norm, set a rate of dropout to 0, or call module.eval(), which fixes both."
+        )
+    outputs, again = function(theta, few), function(theta, few)
+    if not torch.is_tensor(outputs) or outputs.shape != y.shape:
+        came = tuple(outputs.shape) if torch.is_tensor(outputs) else type(outputs).__name__
+        raise ValueError(
+            f"module: expected outputs of shape {tuple(y.shape)} at {len(few)} points, as their targets, got {came}."
         )
     if not torch.equal(outputs, again):
         raise ValueError(
-            "module: two calls at the same points differ, so its forward pass is random (dropout?); set its rate to 0, "
-            "or call module.eval(), before it is recorded."
+            "module: two calls at the same points differ, so its forward pass is random; take the chance out of it, or "
+            "call module.eval(), before it is recorded."
         )
-    # Two points, since batch norm refuses one alone.
-    if (outputs[:2] - function(function.start, few[:2])).abs().max() > 1e-3 * outputs.abs().max():
+    if (outputs[:2] - function(theta, few[:2])).abs().max() > 1e-3 * outputs.abs().max():
         raise ValueError(
-            "module: its prediction of a point depends on the other points of the batch (batch norm?), so that no "
-            "point has a gradient of its own; use group or layer norm, or call module.eval(), which fixes the "
-            "statistics."
+            "module: its prediction of a point depends on the other points of the batch, so that no point has a "
+            "gradient of its own; use group or layer norm, or call module.eval()."
         )
+    return outputs
+
+
+def _check_loss(loss: Loss, outputs: torch.Tensor, y: torch.Tensor) -> None:
+    """Require a gradient and a curvature that are those of the loss's value."""
+    value = loss.value(outputs, y)
+    if value.shape != y.shape[:1]:
+        raise ValueError(
+            f"loss: expected a value for each point, of shape {tuple(y.shape[:1])}, got {tuple(value.shape)}."
+        )
+    c = y.shape[1]
+    curvature = loss.curvature(outputs) if loss.curvature else torch.eye(c).to(outputs).expand(len(y), c, c)
+    true = {"gradient": (loss.gradient(outputs, y), grad), "curvature": (curvature, hessian)}
+    for name, (found, derivative) in true.items():
+        wanted = vmap(derivative(loss.value))(outputs, y)
+        if not torch.allclose(found, wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max())):
+            raise ValueError(f"loss: its {name} is not the derivative of its value by the outputs.")
+
+
+def _check_derivatives(function: FlatModule, few: torch.Tensor) -> None:
+    """Require the derivatives that a recording takes, before it is paid for."""
+
+    def total(theta):
+        return function(theta, few).square().sum()
+
+    two = torch.stack([function.start, function.start])
+    try:
+        vmap(grad(total))(two)
+        vmap(lambda along: jvp(grad(total), (function.start,), (along,))[1])(two)
+        jacrev(lambda theta: function(theta, few[:1]))(function.start)
+    except (RuntimeError, NotImplementedError) as failure:
+        raise ValueError(
+            f"module: some operation of it cannot be differentiated forwards and in batches ({str(failure)[:200]}); "
+            f"write it with simpler ones."
+        ) from failure

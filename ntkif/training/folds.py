@@ -1,5 +1,7 @@
 """Folds of the training points."""
 
+from collections.abc import Sequence
+
 import torch
 
 __all__ = ["check_folds", "folds_apart"]
@@ -34,20 +36,23 @@ def folds_apart(x: torch.Tensor, y: torch.Tensor, count: int) -> torch.Tensor:
     return number
 
 
-def check_folds(folds: int | torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def check_folds(folds: int | Sequence[int] | torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """(n,) number of each point's fold, where either is given: so many folds, or these numbers.
 
     Raises:
         ValueError: fewer than two folds, more than points, or numbers that are not those from 0 on, each of some point.
     """
-    if not isinstance(folds, torch.Tensor):
-        if not 2 <= folds <= len(x):
-            raise ValueError(f"folds: expected from 2 to {len(x)}, the number of points, got {folds}.")
-        return folds_apart(x, y, folds)
-    present = folds.unique()
-    if folds.shape != (len(x),) or len(present) < 2 or present.tolist() != list(range(len(present))):
+    numbers = torch.as_tensor(folds)
+    whole = not numbers.is_floating_point() and numbers.dtype != torch.bool
+    if whole and numbers.ndim == 0 and 2 <= numbers <= len(x):
+        return folds_apart(x, y, int(numbers))
+    if not whole or numbers.ndim == 0:
+        raise ValueError(f"folds: expected a whole number from 2 to {len(x)}, the number of points, got {folds}.")
+    numbers = numbers.long()
+    present = numbers.unique()
+    if numbers.shape != (len(x),) or len(present) < 2 or present.tolist() != list(range(len(present))):
         raise ValueError(
             f"folds: expected {len(x)} numbers, one for each point, that are 0, 1, ... up to the last fold, "
-            f"got shape {tuple(folds.shape)} with {present[:8].tolist()}."
+            f"got shape {tuple(numbers.shape)} with {present[:8].tolist()}."
         )
-    return folds.to(x.device)
+    return numbers.to(x.device)

@@ -4,6 +4,7 @@ A step takes the parameters θ, the gradient g and the optimiser's state s to ne
 Jacobian is a few diagonals, which automatic differentiation gives for any such optimiser.
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +32,10 @@ class Optimizer:
     schedule: Sequence[float] | None = None
     clip_value: float | None = None
 
+    def __post_init__(self):
+        if self.schedule is not None:
+            object.__setattr__(self, "schedule", tuple(float(factor) for factor in self.schedule))
+
     def rate(self, index: int) -> float | torch.Tensor:
         """The learning rate of a step, counted from 0."""
         if self.schedule is None:
@@ -53,8 +58,8 @@ class Optimizer:
         self, index: int, theta: torch.Tensor, gradient: torch.Tensor, states: tuple[torch.Tensor, ...]
     ) -> list[list[torch.Tensor | None]]:
         """The Jacobian of a step: of each of (θ, *s) after, (P,) derivatives by each of (θ, g, *s) before; None: 0."""
-        before = [value.detach().clone().requires_grad_() for value in (theta, gradient, *states)]
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
+            before = [value.detach().clone().requires_grad_() for value in (theta, gradient, *states)]
             new, after = self.step(index, before[0], before[1], tuple(before[2:]))
             return [
                 list(torch.autograd.grad(value.sum(), before, retain_graph=True, allow_unused=True))
@@ -160,8 +165,8 @@ def from_torch(
     Args:
         optimizer: SGD, Adam or AdamW, over all parameters that ask for gradients. Groups may differ in rate and weight
             decay.
-        scheduler: of its learning rate; used up, so make a new one for a training of your own. One that looks at the
-            loss cannot be known beforehand.
+        scheduler: of its learning rate alone, before its first step. One that looks at the loss cannot be known
+            beforehand.
         module: whose parameters they are; needed where groups differ.
         steps: of the training; needed with a scheduler.
         every: steps between two calls of `scheduler.step()`, such as the batches of an epoch.
@@ -169,8 +174,9 @@ def from_torch(
 
     Raises:
         TypeError: another optimiser, or a scheduler that needs the loss.
-        ValueError: a setting that is not supported, one that has made steps already, a scheduler without `steps`, or
-            groups that differ without the module, or not of its parameters.
+        ValueError: a setting that is not supported; an optimiser or scheduler that has made steps already; a scheduler
+            without `steps`, or left out; groups that differ without the module; or parameters that are not all of the
+            module's.
     """
     kinds = {torch.optim.SGD: SGD, torch.optim.Adam: Adam, torch.optim.AdamW: AdamW}
     if type(optimizer) not in kinds:
@@ -185,6 +191,12 @@ def from_torch(
         if any(group.get(name) for group in groups):
             raise ValueError(f"optimizer: {name}=True is not supported; train without it.")
     kind, first = kinds[type(optimizer)], groups[0]
+    if first.get("decoupled_weight_decay"):
+        kind = AdamW
+    if scheduler is None and "initial_lr" in first:
+        raise ValueError("scheduler: the optimizer has one; pass it too, or make an optimizer without.")
+    if module is not None:
+        _check_parameters(groups, module)
     shared = ("momentum", "dampening", "nesterov") if kind is SGD else ("betas", "eps")
     if other := [name for name in shared if any(group[name] != first[name] for group in groups)]:
         raise ValueError(f"optimizer: expected groups that differ in lr and weight_decay only, got {other}.")
@@ -202,30 +214,55 @@ def _factors(scheduler, steps: int | None, every: int) -> tuple[float, ...]:
         raise TypeError("scheduler: expected one that is known before training; ReduceLROnPlateau looks at the loss.")
     if not steps:
         raise ValueError("steps: expected the number of steps of the training, since a scheduler is given.")
-    optimizer, found = scheduler.optimizer, []
-    for index in range(steps):
-        if index and index % every == 0:
-            optimizer._opt_called = True  # else torch warns that no step was made
-            scheduler.step()
-        ratios = {group["lr"] / group["initial_lr"] for group in optimizer.param_groups}
-        if max(ratios) - min(ratios) > 1e-12 * max(ratios):
-            raise ValueError("scheduler: expected one factor for all groups of parameters at each step.")
-        found.append(max(ratios))
-    return tuple(found)
+    if scheduler.last_epoch > 0:
+        raise ValueError("scheduler: expected one before its first step; make a new one, with a new optimizer.")
+    optimizer, state = scheduler.optimizer, copy.deepcopy(scheduler.state_dict())
+    before = [dict(group) for group in optimizer.param_groups]
+    try:
+        return tuple(_factor(scheduler, optimizer, index, every, before) for index in range(steps))
+    finally:  # so that yours stays as it was
+        scheduler.load_state_dict(state)
+        for group, kept in zip(optimizer.param_groups, before, strict=True):
+            group.update(kept)
+        optimizer._opt_called = False
+
+
+def _factor(scheduler, optimizer, index: int, every: int, before: list[dict]) -> float:
+    if index and index % every == 0:
+        optimizer._opt_called = True  # else torch warns that no step was made
+        scheduler.step()
+    groups = optimizer.param_groups
+    if any(a.get(name) != b.get(name) for a, b in zip(groups, before, strict=True) for name in ("momentum", "betas")):
+        raise ValueError("scheduler: it changes the momentum too; pass cycle_momentum=False to it.")
+    ratios = {float(group["lr"] / group["initial_lr"]) for group in groups if group["initial_lr"]}
+    if not ratios:
+        raise ValueError("optimizer: expected a learning rate above zero in some group.")
+    if max(ratios) - min(ratios) > 1e-12 * max(ratios):
+        raise ValueError("scheduler: expected one factor for all groups of parameters at each step.")
+    return max(ratios)
 
 
 def _by_parameter(groups: Sequence[dict], name: str, module: torch.nn.Module | None) -> float | torch.Tensor:
     """The setting, where all groups share it; else for each parameter of the module, in its order."""
     if len({float(group[name]) for group in groups}) == 1:
         return float(groups[0][name])
-    settings = {id(value): float(group[name]) for group in groups for value in group["params"]}
-    parameters = list(trained_parameters(module).values()) if module is not None else []
-    if settings.keys() != {id(value) for value in parameters}:
+    if module is None:
         raise ValueError(
-            f"module: expected the module whose parameters the optimizer has, all of them, since its groups differ in "
-            f"{name}; pass module=... ."
+            f"module: expected the module whose parameters the optimizer has, since its groups differ in {name}; pass "
+            f"module=... ."
         )
+    settings = {id(value): float(group[name]) for group in groups for value in group["params"]}
+    parameters = trained_parameters(module).values()
     return torch.cat([value.new_full((value.numel(),), settings[id(value)]).detach() for value in parameters])
+
+
+def _check_parameters(groups: Sequence[dict], module: torch.nn.Module) -> None:
+    mine = {id(value) for group in groups for value in group["params"] if value.requires_grad}
+    if mine != {id(value) for value in trained_parameters(module).values()}:
+        raise ValueError(
+            "optimizer: expected one over all parameters of the module that ask for gradients; freeze the others with "
+            "requires_grad_(False)."
+        )
 
 
 def _root(value: torch.Tensor) -> torch.Tensor:

@@ -20,10 +20,12 @@ The outputs f_i^{-i} come from few further trainings, each without a fold of the
 really carried out: how well they are predicted tells how far the influences can be trusted.
 """
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -43,6 +45,7 @@ from ntkif.training.trainings import Folds, Trainings
 
 __all__ = ["NotPredictableError", "RecordedTraining", "record_training"]
 
+_CURVATURES = ("Hessian", "Gauss-Newton")
 _WARN, _REFUSE = 0.3, 0.5  # relative error of the check
 _WORKING_NUMBERS = 2**24  # of adjoints at once
 
@@ -58,18 +61,19 @@ def record_training(
     *,
     loss: Loss,
     optimizer: Optimizer,
-    epochs: int = 1,
+    epochs: int | None = None,
     batch_size: int | None = None,
     batches: Sequence | None = None,
     seed: int = 0,
     ridge: float = 0.0,
-    folds: int | torch.Tensor = 20,
+    folds: int | Sequence[int] | torch.Tensor | None = None,
+    alone: int = 10,
     folder: str | Path | None = None,
     progress: bool = True,
 ) -> "RecordedTraining":
     """Train a module, keeping what its influences need, and again without each of some folds of the points.
 
-    Each step takes the mean of the loss over its batch. In all 1 + `folds` trainings, the latter side by side.
+    Each step takes the mean of the loss over its batch. In all 1 + K + `alone` trainings, ten at a time but the first.
 
     Args:
         module: at its start; not changed. It is used as it stands, in training or evaluation mode, and must predict
@@ -78,13 +82,15 @@ def record_training(
         y: (n, c) targets; one-hot for the cross-entropy.
         loss: of one point.
         optimizer: of `training.optimizers`; `from_torch` makes one of torch's.
-        epochs: passes through the points; not used where `batches` are given.
+        epochs: passes through the points, one where absent.
         batch_size: points of a step; all where absent.
-        batches: rows of each step, in the order of a training of your own.
+        batches: in place of these two, rows of each step, in the order of a training of your own.
         seed: of the batches.
         ridge: penalty λ of the sum of losses, towards the start (Eq. 2).
         folds: K, from 2 to n, dealt out so that like points are in different ones; or (n,) the number of each point's
-            fold, from 0 to K - 1. The more, the nearer to leaving out one point; each costs a training.
+            fold, from 0 to K - 1. The more, the nearer to leaving out one point; each costs a training. Twenty, or n,
+            where absent.
+        alone: points, drawn at random, that are left out alone, so that the check knows of single points too.
         folder: where each part is kept as it ends; begun again after a failure, recording goes on from there.
         progress: whether to show bars.
 
@@ -97,13 +103,19 @@ def record_training(
             of another training.
         MemoryError: the states of the training do not fit, not even few of them.
     """
-    function = check_training(module, x, y, loss, ridge)
-    number = check_folds(folds, x, y)
-    batches = batches_of(len(x), batch_size, epochs, seed) if batches is None else batches
-    batches = check_batches(batches, len(x), x.device)
-    stride = stride_for(optimizer, function.start, len(batches))
+    function = check_training(module, x, y, loss, optimizer, ridge)
+    x, y, n = x.detach(), y.detach(), len(x)
+    number = check_folds(min(20, n) if folds is None else folds, x, y)
+    if batches is not None and (epochs, batch_size) != (None, None):
+        raise ValueError("batches: expected no epochs and no batch_size beside them; they say all steps themselves.")
+    batches = batches_of(n, batch_size, 1 if epochs is None else epochs, seed) if batches is None else batches
+    batches = check_batches(batches, n, optimizer, x.device)
+    # A folder takes a second copy for a moment.
+    stride = stride_for(optimizer, function.start, len(batches), share=0.5 if folder is None else 0.25)
     tape = Tape(function, x, y, loss, optimizer, batches, ridge=ridge, stride=stride)
-    return RecordedTraining(Trainings(tape, folder, progress), number)
+    rows = torch.randperm(n, generator=torch.Generator().manual_seed(0))[: max(0, alone)].to(x.device)
+    with torch.no_grad():
+        return RecordedTraining(Trainings(tape, folder, progress), number, rows)
 
 
 class RecordedTraining:
@@ -115,12 +127,14 @@ class RecordedTraining:
         inside: for each step, (b, c) outputs of its batch before it.
         outside: the same, of each point in the training without its fold.
         fold: (n,) number of each point's fold.
+        alone: rows that were left out alone.
     """
 
-    def __init__(self, trainings: Trainings, number: torch.Tensor):
+    def __init__(self, trainings: Trainings, number: torch.Tensor, alone: torch.Tensor):
         self._trainings, self.tape = trainings, trainings.tape
         self.theta, self.inside = trainings.whole()
         self._folds = trainings.without_folds(number)
+        self.alone, self._theta_alone = alone, trainings.alone(alone)
         self._of_count = {len(self._folds.theta): self._folds}
         self._last: tuple | None = None
 
@@ -168,16 +182,19 @@ class RecordedTraining:
         if not trust:
             _judge(estimate.check["relative_error"])
         influence = estimate.influence.clone()
-        if retrain:
+        if retrain > 0:
             rows = influence.norm(dim=0).topk(min(retrain, influence.shape[1])).indices
-            influence[:, rows] = self.without(rows.tolist(), x_test, y_test)
+            influence[:, rows] = self.without(rows, x_test, y_test)
         return influence
 
     def check(self, x_test: torch.Tensor, y_test: torch.Tensor) -> dict[str, float | str]:
-        """How well the removal of each fold, really carried out, is predicted at test points, all pooled.
+        """How well removals that were really carried out are predicted at test points, all pooled.
+
+        Of two kinds: the removal of each fold, by its own force, which tells how far training is from linear; and that
+        of each point that was left out alone, which tells also what it costs that folds are larger than a point.
 
         Returns:
-            scores of `metrics.agreement`, and by which curvature they were reached.
+            scores of `metrics.agreement` of the kind that is predicted worse, which kind (`of`), and the `curvature`.
         """
         estimate = self._best(x_test, y_test)
         return {"curvature": estimate.curvature} | estimate.check
@@ -187,11 +204,19 @@ class RecordedTraining:
         return self._estimate(x_test, y_test, "Hessian").first_order
 
     def change(self, x_test: torch.Tensor, *, curvature: str = "Hessian") -> torch.Tensor:
-        """(k, n, c) change of the outputs at test points without each training point; c reverse passes a test point."""
+        """(k, n, c) change of the outputs at test points without each training point, unchecked.
+
+        It takes c reverse passes a test point.
+
+        Args:
+            x_test: (k, ...) test points.
+            curvature: of the reverse pass, "Hessian" or "Gauss-Newton".
+        """
+        self._check_points(x_test)
         no_targets = self.tape.y.new_zeros(len(x_test), self.tape.y.shape[1])
         return self._moved(x_test, no_targets, OUTPUTS, [self.forces()], curvature)[0].transpose(1, 2)
 
-    def group(self, sets: Sequence, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
+    def group(self, sets: Sequence, x_test: torch.Tensor, y_test: torch.Tensor, *, trust: bool = False) -> torch.Tensor:
         """Change of the test loss without whole sets of training points, with forces from folds of about their size.
 
         A set larger than the folds asks for trainings without larger ones, n over its size of them and at least two.
@@ -200,22 +225,31 @@ class RecordedTraining:
             sets: g lists of training rows.
             x_test: (k, ...) test points.
             y_test: (k, c) targets.
+            trust: as of `influence`, whose check is asked.
 
         Returns:
             (k, g); positive means helpful.
+
+        Raises:
+            ValueError: no sets, or one that is no list of distinct rows; or as `influence`.
         """
+        best = self._best(x_test, y_test)
+        if not trust:
+            _judge(best.check["relative_error"])
+        if len(sets) == 0:
+            raise ValueError("sets: expected at least one list of training rows, got none.")
         carried, at = self._quantities(x_test, y_test)
         sets = [check_group(rows, len(self.tape.x)) for rows in sets]
         counts = [self._count_for(len(rows)) for rows in sets]
         forces = {count: self._forces(self._folds_of(count)) for count in counts}
-        moved = self._moved(x_test, y_test, carried, forces.values(), self._best(x_test, y_test).curvature)
+        moved = self._moved(x_test, y_test, carried, forces.values(), best.curvature)
         by_count = dict(zip(forces, moved, strict=True))
         at_sets = [at + by_count[count][:, :, rows].sum(2) for count, rows in zip(counts, sets, strict=True)]
         return torch.stack([carried.loss(each, y_test) - carried.loss(at, y_test) for each in at_sets], 1)
 
-    def top(self, count: int, x_test: torch.Tensor, y_test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(k, count) influences of largest absolute value, and the training rows they are of."""
-        influence = self.influence(x_test, y_test)
+    def top(self, count: int, x_test: torch.Tensor, y_test: torch.Tensor, **how) -> tuple[torch.Tensor, torch.Tensor]:
+        """(k, count) influences of largest absolute value, and the training rows they are of; `how` as `influence`."""
+        influence = self.influence(x_test, y_test, **how)
         rows = influence.abs().topk(min(count, influence.shape[1]), dim=1).indices
         return influence.gather(1, rows), rows
 
@@ -224,14 +258,16 @@ class RecordedTraining:
 
         In the same batches, with the same divisors.
         """
-        weights = self.tape.x.new_ones(len(sets), len(self.tape.x))
-        for row, removed in zip(weights, sets, strict=True):
-            row[check_group(torch.as_tensor(removed).reshape(-1), len(row))] = 0
-        return self._truth(self._trainings.without(weights), x_test, y_test)
+        sets = [check_group(torch.as_tensor(rows).reshape(-1), len(self.tape.x), "sets") for rows in sets]
+        if not sets:
+            raise ValueError("sets: expected at least one training row or list of them, got none.")
+        self._check_test(x_test, y_test)
+        return self._truth(self._trainings.without(sets), x_test, y_test)
 
-    def _truth(self, theta: torch.Tensor, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
-        outputs = vmap(self.tape.function, in_dims=(0, None))(torch.cat([self.theta[None], theta]), x_test)
-        return true_influence(outputs, y_test, self.tape.loss.value)
+    def _truth(self, ends: Iterable[torch.Tensor], x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
+        """(k, r) true influences, from parameters at the end of trainings, some at a time."""
+        thetas = chain([self.theta], (theta for part in ends for theta in part))
+        return true_influence([self.tape.function(theta, x_test) for theta in thetas], y_test, self.tape.loss.value)
 
     def forces(self) -> list[torch.Tensor]:
         """F of each step, (b, c): what each point of its batch would have pulled with, had it not been there."""
@@ -240,8 +276,10 @@ class RecordedTraining:
     def influence_by(
         self, forces: Sequence[torch.Tensor], x_test: torch.Tensor, y_test: torch.Tensor, *, curvature: str = "Hessian"
     ) -> torch.Tensor:
-        """(k, n) change of the test loss by forces of your own making, (b, c) for each step, see `forces`."""
+        """(k, n) change of the test loss by forces of your own, (b, c) for each step, see `forces`; unchecked."""
         self._check_test(x_test, y_test)
+        if [len(force) for force in forces] != [len(rows) for rows in self.tape.batches]:
+            raise ValueError(f"forces: expected one for each of {len(self.tape.batches)} steps, of its batch.")
         carried, at = self._quantities(x_test, y_test)
         moved = self._moved(x_test, y_test, carried, [forces], curvature)[0]
         return _change_of_loss(carried, at, moved, y_test)
@@ -269,17 +307,26 @@ class RecordedTraining:
         carried = quantities_for(self.tape.loss)
         return carried, carried.of(self.tape.function(self.theta, x_test), y_test)
 
+    @cached_property
+    def _numbers(self) -> int:
+        """That the reverse pass holds for each adjoint."""
+        batch = max(len(rows) for rows in self.tape.batches)
+        return max(len(self.theta), batch * self.tape.function.numbers_of(self.tape.x))
+
     def _moved(self, x_test, y_test, carried: Quantities, forces, curvature: str) -> list[torch.Tensor]:
         """(k, q, n) changes of the quantities of test points without each training point, for each of `forces`."""
 
         def quantities(theta, x, y):
             return carried.of(self.tape.function(theta, x[None]), y[None])[0]
 
-        derivative = vmap(jacrev(quantities), in_dims=(None, 0, 0))
-        q, found = carried.of(self.tape.y[:1], self.tape.y[:1]).shape[1], []
-        for rows in row_blocks(len(x_test), max(1, _WORKING_NUMBERS // (q * len(self.theta)))):
-            seeds = derivative(self.theta, x_test[rows], y_test[rows]).flatten(0, 1)
-            sums = self.tape.back(seeds, forces, gauss_newton=curvature != "Hessian")
+        if curvature not in _CURVATURES:
+            raise ValueError(f"curvature: expected one of {_CURVATURES}, got {curvature!r}.")
+        y, found = self.tape.y, []
+        q = carried.of(y[:1], y[:1]).shape[1]
+        for rows in row_blocks(len(x_test), max(1, _WORKING_NUMBERS // (q * self._numbers))):
+            pairs = zip(x_test[rows], y_test[rows], strict=True)
+            seeds = torch.cat([jacrev(quantities)(self.theta, *pair) for pair in pairs])
+            sums = self.tape.back(seeds, forces, gauss_newton=curvature == _CURVATURES[1])
             found.append([-part.reshape(-1, q, part.shape[1]) for part in sums])
         return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
@@ -300,17 +347,16 @@ class RecordedTraining:
         carried, at = self._quantities(x_test, y_test)
         ours, first = self._moved(x_test, y_test, carried, forces, curvature)
 
-        def change(moved):
-            return (
-                carried.loss(at[:, None] + moved.transpose(1, 2), y_test[:, None]) - carried.loss(at, y_test)[:, None]
-            )
-
         slope = vmap(jacrev(carried.loss))(at, y_test)
         numbers = torch.arange(len(self._folds.theta), device=ours.device)
         together = ours @ (self.fold[:, None] == numbers).to(ours)
         folds, each = (_change_of_loss(carried, at, moved, y_test) for moved in (together, ours))
-        told = agreement(folds, self._truth(self._folds.theta, x_test, y_test))
-        return _Estimate(curvature, each, torch.einsum("kq,kqn->kn", slope, first), told)
+        told = [_scores("folds", folds, self._truth([self._folds.theta], x_test, y_test))]
+        if len(self.alone):
+            truth = self._truth([self._theta_alone], x_test, y_test)
+            told.append(_scores("points alone", each[:, self.alone], truth))
+        worse = max(told, key=lambda scores: scores["relative_error"])
+        return _Estimate(curvature, each, torch.einsum("kq,kqn->kn", slope, first), worse)
 
     def _best(self, x_test: torch.Tensor, y_test: torch.Tensor) -> "_Estimate":
         """By the Hessian where it passes the check, else by what passes it better."""
@@ -321,21 +367,26 @@ class RecordedTraining:
         return min(hessian, other, key=lambda estimate: estimate.check["relative_error"])
 
     def _check_test(self, x_test: torch.Tensor, y_test: torch.Tensor) -> None:
-        wanted, came = ((tuple(each.shape[1:]), each.dtype, each.device) for each in (self.tape.x, x_test))
-        if came != wanted:
-            raise ValueError(f"x_test: expected points like the training points, {wanted}, got {came}.")
+        self._check_points(x_test)
         check_matrix("y_test", y_test, rows=len(x_test), columns=self.tape.y.shape[1], like=self.tape.y)
         check_targets("y_test", y_test, self.tape.loss)
+
+    def _check_points(self, x_test: torch.Tensor) -> None:
+        wanted, came = ((tuple(each.shape[1:]), each.dtype, each.device) for each in (self.tape.x, x_test))
+        if came != wanted or len(x_test) == 0:
+            raise ValueError(
+                f"x_test: expected at least one point like the training points, {wanted}, got {came}, {len(x_test)}."
+            )
 
 
 @dataclass(frozen=True, eq=False)
 class _Estimate:
-    """(k, n) influence and first order by one curvature, and how well the folds are predicted by it."""
+    """(k, n) influence and first order by one curvature, and how well what was carried out is predicted by it."""
 
     curvature: str
     influence: torch.Tensor
     first_order: torch.Tensor
-    check: dict[str, float]
+    check: dict[str, float | str]
 
 
 def _change_of_loss(carried: Quantities, at: torch.Tensor, moved: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -343,8 +394,17 @@ def _change_of_loss(carried: Quantities, at: torch.Tensor, moved: torch.Tensor, 
     return carried.loss(at[:, None] + moved.transpose(1, 2), y[:, None]) - carried.loss(at, y)[:, None]
 
 
+def _scores(of: str, found: torch.Tensor, truth: torch.Tensor) -> dict[str, float | str]:
+    """Scores, of what is not finite an infinite error; without correlations where nothing differs."""
+    finite = bool(torch.isfinite(found).all() and torch.isfinite(truth).all())
+    if finite and found.min() < found.max() and truth.min() < truth.max():
+        return {"of": of} | agreement(found, truth)
+    error = float((found - truth).norm() / truth.norm()) if finite else math.inf
+    return {"of": of} | dict.fromkeys(("pearson", "spearman", "slope"), math.nan) | {"relative_error": error}
+
+
 def _judge(error: float) -> None:
-    told = f"the removals of its own folds are predicted with a relative error of {error:.2g}"
+    told = f"removals that were carried out are predicted with a relative error of {error:.2g}"
     if not error <= _REFUSE:
         raise NotPredictableError(
             f"{told}, above {_REFUSE}: nobody can know these influences from one training. Train with a smaller "

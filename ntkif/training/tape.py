@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch.func import functional_call, grad, jvp, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ntkif.checks import available_bytes
 from ntkif.networks.losses import Loss
@@ -41,7 +42,22 @@ class FlatModule:
 
     def __call__(self, theta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """(n, c) outputs with the parameters `theta` (P,)."""
-        return functional_call(self.module, self._named(theta), (x,))
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention have no forward-mode derivative
+            return functional_call(self.module, self._named(theta), (x,))
+
+    @torch.no_grad()
+    def numbers_of(self, x: torch.Tensor) -> int:
+        """How many numbers the module's parts make of one point on their way."""
+        made: list[int] = []
+        hooks = [
+            part.register_forward_hook(lambda _, __, out: made.append(out.numel() if torch.is_tensor(out) else 0))
+            for part in self.module.modules()
+            if not list(part.children())
+        ]
+        self.module(x[:1])
+        for hook in hooks:
+            hook.remove()
+        return max(1, sum(made))
 
     def at(self, theta: torch.Tensor) -> torch.nn.Module:
         """The module with the parameters `theta` (P,), a copy."""

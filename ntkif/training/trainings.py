@@ -2,8 +2,9 @@
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -50,10 +51,10 @@ class Trainings:
         def make() -> dict:
             inside: list[torch.Tensor] = []
             theta = self._train(None, f"all points ({self.tape})", lambda _, outputs: inside.append(outputs))
-            return {"theta": theta, "inside": inside, "kept": self.tape.kept}
+            return {"theta": theta, "inside": inside, "kept": self.tape.kept, "stride": self.tape.stride}
 
         found = self._kept("all-points", make)
-        self.tape.kept = found["kept"]
+        self.tape.kept, self.tape.stride = found["kept"], found["stride"]
         return found["theta"], found["inside"]
 
     def without_folds(self, number: torch.Tensor) -> Folds:
@@ -64,14 +65,30 @@ class Trainings:
         ends = []
         for part in torch.arange(count, device=number.device).split(SIDE_BY_SIDE):
             name = f"without-{int(part[0])}-to-{int(part[-1])}-of-{count}-folds"
-            found = self._kept(name, lambda name=name, part=part: self._without_some(name, number, part), number)
+            made = partial(self._without_some, name, number, part)
+            found = self._kept(f"{name}-{_short(number)}", made)
             outside[(fold_of_visit >= part[0]) & (fold_of_visit <= part[-1])] = found["outside"]
             ends.append(found["theta"])
         return Folds(number, torch.cat(ends), list(outside.split([len(rows) for rows in self.tape.batches])))
 
-    def without(self, weights: torch.Tensor) -> torch.Tensor:
-        """(r, P) parameters at the end of trainings with the weights (r, n) of the points."""
-        return torch.cat([self._train(part, "without", lambda *_: None) for part in weights.split(SIDE_BY_SIDE)])
+    def alone(self, rows: torch.Tensor) -> torch.Tensor:
+        """(r, P) parameters at the end of trainings without each of some points."""
+        if len(rows) == 0:
+            return self.tape.x.new_empty(0, len(self.tape.function.start))
+
+        def make() -> dict:
+            return {"theta": torch.cat(list(self.without(rows[:, None])))}
+
+        return self._kept(f"without-{len(rows)}-points-{_short(rows)}", make)["theta"]
+
+    def without(self, sets: Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """Parameters at the end of trainings without each of some sets of points, (ten or fewer, P) at a time."""
+        for first in range(0, len(sets), SIDE_BY_SIDE):
+            part = sets[first : first + SIDE_BY_SIDE]
+            weights = self.tape.x.new_ones(len(part), len(self.tape.x))
+            for row, removed in zip(weights, part, strict=True):
+                row[removed] = 0
+            yield self._train(weights, f"without {first + 1} to {first + len(part)} of {len(sets)}", lambda *_: None)
 
     def _without_some(self, name: str, number: torch.Tensor, part: torch.Tensor) -> dict:
         outside: list[torch.Tensor] = []
@@ -93,27 +110,32 @@ class Trainings:
             )
         return theta
 
-    def _kept(self, name: str, make: Callable[[], dict], *further: torch.Tensor) -> dict:
+    def _kept(self, name: str, make: Callable[[], dict]) -> dict:
         """What is in the folder under a name; made and written where it is not."""
         if self.folder is None:
             return make()
         file = self.folder / f"{name}.pt"
         if file.exists() and file.with_suffix(".json").exists():
-            content, told = store.read(file, "ntkif.record_training(..., folder=...)")
-            if told["training"] != self._digest(*further):
+            content, told = store.read(file, f"rm {file} {file.with_suffix('.json')}, and record again")
+            if told["training"] != self._digest:
                 raise ValueError(f"folder: {self.folder} holds another training; name another folder, or empty it.")
             return torch.load(io.BytesIO(content), weights_only=True, map_location=self.tape.x.device)
         made, stream = make(), io.BytesIO()
         torch.save(made, stream)
-        store.write(file, stream.getvalue(), {"training": self._digest(*further)})
+        store.write(file, stream.getvalue(), {"training": self._digest})
         return made
 
-    def _digest(self, *further: torch.Tensor) -> str:
+    @cached_property
+    def _digest(self) -> str:
         """SHA-256 of all that decides the numbers of the trainings."""
         tape, function = self.tape, self.tape.function
         loss = tape.loss.value(function(function.start, tape.x[:8]), tape.y[:8])
-        named = type(tape.optimizer).__name__, str(function.module), tape.ridge, tape.stride
+        named = type(tape.optimizer).__name__, str(function.module), tape.ridge
         whole = hashlib.sha256(repr(named).encode())
-        for each in (function.start, tape.x, tape.y, loss, *tape.batches, *astuple(tape.optimizer), *further):
+        for each in (function.start, tape.x, tape.y, loss, *tape.batches, *astuple(tape.optimizer)):
             whole.update(each.cpu().numpy().tobytes() if isinstance(each, torch.Tensor) else repr(each).encode())
         return whole.hexdigest()
+
+
+def _short(numbers: torch.Tensor) -> str:
+    return hashlib.sha256(numbers.cpu().numpy().tobytes()).hexdigest()[:8]

@@ -113,7 +113,8 @@ _COLUMNS = {
     "seed": Column.key("of images, network and batches"),
     "method": Column.key("one of `METHODS`"),
     **AGREEMENT,
-    "check": Column.value("relative error with which the removals of its own folds are predicted"),
+    "check": Column.value("relative error with which removals that were carried out are predicted, see `check`"),
+    "of": Column.value("which of them are predicted worse, those of folds or of points alone"),
     "curvature": Column.value("of the reverse pass, by that check"),
     "edge": Column.value("whether the case is meant to be at the edge of stability"),
     "sharpness": Column.value("times the rate, as a share of what is stable, see `sharpness_share`"),
@@ -219,7 +220,7 @@ def case_scores(
     rows = torch.randperm(n_train, generator=torch.Generator().manual_seed(seed))[:removals].tolist()
     truth = run.without(rows, x_test, y_test)
     check = run.check(x_test, y_test)
-    told |= {"check": check["relative_error"], "curvature": check["curvature"], "edge": case.edge}
+    told |= {"check": check["relative_error"], "of": check["of"], "curvature": check["curvature"], "edge": case.edge}
     told |= {"sharpness": sharpness_share(run, case), "growth": growth(run, x_test)}
     for name, points, targets in (("train_loss", x, y), ("test_loss", x_test, y_test)):
         told[name] = float(run.tape.loss.value(predict(run.module, points), targets).mean())
@@ -255,7 +256,7 @@ def case_scores(
         "seed": Column.key("of images, network and batches"),
         "tried": Column.key("what was done otherwise"),
         **AGREEMENT,
-        "check": Column.value("relative error with which the removals of its own folds are predicted"),
+        "check": Column.value("relative error of its own check"),
     },
     slice=None,
 )
