@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from ntkif.metrics import agreement, error_rates, misfit, power_law, share
 
@@ -75,3 +76,11 @@ def test_estimates_that_cannot_be_compared():
         agreement(torch.ones(40, 1), torch.ones(9, 1))
     with pytest.raises(ValueError, match=r"predicted: .*not all equal"):
         agreement(torch.ones(3), torch.arange(3.0))
+
+
+def test_correlations_are_those_of_scipy_ties_included():
+    generator = torch.Generator().manual_seed(0)
+    p, a = torch.randint(0, 6, (2, 40), generator=generator).double()
+    found = agreement(p, a)
+    assert found["spearman"] == pytest.approx(stats.spearmanr(p, a).statistic, abs=1e-14)
+    assert found["pearson"] == pytest.approx(stats.pearsonr(p, a).statistic, abs=1e-14)

@@ -6,7 +6,8 @@ from recorded_problem import CLASSES, INPUTS, network, problem, recording
 from torch import nn
 
 from ntkif import record_training
-from ntkif.networks.losses import CROSS_ENTROPY
+from ntkif.metrics import agreement
+from ntkif.networks.losses import CROSS_ENTROPY, SQUARES, Loss
 from ntkif.training.optimizers import SGD
 
 X, Y, X_TEST, Y_TEST = problem()
@@ -21,7 +22,92 @@ def head(*before):
     return nn.Sequential(*before, nn.Linear(INPUTS, CLASSES)).double()
 
 
+class Recurrent(nn.Module):
+    """The last hidden state of an LSTM over the inputs, one a step."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell, self.head = nn.LSTM(1, 4, batch_first=True), nn.Linear(4, CLASSES)
+
+    def forward(self, x):
+        return self.head(self.cell(x[:, :, None])[0][:, -1])
+
+
+class Attending(nn.Module):
+    """Attention over the inputs, one a token."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Linear(1, 4), nn.Linear(4, CLASSES)
+        self.layer = nn.TransformerEncoderLayer(4, 2, dim_feedforward=6, dropout=0.0, batch_first=True)
+
+    def forward(self, x):
+        return self.head(self.layer(self.embed(x[:, :, None])).mean(1))
+
+
+def zero_head(*before):
+    module = head(*before)
+    nn.init.zeros_(module[-1].weight)
+    nn.init.zeros_(module[-1].bias)
+    return module
+
+
+class Coupled(nn.Module):
+    """Each point less the mean of the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(INPUTS, CLASSES).double()
+
+    def forward(self, x):
+        return self.head(x - x.mean(0))
+
+
+class Floored(nn.Module):
+    """A step without a forward-mode derivative."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(INPUTS, CLASSES).double()
+
+    def forward(self, x):
+        return Once.apply(self.head(x))
+
+
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+
+
+WRONG = {
+    "gradient": Loss(SQUARES.value, lambda f, y: 2 * (f - y)),
+    "curvature": Loss(CROSS_ENTROPY.value, CROSS_ENTROPY.gradient),
+    "shape": Loss(lambda f, y: (f - y).square().sum(), SQUARES.gradient),
+}
 REFUSED = {
+    "dropout before zeros": (ValueError, "Dropout", {"module": zero_head(nn.Dropout(0.5))}),
+    "norm before zeros": (ValueError, "BatchNorm1d", {"module": zero_head(nn.BatchNorm1d(INPUTS))}),
+    "coupled": (ValueError, "depends on the other points", {"module": Coupled()}),
+    "no forward mode": (ValueError, "cannot be differentiated forwards", {"module": Floored()}),
+    "wrong gradient": (ValueError, "its gradient is not the derivative", {"loss": WRONG["gradient"]}),
+    "wrong curvature": (ValueError, "its curvature is not the derivative", {"loss": WRONG["curvature"]}),
+    "one value": (ValueError, r"a value for each point, of shape \(4,\)", {"loss": WRONG["shape"]}),
+    "loss of torch": (TypeError, "loss: expected CROSS_ENTROPY or SQUARES", {"loss": nn.CrossEntropyLoss()}),
+    "optimizer of torch": (
+        TypeError,
+        r"pass from_torch\(optimizer\)",
+        {"optimizer": torch.optim.SGD(network().parameters(), lr=0.1)},
+    ),
+    "rates": (ValueError, "a learning_rate of 57 parameters", {"optimizer": SGD(torch.ones(3))}),
+    "short schedule": (ValueError, "a factor for every step, got 2", {"optimizer": SGD(0.1, schedule=(1.0, 0.5))}),
+    "batches and epochs": (ValueError, "no epochs and no batch_size", {"batches": [range(24)], "epochs": 2}),
+    "fold numbers": (ValueError, r"24 numbers, .*shape \(24,\) with \[0, 2\]", {"folds": [0, 2] * 12}),
+    "half a fold": (ValueError, "folds: expected a whole number", {"folds": 2.5}),
     "dropout": (ValueError, r"Dropout\(p=0.5.*module.eval\(\)", {"module": head(nn.Dropout(0.5))}),
     "noise": (ValueError, "forward pass is random", {"module": head(Noisy()).eval()}),
     "batch norm": (ValueError, "BatchNorm1d.*layer norm", {"module": head(nn.BatchNorm1d(INPUTS))}),
@@ -48,6 +134,40 @@ def test_targets_of_the_wrong_kind_are_refused(target):
         record_training(network(), X, target, loss=CROSS_ENTROPY, optimizer=SGD(0.1))
     with pytest.raises(ValueError, match="y: expected one-hot"):
         record_training(network(), X, Y.argmax(1), loss=CROSS_ENTROPY, optimizer=SGD(0.1))
+
+
+@pytest.mark.parametrize("module", [Recurrent, Attending])
+def test_recurrent_and_attending_modules_are_recorded(module):
+    torch.manual_seed(0)
+    run = recording(module().double(), epochs=3)
+    truth = run.without(range(0, 24, 2), X_TEST, Y_TEST)
+    found = run.influence(X_TEST, Y_TEST, trust=True)[:, ::2]
+    assert agreement(found, truth)["relative_error"] < 0.3
+
+
+def test_frozen_parameters_stay():
+    module = network()
+    module[0].requires_grad_(False)
+    run = recording(module, epochs=2)
+    assert torch.equal(run.module[0].weight, module[0].weight) and not torch.equal(
+        run.module[2].weight, module[2].weight
+    )
+    assert len(run.theta) == sum(value.numel() for value in module[2].parameters())
+
+
+def test_points_that_ask_for_gradients_leave_no_graph():
+    run = record_training(network(), X.clone().requires_grad_(), Y, loss=SQUARES, optimizer=SGD(0.1), folds=2)
+    assert not run.theta.requires_grad and not run.influence(X_TEST, Y_TEST, trust=True).requires_grad
+    with torch.inference_mode():
+        same = recording(epochs=2).influence(X_TEST, Y_TEST, trust=True)
+    assert torch.equal(same, recording(epochs=2).influence(X_TEST, Y_TEST, trust=True))
+
+
+def test_few_points_have_as_many_folds():
+    x, y = X[:6], Y[:6]
+    assert len(record_training(network(), x, y, loss=SQUARES, optimizer=SGD(0.1)).fold.unique()) == 6
+    given = torch.arange(24) % 3
+    assert torch.equal(recording(folds=given.to(torch.uint8), epochs=1).fold, given)
 
 
 def test_modules_in_evaluation_mode_may_have_dropout_and_batch_norm():

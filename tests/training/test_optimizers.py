@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from recorded_problem import BATCH, EPOCHS, TORCH, network, problem
-from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR, OneCycleLR, ReduceLROnPlateau
 
 from ntkif.networks.losses import CROSS_ENTROPY
 from ntkif.training.optimizers import SGD, Adam, from_torch
@@ -106,6 +106,28 @@ def test_a_parameter_that_never_had_a_gradient_has_a_finite_derivative():
     assert all(torch.isfinite(each).all() for row in found for each in row if each is not None)
 
 
+def test_adam_with_decoupled_decay_is_adamw():
+    x, y, _, _ = problem()
+    module, batches = network(), batches_of(24, BATCH, EPOCHS, seed=1)
+    settings = {"lr": 0.02, "weight_decay": 0.1, "decoupled_weight_decay": True}
+    found = trained_here(module, x, y, batches, from_torch(torch.optim.Adam(module.parameters(), **settings)))
+    theirs = copy.deepcopy(module)
+    truth = trained_by_torch(theirs, x, y, batches, torch.optim.Adam(theirs.parameters(), **settings))
+    assert torch.allclose(found, truth, rtol=0, atol=1e-12)
+
+
+def test_reading_a_scheduler_leaves_it_as_it_was():
+    optimizer = torch.optim.SGD(network().parameters(), lr=0.1)
+    scheduler = CosineAnnealingLR(optimizer, T_max=STEPS)
+    first, again = (from_torch(optimizer, scheduler, steps=STEPS) for _ in range(2))
+    assert first == again and first.schedule[-1] < 0.1
+    assert optimizer.param_groups[0]["lr"] == 0.1 and scheduler.last_epoch == 0
+
+
+def test_long_schedules_are_kept_as_numbers():
+    assert SGD(0.1, schedule=torch.linspace(1, 0, 3)).schedule == (1.0, 0.5, 0.0)
+
+
 def refused():
     module = network()
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
@@ -115,7 +137,26 @@ def refused():
     groups = [
         {"params": [value], "betas": (0.9, b)} for value, b in zip(module.parameters(), (0.9, 0.99) * 2, strict=True)
     ]
+    attached, stepped, cycled, part = (torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9) for _ in range(4))
+    CosineAnnealingLR(attached, 5)
+    late = CosineAnnealingLR(stepped, 5)
+    stepped.step()
+    late.step()
+    stepped.state.clear()
+    cycle = OneCycleLR(cycled, 0.1, total_steps=5)
+    part = torch.optim.SGD(module[2].parameters(), lr=0.1)
+    still = torch.optim.SGD(module.parameters(), lr=0.0)
     return {
+        "attached": (ValueError, "scheduler: the optimizer has one", attached, {}),
+        "stepped": (
+            ValueError,
+            "before its first step; make a new one, with",
+            stepped,
+            {"scheduler": late, "steps": 3},
+        ),
+        "cycle": (ValueError, "cycle_momentum=False", cycled, {"scheduler": cycle, "steps": 4}),
+        "part": (ValueError, "over all parameters .*requires_grad_", part, {"module": module}),
+        "rate 0": (ValueError, "above zero", still, {"scheduler": CosineAnnealingLR(still, 5), "steps": 3}),
         "LBFGS": (TypeError, "SGD, Adam or AdamW, got LBFGS", torch.optim.LBFGS(module.parameters()), {}),
         "amsgrad": (ValueError, "amsgrad=True", torch.optim.Adam(module.parameters(), amsgrad=True), {}),
         "used": (ValueError, "before its first step", used, {}),

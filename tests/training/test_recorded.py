@@ -193,3 +193,43 @@ def test_test_points_are_checked(run):
         run.influence(X_TEST, Y_TEST * 2 - 1)
     with pytest.raises(ValueError, match="distinct training rows"):
         run.without([N], X_TEST, Y_TEST)
+
+
+def test_nothing_is_given_where_influence_is_refused():
+    run = recording(loss=SQUARES, optimizer=SGD(0.3, momentum=0.9), epochs=30)
+    for ask in (
+        run.influence,
+        lambda *test, **how: run.group([[0]], *test, **how),
+        lambda *t, **h: run.top(2, *t, **h),
+    ):
+        with pytest.raises(NotPredictableError):
+            ask(X_TEST, Y_TEST)
+        assert len(ask(X_TEST, Y_TEST, trust=True)) in (2, 4)
+
+
+def test_an_estimate_that_is_not_finite_is_refused(run, monkeypatch):
+    moved = run._moved
+    monkeypatch.setattr(run, "_last", None)
+    monkeypatch.setattr(run, "_moved", lambda *args: [each * torch.inf for each in moved(*args)])
+    with pytest.raises(NotPredictableError, match="relative error of inf"):
+        run.influence(X_TEST, Y_TEST)
+    monkeypatch.setattr(run, "_last", None)
+
+
+def test_what_is_asked_for_wrongly_is_said(run):
+    for wrong, ask in {
+        "curvature: expected one of": lambda: run.change(X_TEST, curvature="hessian"),
+        "at least one point": lambda: run.influence(X_TEST[:0], Y_TEST[:0]),
+        "sets: expected at least one list": lambda: run.group([], X_TEST, Y_TEST),
+        "sets: expected at least one training row": lambda: run.without([], X_TEST, Y_TEST),
+        "forces: expected one for each of 30 steps": lambda: run.influence_by(run.forces()[:2], X_TEST, Y_TEST),
+    }.items():
+        with pytest.raises(ValueError, match=wrong):
+            ask()
+
+
+def test_test_points_are_handled_some_at_a_time(run, monkeypatch):
+    whole = run.influence(X_TEST, Y_TEST)
+    monkeypatch.setattr("ntkif.training.recorded._WORKING_NUMBERS", 2 * run._numbers)
+    monkeypatch.setattr(run, "_last", None)
+    assert torch.allclose(run.influence(X_TEST, Y_TEST), whole, rtol=0, atol=1e-13)

@@ -114,3 +114,7 @@ def test_the_module_is_given_back_with_other_parameters():
     theta = function.start + 1
     assert torch.equal(function.at(theta)(X), function(theta, X))
     assert torch.equal(FlatModule(module).start, function.start)
+
+
+def test_the_numbers_of_a_point_are_those_of_all_parts():
+    assert FlatModule(network(hidden=6)).numbers_of(X) == 6 + 6 + 3

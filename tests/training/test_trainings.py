@@ -57,3 +57,22 @@ def test_a_folder_of_another_training_is_refused(tmp_path):
     for other in ({"optimizer": SGD(0.04, momentum=0.9)}, {"module": network(1)}, {"seed": 1}, {"loss": SQUARES}):
         with pytest.raises(ValueError, match="holds another training"):
             recording(folder=tmp_path, **other)
+
+
+def test_a_folder_serves_other_folds_and_less_memory(tmp_path, monkeypatch):
+    first = recording(folder=tmp_path)
+    trained = []
+    run_tape = trainings.Tape.run
+    monkeypatch.setattr(trainings.Tape, "run", lambda self, w, *a: trained.append(w) or run_tape(self, w, *a))
+    monkeypatch.setattr("ntkif.training.recorded.stride_for", lambda *_, **__: 3)
+    again = recording(folder=tmp_path)
+    assert trained == [] and torch.equal(again.influence(X_TEST, Y_TEST), first.influence(X_TEST, Y_TEST))
+    recording(folder=tmp_path, folds=first.fold.flip(0))
+    assert len(trained) == 1
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    recording(folder=tmp_path)
+    (tmp_path / "all-points.pt").write_bytes(b"cut")
+    with pytest.raises(ValueError, match=r"rm .*all-points.pt .*all-points.json, and record again"):
+        recording(folder=tmp_path)
