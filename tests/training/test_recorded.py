@@ -1,6 +1,7 @@
 """Influence through training: exact where the derivation says so, and against retraining where it does not."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -197,11 +198,7 @@ def test_test_points_are_checked(run):
 
 def test_nothing_is_given_where_influence_is_refused():
     run = recording(loss=SQUARES, optimizer=SGD(0.3, momentum=0.9), epochs=30)
-    for ask in (
-        run.influence,
-        lambda *test, **how: run.group([[0]], *test, **how),
-        lambda *t, **h: run.top(2, *t, **h),
-    ):
+    for ask in (run.influence, partial(run.group, [[0]]), partial(run.top, 2)):
         with pytest.raises(NotPredictableError):
             ask(X_TEST, Y_TEST)
         assert len(ask(X_TEST, Y_TEST, trust=True)) in (2, 4)
