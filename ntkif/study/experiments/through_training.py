@@ -88,12 +88,12 @@ _LARGE_DIGITS = (
     Case("logistic regression, SGD", network="linear", rate=0.1, batch_size=64, epochs=20, momentum=0.0),
     Case("MLP, SGD", rate=0.05, batch_size=64, epochs=20),
     Case("MLP, Adam", optimizer="adam", rate=1e-3, batch_size=64, epochs=20),
-    Case("conv, SGD", network="conv", width=8, rate=0.02, batch_size=64, epochs=20),
-    Case("conv, Adam", network="conv", width=8, optimizer="adam", rate=1e-3, batch_size=64, epochs=20),
+    Case("conv, SGD", network="conv", width=8, rate=0.02, batch_size=64, epochs=12),
+    Case("conv, Adam", network="conv", width=8, optimizer="adam", rate=1e-3, batch_size=64, epochs=12),
 )
 _LARGE_PHOTOGRAPHS = (
-    Case("conv, SGD", network="conv", width=8, rate=0.01, batch_size=64, epochs=20),
-    Case("conv, Adam", network="conv", width=8, optimizer="adam", rate=1e-3, batch_size=64, epochs=20),
+    Case("conv, SGD", network="conv", width=8, rate=0.01, batch_size=64, epochs=12),
+    Case("conv, Adam", network="conv", width=8, optimizer="adam", rate=1e-3, batch_size=64, epochs=12),
 )
 _LARGE = {"n_train": 5000, "n_test": 20, "removals": 40, "retrained": 20, "seeds": [20], "folds": 20}
 _TRIED = ("MLP, SGD", "MLP, Adam", "ReLU MLP, SGD", "conv, Adam")
