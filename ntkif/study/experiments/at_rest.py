@@ -79,9 +79,9 @@ def hop_of(network: TwoLayer, following: TwoLayer, x: torch.Tensor, ridge: float
                     {
                         "n_train": 5000,
                         "n_test": 1000,
-                        "width": 10_000,
+                        "width": 2000,
                         "removals": 0,
-                        "steps": [[0.001, 500]],
+                        "steps": [[0.001, 500], [0.0005, 1000]],
                         "directions": 1280,
                     }
                 ],
