@@ -76,9 +76,7 @@ def known_and_true_error(table: pd.DataFrame, known: dict[str, str]) -> Figure:
             rows = table[table["edge"] == edge]
             ax.plot(rows[column], rows["relative_error"], "o", ms=5, color=color, alpha=0.7, label=name)
         ax.set_xlabel(label)
-        log_axis(ax, "y")
-        if column != "growth":
-            log_axis(ax, "x")
+        ax.set(yscale="log", xscale="linear" if column == "growth" else "log")
     axes[0].set_ylabel("true relative error")
     shared_legend(figure, axes[0], 2)
     return figure
