@@ -3,18 +3,19 @@
 Not in the paper. Write training as z_{t+1} = Φ_t(z_t, u_t), with z the parameters and the optimiser's state, and u_t
 the gradient of step t. The training without point i is, exactly, a training of the full update with one more force,
 minus that point's own term. Linearise the full update at the training that was recorded, as its reverse pass does. The
-own term is then g_i + S_i J_iᵀ δθ, and the force that cancels it
+own term is then J_i (g_i + S_i J_iᵀ δθ), and a change of J_i that is dropped here; the force that cancels it
 
     F_i(t) = g_i(t) + S_i(t) (f_i^{-i}(t) - f_i(t))
 
-with g_i gradient and S_i curvature of the point's loss by its outputs f_i, and f_i^{-i} those outputs in a training
-without it. A quantity of the network changes by
+with J_i the Jacobian of the point's outputs f_i, g_i gradient and S_i curvature of its loss by them, and f_i^{-i} those
+outputs in a training without it. A quantity of the network changes by
 
-    - Σ_{t: i in B_t} a_tᵀ J_i(t) F_i(t) / |B_t|  +  O(δθ²)
+    - Σ_{t: i in B_t} a_tᵀ J_i(t) F_i(t) / |B_t|
 
-where a_t is the derivative of the quantity by the gradient of step t. For half squares F_i is the leave-one-out
-residual: at a ridge minimum the sum is that of Eq. 9. With g_i in place of F_i it is the derivative by the weight of
-the point, which lacks what IHVP lacks.
+where a_t is the derivative of the quantity by the gradient of step t, but for the change of J_i and what is of second
+order in δθ. Nothing is left out where the model is linear, the loss squared and the update linear in the gradient. For
+half squares F_i is the leave-one-out residual: at a ridge minimum the sum is that of Eq. 9. With g_i in place of F_i it
+is the derivative by the weight of the point, which lacks what IHVP lacks.
 
 The outputs f_i^{-i} come from few further trainings, each without a fold of the points. These are removals that were
 really carried out: how well they are predicted tells how far the influences can be trusted.
