@@ -10,45 +10,51 @@ from ntkif.networks.two_layer import random_network
 from ntkif.retraining.fused import Fused, Tile
 from ntkif.retraining.stacked import Stack
 
-name, kind = sys.argv[1:]
-dataset, symmetric = load(name).head(70, 40), kind == "symmetric"
-networks = {
-    dtype: random_network(
-        784,
-        width=150,
-        init_scale=0.3,
-        seed=0,
-        symmetric=symmetric,
-        outputs=dataset.y_train.shape[1],
-        dtype=dtype,
-    )
-    for dtype in (torch.float32, torch.float64)
-}
 
-
-def trained(dtype, **how):
-    x, y, test = (a.to(dtype) for a in (dataset.x_train, dataset.y_train, dataset.x_test))
-    stack = Stack(networks[dtype], x, y, 1.0, [None, 3, 41], learning_rate=0.02, **how)
-    residual = stack.train(12)
-    now = stack.predict(test)
-    stack.step(residual)
-    losses = torch.stack(stack.watch.losses)
-    return now.double(), stack.predict(test).double(), losses
-
-
-tiles = Tile(128, 64, 64, 4, 3), Tile(64, 32, 32, 4, 3)
-truth = trained(torch.float64)
-plain, fused = (trained(torch.float32, half=True, kernels=kernels) for kernels in (None, partial(Fused, tiles=tiles)))
-moved = float((truth[1] - truth[0]).norm())
-change = truth[0][1:] - truth[0][:1]
-for found, what in ((plain, "plain"), (fused, "fused")):
-    off = {
-        "predictions": float((found[0] - truth[0]).norm() / truth[0].norm()),
-        "a removal": float(((found[0][1:] - found[0][:1]) - change).norm() / change.norm()),
-        "one more step": float(((found[1] - found[0]) - (truth[1] - truth[0])).norm()) / moved,
-        "losses": float((found[2] / truth[2] - 1).abs().max()),
+def main():
+    name, kind = sys.argv[1:]
+    dataset, symmetric = load(name).head(70, 40), kind == "symmetric"
+    networks = {
+        dtype: random_network(
+            784,
+            width=150,
+            init_scale=0.3,
+            seed=0,
+            symmetric=symmetric,
+            outputs=dataset.y_train.shape[1],
+            dtype=dtype,
+        )
+        for dtype in (torch.float32, torch.float64)
     }
-    print(what, {name: f"{value:.1e}" for name, value in off.items()})
-    assert off["predictions"] < 1e-3 and off["a removal"] < 0.04 and off["one more step"] < 0.04, off
-    assert off["losses"] < 1e-4, off
-assert not torch.equal(plain[0], fused[0])  # they are two ways to do it
+
+    def trained(dtype, **how):
+        x, y, test = (a.to(dtype) for a in (dataset.x_train, dataset.y_train, dataset.x_test))
+        stack = Stack(networks[dtype], x, y, 1.0, [None, 3, 41], learning_rate=0.02, **how)
+        residual = stack.train(12)
+        now = stack.predict(test)
+        stack.step(residual)
+        losses = torch.stack(stack.watch.losses)
+        return now.double(), stack.predict(test).double(), losses
+
+    tiles = Tile(128, 64, 64, 4, 3), Tile(64, 32, 32, 4, 3)
+    truth = trained(torch.float64)
+    plain, fused = (
+        trained(torch.float32, half=True, kernels=kernels) for kernels in (None, partial(Fused, tiles=tiles))
+    )
+    moved = float((truth[1] - truth[0]).norm())
+    change = truth[0][1:] - truth[0][:1]
+    for found, what in ((plain, "plain"), (fused, "fused")):
+        off = {
+            "predictions": float((found[0] - truth[0]).norm() / truth[0].norm()),
+            "a removal": float(((found[0][1:] - found[0][:1]) - change).norm() / change.norm()),
+            "one more step": float(((found[1] - found[0]) - (truth[1] - truth[0])).norm()) / moved,
+            "losses": float((found[2] / truth[2] - 1).abs().max()),
+        }
+        print(what, {name: f"{value:.1e}" for name, value in off.items()})
+        assert off["predictions"] < 1e-3 and off["a removal"] < 0.04 and off["one more step"] < 0.04, off
+        assert off["losses"] < 1e-4, off
+    assert not torch.equal(plain[0], fused[0])  # they are two ways to do it
+
+
+if __name__ == "__main__":
+    main()
