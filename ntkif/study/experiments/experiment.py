@@ -45,9 +45,9 @@ class Column:
         return cls(meaning, "key")
 
     @classmethod
-    def value(cls, meaning: str) -> "Column":
-        """What the experiment measures."""
-        return cls(meaning, "value", _TOLERANCE)
+    def value(cls, meaning: str, tolerance: float = _TOLERANCE) -> "Column":
+        """What the experiment measures; to a wider tolerance where it magnifies rounding."""
+        return cls(meaning, "value", tolerance)
 
     @classmethod
     def noise(cls, meaning: str, ceiling: float) -> "Column":

@@ -108,12 +108,17 @@ _SIZE = {
 }
 
 
+#: Steps of Adam divide by the root of small squares, and so magnify rounding, the more so their derivatives.
+_ROUNDED = 1e-4
+_AGREEMENT = {name: Column.value(column.meaning, _ROUNDED) for name, column in AGREEMENT.items()}
 _COLUMNS = {
     "case": Column.key("network, optimiser and loss"),
     "seed": Column.key("of images, network and batches"),
     "method": Column.key("one of `METHODS`"),
-    **AGREEMENT,
-    "check": Column.value("relative error with which removals that were carried out are predicted, see `check`"),
+    **_AGREEMENT,
+    "check": Column.value(
+        "relative error with which removals that were carried out are predicted, see `check`", _ROUNDED
+    ),
     "of": Column.value("which of them are predicted worse, those of folds or of points alone"),
     "curvature": Column.value("of the reverse pass, by that check"),
     "edge": Column.value("whether the case is meant to be at the edge of stability"),
@@ -255,8 +260,8 @@ def case_scores(
         "case": Column.key("network, optimiser and loss"),
         "seed": Column.key("of images, network and batches"),
         "tried": Column.key("what was done otherwise"),
-        **AGREEMENT,
-        "check": Column.value("relative error of its own check"),
+        **_AGREEMENT,
+        "check": Column.value("relative error of its own check", _ROUNDED),
     },
     slice=None,
 )
@@ -356,7 +361,7 @@ SUBSET_METHODS = (
         "share": Column.key("of the training images that a subset lacks"),
         "method": Column.key("one of `SUBSET_METHODS`"),
         "lds": Column.value("linear datamodeling score: Spearman's rho over subsets, mean over test images"),
-        **AGREEMENT,
+        **_AGREEMENT,
     },
     slice=None,
 )
