@@ -10,7 +10,7 @@ from ntkif.blocks import row_blocks
 from ntkif.checks import check_matrix, check_ridge
 from ntkif.influence.linearized import linearized_fit
 from ntkif.kernels.tangent import tangent_kernel
-from ntkif.networks.losses import SQUARES, Loss
+from ntkif.networks.losses import SQUARES, Loss, change_of_loss
 from ntkif.networks.modules import check_module, predict, trained_parameters
 
 __all__ = ["NotStationaryError", "gradient_share", "network_influence"]
@@ -107,8 +107,7 @@ def network_influence(
         if fit.root is None:
             out[rows] = fit.loo_influence(k_test_train, loss.gradient(prediction, y))
         else:
-            without = prediction[:, None] + fit.loo_change(k_test_train)
-            out[rows] = loss.value(without, y[:, None]) - loss.value(prediction, y)[:, None]
+            out[rows] = change_of_loss(loss.value, prediction, fit.loo_change(k_test_train), y)
     return out
 
 

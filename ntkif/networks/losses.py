@@ -11,7 +11,7 @@ import torch
 
 from ntkif.metrics import half_squares
 
-__all__ = ["CROSS_ENTROPY", "SQUARES", "Loss"]
+__all__ = ["CROSS_ENTROPY", "SQUARES", "Loss", "change_of_loss"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,13 @@ class Loss:
     value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     gradient: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     curvature: Callable[[torch.Tensor], torch.Tensor] | None = None
+
+
+def change_of_loss(
+    value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], f: torch.Tensor, change: torch.Tensor, y: torch.Tensor
+) -> torch.Tensor:
+    """(k, n) what each of n changes (k, n, c) of the outputs `f` (k, c) does to a loss, with the targets (k, c)."""
+    return value(f[:, None] + change, y[:, None]) - value(f, y)[:, None]
 
 
 def _softmax(f: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -24,7 +24,7 @@ from ntkif.retraining.protocol import LOOKS, Protocol, Retraining
 from ntkif.retraining.stacked import train_in_batches
 from ntkif.store import write_atomically
 
-__all__ = ["retrain"]
+__all__ = ["retrain", "start_of"]
 
 
 def retrain(
@@ -92,10 +92,24 @@ def retrain(
     return Retraining(protocol, int(points[0]), np.asarray(rows), own_kernel=own, **gathered)
 
 
+def start_of(protocol: Protocol, x: torch.Tensor, y: torch.Tensor) -> TwoLayer:
+    """The network of a protocol before training, for (n, d) points and (n, c) targets, in their dtype."""
+    return random_network(
+        x.shape[1],
+        width=protocol.width,
+        init_scale=protocol.init_scale,
+        seed=protocol.seed,
+        outputs=y.shape[1],
+        symmetric=protocol.symmetric,
+        dtype=x.dtype,
+        device=x.device,
+    )
+
+
 def _results(missing: dict, arrays: list, protocol: Protocol, client, update: Callable) -> Iterator[tuple[int, dict]]:
     """The number of each missing network, and what came of it, as they are finished."""
     if client is None:
-        start = _start(arrays, protocol) if missing else None
+        start = start_of(protocol, *arrays[:2]) if missing else None
         yield from ((number, _timed(row, arrays, protocol, update, start)) for number, row in missing.items())
         return
     require_extra("cluster", "distributed")
@@ -118,26 +132,12 @@ def _timed(
 ) -> dict[str, np.ndarray]:
     clock = time.perf_counter()
     with _no_tf32():  # but where `train` asks for it
-        result = _train_without(row, start or _start(arrays, protocol), *arrays, protocol, update)
+        result = _train_without(row, start or start_of(protocol, *arrays[:2]), *arrays, protocol, update)
     return result | {"seconds": np.float64(time.perf_counter() - clock)}
 
 
 def _no_progress(epochs: int) -> None:
     """Progress of a worker stays with it."""
-
-
-def _start(arrays: list, protocol: Protocol) -> TwoLayer:
-    x_train, y_train, _ = arrays
-    return random_network(
-        x_train.shape[1],
-        width=protocol.width,
-        init_scale=protocol.init_scale,
-        seed=protocol.seed,
-        outputs=y_train.shape[1],
-        symmetric=protocol.symmetric,
-        dtype=x_train.dtype,
-        device=x_train.device,
-    )
 
 
 def _train_without(
@@ -162,7 +162,7 @@ def _in_batches(
 ) -> Iterator[tuple[int, dict]]:
     """As `_results`, with networks trained together; those of a batch that are there already are not given again."""
     x_train, y_train, x_test = arrays
-    start, clock = _start(arrays, protocol), time.perf_counter()
+    start, clock = start_of(protocol, *arrays[:2]), time.perf_counter()
     batches = train_in_batches(
         start,
         x_train,

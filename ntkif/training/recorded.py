@@ -35,7 +35,7 @@ from torch.func import jacrev, vmap
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_group, check_matrix
 from ntkif.metrics import agreement
-from ntkif.networks.losses import Loss
+from ntkif.networks.losses import Loss, change_of_loss
 from ntkif.retraining.leave_one_out import true_influence
 from ntkif.training.conditions import check_batches, check_targets, check_training
 from ntkif.training.folds import check_folds, folds_apart
@@ -182,9 +182,15 @@ class RecordedTraining:
         estimate = self._best(x_test, y_test)
         if not trust:
             _judge(estimate.check["relative_error"])
-        influence = estimate.influence.clone()
-        if retrain > 0:
-            rows = influence.norm(dim=0).topk(min(retrain, influence.shape[1])).indices
+        return self.with_retrained(estimate.influence, retrain, x_test, y_test)
+
+    def with_retrained(
+        self, influence: torch.Tensor, count: int, x_test: torch.Tensor, y_test: torch.Tensor
+    ) -> torch.Tensor:
+        """(k, n) an estimate of influences, with the truth in place of the `count` largest over all test points."""
+        influence = influence.clone()
+        if count > 0:
+            rows = influence.norm(dim=0).topk(min(count, influence.shape[1])).indices
             influence[:, rows] = self.without(rows, x_test, y_test)
         return influence
 
@@ -283,7 +289,7 @@ class RecordedTraining:
             raise ValueError(f"forces: expected one for each of {len(self.tape.batches)} steps, of its batch.")
         carried, at = self._quantities(x_test, y_test)
         moved = self._moved(x_test, y_test, carried, [forces], curvature)[0]
-        return _change_of_loss(carried, at, moved, y_test)
+        return change_of_loss(carried.loss, at, moved.transpose(1, 2), y_test)
 
     def _forces(self, folds: Folds) -> list[torch.Tensor]:
         loss, forces = self.tape.loss, []
@@ -347,11 +353,10 @@ class RecordedTraining:
         forces = [self.forces(), [loss.gradient(outputs, y[rows]) for rows, outputs in inside]]
         carried, at = self._quantities(x_test, y_test)
         ours, first = self._moved(x_test, y_test, carried, forces, curvature)
-
         slope = vmap(jacrev(carried.loss))(at, y_test)
         numbers = torch.arange(len(self._folds.theta), device=ours.device)
         together = ours @ (self.fold[:, None] == numbers).to(ours)
-        folds, each = (_change_of_loss(carried, at, moved, y_test) for moved in (together, ours))
+        folds, each = (change_of_loss(carried.loss, at, moved.transpose(1, 2), y_test) for moved in (together, ours))
         told = [_scores("folds", folds, self._truth([self._folds.theta], x_test, y_test))]
         if len(self.alone):
             truth = self._truth([self._theta_alone], x_test, y_test)
@@ -388,11 +393,6 @@ class _Estimate:
     influence: torch.Tensor
     first_order: torch.Tensor
     check: dict[str, float | str]
-
-
-def _change_of_loss(carried: Quantities, at: torch.Tensor, moved: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """(k, n) from quantities (k, q), their changes (k, q, n), and targets."""
-    return carried.loss(at[:, None] + moved.transpose(1, 2), y[:, None]) - carried.loss(at, y)[:, None]
 
 
 def _scores(of: str, found: torch.Tensor, truth: torch.Tensor) -> dict[str, float | str]:

@@ -124,6 +124,14 @@ def test_the_points_that_matter_most_can_be_retrained(run, truth):
     assert torch.equal(run.influence(X_TEST, Y_TEST), estimate)
 
 
+def test_the_largest_of_any_estimate_can_be_retrained(run, truth):
+    first = run.first_order(X_TEST, Y_TEST)
+    found = run.with_retrained(first, 5, X_TEST, Y_TEST)
+    rows = first.norm(dim=0).argsort(descending=True)
+    assert torch.allclose(found[:, rows[:5]], truth[:, rows[:5]], atol=1e-12)
+    assert torch.equal(found[:, rows[5:]], first[:, rows[5:]]) and torch.isfinite(found).all()
+
+
 def test_the_check_scores_the_removal_of_each_fold(run):
     only = recording(alone=0)
     sets = [(run.fold == number).nonzero()[:, 0] for number in range(6)]

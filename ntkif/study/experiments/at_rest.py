@@ -17,7 +17,7 @@ from ntkif.retraining.leave_one_out import true_influence
 from ntkif.retraining.selection import chosen_points
 from ntkif.retraining.stacked import Stack, leading_directions
 from ntkif.study import paper
-from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
+from ntkif.study.experiments.experiment import POOLED, Column, experiment, on_point_and_pooled
 
 __all__ = ["READINGS", "hop_of", "step_sizes"]
 
@@ -109,11 +109,7 @@ def hop_of(network: TwoLayer, following: TwoLayer, x: torch.Tensor, ridge: float
         "hop": Column.value("change of the training predictions in one more step, root mean square"),
         "along": Column.value("cosine of this change with the leading eigenvector of the network's own kernel"),
         "removal": Column.value("change of the test predictions by a removal, root mean square"),
-        **{name: Column.value(f"{column.meaning}; of the closed form") for name, column in AGREEMENT.items()},
-        **{
-            f"pooled_{name}": Column.value(f"{column.meaning}, over all test points; of the closed form")
-            for name, column in AGREEMENT.items()
-        },
+        **{name: Column.value(f"{column.meaning}; of the closed form") for name, column in POOLED.items()},
         "from_smallest": Column.value(
             "relative error of these influences, as an estimate of those of the smallest step (mean of two)"
         ),
@@ -169,12 +165,7 @@ def _rows(
         of_network["removal"] = rms(last[1:] - last[0]) if removals else math.nan
         key = {"n": n_train, "width": width, "removals": removals, "learning_rate": rate}
         for reading, truth in found[rate].items():
-            told = _scores(closed_form, truth, point) if removals else {}
+            told = on_point_and_pooled(closed_form, truth, point) if removals else {}
             if removals:
                 told["from_smallest"] = agreement(truth, found[min(found)][READINGS[1]])["relative_error"]
             yield key | {"reading": reading} | of_network | told
-
-
-def _scores(closed_form: torch.Tensor, truth: torch.Tensor, point: int) -> dict[str, float]:
-    pooled = {f"pooled_{name}": value for name, value in agreement(closed_form, truth).items()}
-    return agreement(closed_form[point], truth[point]) | pooled

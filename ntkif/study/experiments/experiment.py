@@ -8,8 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
+import torch
 
-__all__ = ["AGREEMENT", "REGISTERED", "Column", "Experiment", "experiment"]
+from ntkif.metrics import agreement
+
+__all__ = ["AGREEMENT", "POOLED", "REGISTERED", "Column", "Experiment", "experiment", "on_point_and_pooled"]
 
 #: Tolerance of a value, as a share of the column's largest: coarser than any processor's rounding, finer than a page.
 _TOLERANCE = 1e-6
@@ -67,6 +70,16 @@ AGREEMENT = {
     "slope": Column.value("of the line through the origin, below 1 where effects are understated"),
     "relative_error": Column.value("|estimate - truth| / |truth|"),
 }
+#: The same on the chosen test point, and over all of them: the columns of `on_point_and_pooled`.
+POOLED = AGREEMENT | {
+    f"pooled_{name}": Column.value(f"{column.meaning}, over all test points") for name, column in AGREEMENT.items()
+}
+
+
+def on_point_and_pooled(estimate: torch.Tensor, truth: torch.Tensor, point: int) -> dict[str, float]:
+    """`metrics.agreement` of influences (k, r) on one test point, and over all."""
+    pooled = {f"pooled_{name}": value for name, value in agreement(estimate, truth).items()}
+    return agreement(estimate[point], truth[point]) | pooled
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ntkif.kernels.infinite import ntk
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement, misfit, share
 from ntkif.networks.descent import safe_learning_rate
-from ntkif.networks.losses import CROSS_ENTROPY
+from ntkif.networks.losses import CROSS_ENTROPY, change_of_loss
 from ntkif.networks.modules import Antisymmetric, Mlp, predict, train_module
 from ntkif.networks.two_layer import random_network
 from ntkif.regression.flow import kernel_flow
@@ -111,7 +111,6 @@ def cross_entropy_scores(
 
             network, *without = leave_one_out(fit, x, y, left_out)
             f, f_test = predict(network, x), predict(network, x_test)
-            before = CROSS_ENTROPY.value(f_test, y_test)
             truth = true_influence([f_test, *(predict(each, x_test) for each in without)], y_test, CROSS_ENTROPY.value)
             k_train_train, k_test_train = tangent_kernel(network, x), tangent_kernel(network, x_test, x)
             gradient, test_gradient = CROSS_ENTROPY.gradient(f, y), CROSS_ENTROPY.gradient(f_test, y_test)
@@ -122,7 +121,7 @@ def cross_entropy_scores(
                 "as if squared": squared.loo_change(k_test_train),
             }
             estimates = {
-                method: CROSS_ENTROPY.value(f_test[:, None] + change, y_test[:, None]) - before[:, None]
+                method: change_of_loss(CROSS_ENTROPY.value, f_test, change, y_test)
                 for method, change in changes.items()
             } | {"IHVP": curved.ihvp_influence(k_test_train, test_gradient)}
             key = {

@@ -7,16 +7,16 @@ import torch
 
 from ntkif.data import Dataset
 from ntkif.influence.network import gradient_share
-from ntkif.metrics import agreement, rms
-from ntkif.networks.two_layer import TwoLayer, random_network
+from ntkif.metrics import rms
+from ntkif.networks.two_layer import TwoLayer
 from ntkif.retraining import runs
 from ntkif.retraining.protocol import Protocol, Retraining
-from ntkif.retraining.retrain import retrain
+from ntkif.retraining.retrain import retrain, start_of
 from ntkif.retraining.selection import chosen_points
 from ntkif.retraining.stacked import Stack, leading_directions
 from ntkif.study import paper
 from ntkif.study.experiments.comparison import method_estimates
-from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
+from ntkif.study.experiments.experiment import POOLED, Column, experiment, on_point_and_pooled
 
 __all__ = ["own_kernel_scores"]
 
@@ -57,11 +57,7 @@ _AT_SIZE = {
         "symmetric": Column.key("whether the network starts at zero"),
         "seed": Column.key("of its start"),
         "method": Column.key("one of `comparison.METHODS`"),
-        **AGREEMENT,
-        **{
-            f"pooled_{name}": Column.value(f"{column.meaning}, over all test points")
-            for name, column in AGREEMENT.items()
-        },
+        **POOLED,
         "away": Column.clock(
             "of the predictions of the network that was trained here from those of the run, root mean square, by the "
             "nearer of two successive steps; what rounding made of one training"
@@ -106,9 +102,7 @@ def own_kernel_scores(
         key = {name: getattr(protocol, name) for name in ("width", "init_scale", "symmetric", "seed")}
         predicted, _, _ = method_estimates(network, dataset, protocol.ridge, run.rows.tolist())
         for method, estimate in predicted.items():
-            pooled = {f"pooled_{name}": value for name, value in agreement(estimate, truth).items()}
-            on_point = agreement(estimate[run.test_point], truth[run.test_point])
-            rows.append(key | {"method": method} | on_point | pooled | of_network)
+            rows.append(key | {"method": method} | on_point_and_pooled(estimate, truth, run.test_point) | of_network)
     return pd.DataFrame(rows)
 
 
@@ -122,16 +116,7 @@ def _run(dataset: Dataset, protocol: Protocol, removals: int) -> Retraining:
 def _trained(dataset: Dataset, protocol: Protocol, dtype: torch.dtype) -> tuple[TwoLayer, TwoLayer, TwoLayer]:
     """The start, the network with all points, and that one step on, in float64, trained in the run's directions."""
     x, y = dataset.x_train.to(dtype), dataset.y_train.to(dtype)
-    start = random_network(
-        x.shape[1],
-        width=protocol.width,
-        init_scale=protocol.init_scale,
-        seed=protocol.seed,
-        outputs=y.shape[1],
-        symmetric=protocol.symmetric,
-        dtype=dtype,
-        device=x.device,
-    )
+    start = start_of(protocol, x, y)
     along = leading_directions(x, protocol.directions)
     stack = Stack(start, x, y, protocol.ridge, [None], learning_rate=protocol.learning_rate, directions=along)
     residual = stack.train(protocol.epochs)

@@ -10,14 +10,14 @@ import torch
 from ntkif.data import Dataset
 from ntkif.influence.closed_form import loo_influence
 from ntkif.kernels.infinite import ntk
-from ntkif.metrics import agreement, rms
+from ntkif.metrics import rms
 from ntkif.regression.ridge import ridge_fit
 from ntkif.retraining import runs as kept_runs
 from ntkif.retraining.leave_one_out import true_influence
 from ntkif.retraining.protocol import Protocol, Retraining
 from ntkif.study import paper
 from ntkif.study.experiments.at_rest import READINGS
-from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
+from ntkif.study.experiments.experiment import POOLED, Column, experiment, on_point_and_pooled
 
 __all__ = [
     "at_paper_size",
@@ -106,12 +106,11 @@ def influence_scores(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFra
         }
         for predictor, estimates in predictors.items():
             for predicted in estimates:
-                pooled, each = agreement(predicted, truth), _row_pearson(predicted, truth)
+                each = _row_pearson(predicted, truth)
                 rows.append(
                     _key(dataset, run)
                     | {"ridge": run.protocol.ridge, "predictor": predictor}
-                    | agreement(predicted[run.test_point], truth[run.test_point])
-                    | {f"pooled_{name}": value for name, value in pooled.items()}
+                    | on_point_and_pooled(predicted, truth, run.test_point)
                     | {"pearson_low": float(each.quantile(0.05)), "pearson_median": float(each.median())}
                 )
     return pd.DataFrame(rows)
@@ -150,11 +149,7 @@ def influence_pairs(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFram
         "predictor": Column.key(
             "closed form, or another start: true influences of a run that differs in the seed alone"
         ),
-        **AGREEMENT,
-        **{
-            f"pooled_{name}": Column.value(f"{column.meaning}, over all test points")
-            for name, column in AGREEMENT.items()
-        },
+        **POOLED,
         "pearson_low": Column.value("Pearson's R that 95 % of the test points exceed"),
         "pearson_median": Column.value("median Pearson's R over test points"),
         "run": Column.value("digest of the run"),

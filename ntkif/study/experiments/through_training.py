@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 import pandas as pd
@@ -13,6 +13,7 @@ from ntkif.influence.closed_form import loo_influence
 from ntkif.kernels.infinite import ntk
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement
+from ntkif.networks.losses import change_of_loss
 from ntkif.networks.modules import predict
 from ntkif.regression.ridge import ridge_fit
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
@@ -24,7 +25,6 @@ from ntkif.study.experiments.trained_networks import (
     record_case,
     seconds_by_torch,
     sharpness_share,
-    with_retrained,
 )
 from ntkif.training.folds import folds_apart
 from ntkif.training.recorded import RecordedTraining
@@ -184,8 +184,13 @@ def through_training_scores(dataset: Dataset, cases: list[dict], seeds: Sequence
         seeds: of images, start and batches.
         **size: of `case_scores`.
     """
+    return _table(case_scores, dataset, cases, seeds, size)
+
+
+def _table(of_case: Callable, dataset: Dataset, cases: list[dict], seeds: Sequence[int], size: dict) -> pd.DataFrame:
+    """The rows that a function gives for each case and seed."""
     every = [Case(**fields) for fields in cases]
-    return pd.DataFrame(row for case in every for seed in seeds for row in case_scores(case, dataset, seed, **size))
+    return pd.DataFrame(row for case in every for seed in seeds for row in of_case(case, dataset, seed, **size))
 
 
 def case_scores(
@@ -230,10 +235,9 @@ def case_scores(
     for name, points, targets in (("train_loss", x, y), ("test_loss", x_test, y_test)):
         told[name] = float(run.tape.loss.value(predict(run.module, points), targets).mean())
     told["train_seconds"] = seconds_by_torch(run, case)
-    first, scores = run.first_order(x_test, y_test), {}
-    estimates = {METHODS[0]: first, METHODS[2]: ours}
-    estimates[METHODS[3]] = with_retrained(run, first, retrained, x_test, y_test)
-    estimates[METHODS[4]] = run.influence(x_test, y_test, retrain=retrained, trust=True)
+    estimates = {METHODS[0]: run.first_order(x_test, y_test), METHODS[2]: ours}
+    for name, of in ((METHODS[3], METHODS[0]), (METHODS[4], METHODS[2])):
+        estimates[name] = run.with_retrained(estimates[of], retrained, x_test, y_test)
     scores = {method: agreement(estimate[:, rows], truth) for method, estimate in estimates.items()}
     if kernel:
         kernels = [agreement(found[:, rows], truth) for found in kernel_influence(run, x_test, y_test).values()]
@@ -274,8 +278,7 @@ def through_training_tries(dataset: Dataset, cases: list[dict], seeds: Sequence[
         seeds: of images, start and batches.
         **size: of `case_tries`.
     """
-    every = [Case(**fields) for fields in cases]
-    return pd.DataFrame(row for case in every for seed in seeds for row in case_tries(case, dataset, seed, **size))
+    return _table(case_tries, dataset, cases, seeds, size)
 
 
 def case_tries(
@@ -320,9 +323,7 @@ def case_tries(
 
 
 def _by_outputs(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
-    before = predict(run.module, x_test)
-    after = before[:, None] + run.change(x_test)
-    return run.tape.loss.value(after, y_test[:, None]) - run.tape.loss.value(before, y_test)[:, None]
+    return change_of_loss(run.tape.loss.value, predict(run.module, x_test), run.change(x_test), y_test)
 
 
 #: What is compared on subsets: sums of the influences of single points, all but the fourth, which takes forces from
@@ -374,8 +375,7 @@ def subset_scores(dataset: Dataset, cases: list[dict], seeds: Sequence[int], **s
         seeds: of images, start, batches and subsets.
         **size: of `case_subsets`.
     """
-    every = [Case(**fields) for fields in cases]
-    return pd.DataFrame(row for case in every for seed in seeds for row in case_subsets(case, dataset, seed, **size))
+    return _table(case_subsets, dataset, cases, seeds, size)
 
 
 def case_subsets(
@@ -407,13 +407,8 @@ def case_subsets(
     run = record_case(case, x, y, seed, folds=folds)
     unit, unit_test = (torch.nn.functional.normalize(points.flatten(1)) for points in (x, x_test))
     infinite = loo_influence(ridge_fit(ntk(unit), y, 1.0), ntk(unit_test, unit), y_test)
-    single = dict(
-        zip(
-            SUBSET_METHODS,
-            (infinite, run.first_order(x_test, y_test), run.influence(x_test, y_test, trust=True)),
-            strict=False,
-        )
-    )
+    found = infinite, run.first_order(x_test, y_test), run.influence(x_test, y_test, trust=True)
+    single = dict(zip(SUBSET_METHODS[:3], found, strict=True))
     generator = torch.Generator().manual_seed(seed)
     for share in shares:
         sets = [torch.randperm(n_train, generator=generator)[: round(share * n_train)] for _ in range(subsets)]

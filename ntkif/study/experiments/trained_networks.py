@@ -11,7 +11,7 @@ from ntkif.data import Dataset
 from ntkif.influence.linearized import linearized_fit
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import rms
-from ntkif.networks.losses import CROSS_ENTROPY, SQUARES
+from ntkif.networks.losses import CROSS_ENTROPY, SQUARES, change_of_loss
 from ntkif.networks.modules import predict
 from ntkif.training.optimizers import SGD, Adam
 from ntkif.training.recorded import RecordedTraining, record_training
@@ -25,7 +25,6 @@ __all__ = [
     "seconds_by_torch",
     "sharpness_share",
     "small_network",
-    "with_retrained",
 ]
 
 _LOSSES = {"cross-entropy": CROSS_ENTROPY, "squares": SQUARES}
@@ -128,16 +127,6 @@ def record_case(case: Case, x: torch.Tensor, y: torch.Tensor, seed: int, **how) 
     return record_training(network, x, y, loss=_LOSSES[case.loss], optimizer=optimizer, progress=False, **size | how)
 
 
-def with_retrained(
-    run: RecordedTraining, influence: torch.Tensor, count: int, x_test: torch.Tensor, y_test: torch.Tensor
-) -> torch.Tensor:
-    """Influences, with the truth in place of the `count` that are largest over all test points."""
-    rows = influence.norm(dim=0).topk(count).indices
-    found = influence.clone()
-    found[:, rows] = run.without(rows.tolist(), x_test, y_test)
-    return found
-
-
 def kernel_influence(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.Tensor) -> dict[float, torch.Tensor]:
     """(k, n) influences by the network's own kernel at its end, for dampings in units of its mean diagonal.
 
@@ -157,8 +146,7 @@ def kernel_influence(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.
             )
         except ValueError:
             return {}
-        without = f_test[:, None] + fit.loo_change(k_test_train)
-        found[damping] = tape.loss.value(without, y_test[:, None]) - tape.loss.value(f_test, y_test)[:, None]
+        found[damping] = change_of_loss(tape.loss.value, f_test, fit.loo_change(k_test_train), y_test)
     return found
 
 

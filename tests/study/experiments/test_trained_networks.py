@@ -1,7 +1,5 @@
 """Networks trained as people train them, and what is told of such a training."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -17,7 +15,6 @@ from ntkif.study.experiments.trained_networks import (
     record_case,
     sharpness_share,
     small_network,
-    with_retrained,
 )
 
 TEN, TWO = load("mini-mnist-sample"), load("mnist-sample")
@@ -95,12 +92,3 @@ def test_growth_tells_smooth_from_chaotic_training(run, drawn):
     assert growth(run, drawn[2]) < 1 < growth(record_case(wild, *drawn[:2], 3, folds=2), drawn[2])
     still = Case("still", width=6, rate=1e-6, batch_size=8, epochs=2)
     assert growth(record_case(still, *drawn[:2], 3, folds=2), drawn[2]) == pytest.approx(0, abs=1e-3)
-
-
-def test_the_largest_of_any_estimate_can_be_retrained(run, drawn):
-    truth = run.without(range(24), *drawn[2:])
-    first = run.first_order(*drawn[2:])
-    found = with_retrained(run, first, 5, *drawn[2:])
-    rows = first.norm(dim=0).argsort(descending=True)
-    assert torch.allclose(found[:, rows[:5]], truth[:, rows[:5]], atol=1e-12)
-    assert torch.equal(found[:, rows[5:]], first[:, rows[5:]]) and math.isfinite(float(found.sum()))
