@@ -10,12 +10,18 @@ none falls below what float16 can hold.
 
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
+from types import SimpleNamespace
 
 import torch
-import triton
-import triton.language as tl
 
 from ntkif.networks.two_layer import TwoLayer
+
+if find_spec("triton"):
+    import triton
+    import triton.language as tl
+else:  # so that this module can be read, listed and searched for examples anywhere
+    triton, tl = SimpleNamespace(jit=lambda kernel: kernel), SimpleNamespace(constexpr=None)
 
 __all__ = ["FASTEST", "Fused", "Tile"]
 
@@ -171,6 +177,7 @@ class Fused:
 
     Raises:
         ValueError: more than sixteen outputs.
+        ModuleNotFoundError: Triton is not installed.
     """
 
     def __init__(
@@ -186,6 +193,8 @@ class Fused:
         *,
         tiles: tuple[Tile, Tile] | None = None,
     ):
+        if not find_spec("triton"):
+            raise ModuleNotFoundError("triton: not installed; `pip install triton` brings it on Linux.", name="triton")
         (self.m, self.c), (self.n, _) = start.signs.shape, x.shape
         if self.c > _OUTPUTS:
             raise ValueError(f"signs: expected at most {_OUTPUTS} outputs in float16 on CUDA, got {self.c}.")

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from ntkif.retraining import fused
+from ntkif.retraining.fused import _TILES, _quickest
+
 FUSED = Path(__file__).parent / "interpreted.py"
 
 
@@ -22,10 +25,13 @@ def test_the_kernels_give_what_plain_torch_gives(name, start):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(not find_spec("triton"), reason="needs triton")
-def test_the_fastest_tile_is_found_and_one_that_cannot_be_is_left_out(monkeypatch):
-    from ntkif.retraining.fused import _TILES, _quickest
+def test_without_triton_it_is_named(monkeypatch):
+    monkeypatch.setattr(fused, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="pip install triton"):
+        fused.Fused(None, None, None, 1.0, 0.1, None, 1, True)
 
+
+def test_the_fastest_tile_is_found_and_one_that_cannot_be_is_left_out(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr("ntkif.retraining.fused.time.perf_counter", lambda: now[0])
