@@ -1,32 +1,20 @@
-"""The products of `stacked` on CUDA, two kernels for an epoch, written in Triton.
+"""The products of `stacked` on CUDA: operands of the two kernels of an epoch, and the fastest way to cut these.
 
-    forward    response = W(0) x + move x, gates and the sum over neurons in its epilogue
-    backward   move <- (1 - η λ) move - η/√m signs (gates (residual x)), the update in its epilogue
-
-Operands are float16, sums float32; the movement is kept in float32 with a copy in float16. Gates are bytes: what an
-epoch reads and writes of them is a good part of what it moves at all. Numbers are scaled by powers of two, so that
-none falls below what float16 can hold.
+Operands are float16, sums float32; the movement is kept in float32 with a copy in float16. Numbers are scaled by
+powers of two, so that none falls below what float16 can hold.
 """
 
 import time
 from dataclasses import dataclass
-from importlib.util import find_spec
-from types import SimpleNamespace
 
 import torch
 
 from ntkif.networks.two_layer import TwoLayer
-
-if find_spec("triton"):
-    import triton
-    import triton.language as tl
-else:  # so that this module can be read, listed and searched for examples anywhere
-    triton, tl = SimpleNamespace(jit=lambda kernel: kernel), SimpleNamespace(constexpr=None)
+from ntkif.retraining.fused_kernels import OUTPUTS, available, backward, forward, stored_order
 
 __all__ = ["FASTEST", "Fused", "Tile"]
 
 _MOVE_SCALE, _X_SCALE, _PULL_SCALE = 64.0, 16.0, 64.0
-_OUTPUTS = 16  # the least inner dimension of a product on the tensor cores
 
 
 @dataclass(frozen=True)
@@ -51,114 +39,14 @@ class Tile:
 
 _SMALL = Tile(128, 64, 64, 4, 3)  # fits every stack
 _TILES = [  # few, since each takes a second or two to compile
-    Tile(128, 128, 64, 4, 4),
-    Tile(128, 256, 64, 8, 3),
-    Tile(256, 128, 64, 8, 3),
+    Tile(128, 128, 64, 4, 3),
     Tile(128, 256, 64, 8, 4),
     Tile(128, 256, 64, 8, 3, programs=1),
-    Tile(256, 128, 64, 8, 3, programs=1),
     _SMALL,
 ]
 
 #: The fastest tiles for the forward and the backward kernel, by device and shape, as found in this process.
 FASTEST: dict[tuple, tuple[Tile, Tile]] = {}
-
-
-@triton.jit
-def _forward(
-    move,
-    x,
-    start,
-    signs,
-    gates,
-    partial,
-    width,
-    tiles,
-    start_scale,
-    inverse,
-    N: tl.constexpr,
-    Q: tl.constexpr,
-    C: tl.constexpr,
-    BM: tl.constexpr,
-    BN: tl.constexpr,
-    BK: tl.constexpr,
-):
-    columns = N // BN
-    for tile in range(tl.program_id(0), tiles * columns, tl.num_programs(0)):
-        block, column = tile // columns, tile % columns
-        row = block.to(tl.int64) * BM + tl.arange(0, BM)
-        point, k = column * BN + tl.arange(0, BN), tl.arange(0, BK)
-        a = move + row[:, None] * Q + k[None, :]
-        b = x + point[None, :] * Q + k[:, None]
-        total = tl.zeros((BM, BN), tl.float32)
-        for _ in range(0, Q, BK):
-            total = tl.dot(tl.load(a), tl.load(b), total)
-            a += BK
-            b += BK
-        own = (block * BM) % width + tl.arange(0, BM)
-        first = tl.load(start + own.to(tl.int64)[:, None] * N + point[None, :]).to(tl.float32)
-        response = total * inverse + first * start_scale
-        is_open = response > 0
-        response = tl.where(is_open, response, 0.0)
-        for c in tl.static_range(C):
-            sign = tl.load(signs + c * width + own).to(tl.float32)
-            summed = tl.sum(response * sign[:, None], 0)
-            tl.store(partial + (block.to(tl.int64) * C + c) * N + point, summed)
-        tl.store(gates + row[:, None] * N + point[None, :], is_open.to(tl.int8))
-
-
-@triton.jit
-def _backward(
-    gates,
-    pull,
-    weight,
-    move,
-    half,
-    signs,
-    width,
-    tiles,
-    decay,
-    step,
-    move_scale,
-    N: tl.constexpr,
-    Q: tl.constexpr,
-    C: tl.constexpr,
-    BM: tl.constexpr,
-    BN: tl.constexpr,
-    BK: tl.constexpr,
-):
-    columns = Q // BN
-    for tile in range(tl.program_id(0), tiles * columns, tl.num_programs(0)):
-        block, column = tile // columns, tile % columns
-        row = block.to(tl.int64) * BM + tl.arange(0, BM)
-        net = (block.to(tl.int64) * BM) // width
-        own = (block * BM) % width + tl.arange(0, BM)
-        q, k = column * BN + tl.arange(0, BN), tl.arange(0, BK)
-        a = gates + row[:, None] * N + k[None, :]
-        total = tl.zeros((BM, BN), tl.float32)
-        if C == 1:  # gates @ (residual x), times the sign of the neuron
-            b = pull + (net * N + k)[:, None] * Q + q[None, :]
-            for _ in range(0, N, BK):
-                total = tl.dot(tl.load(a).to(tl.float16), tl.load(b), total)
-                a += BK
-                b += BK * Q
-            total = total * tl.load(signs + own).to(tl.float32)[:, None]
-        else:  # (gates * (signs @ residual)) @ x
-            c = tl.arange(0, 16)
-            sign = tl.load(signs + c[None, :] * width + own[:, None])
-            w = weight + (net * 16 + c)[:, None] * N + k[None, :]
-            b = pull + k[:, None] * Q + q[None, :]
-            for _ in range(0, N, BK):
-                along = tl.dot(sign, tl.load(w))
-                pulled = tl.where(tl.load(a) != 0, along, 0.0).to(tl.float16)
-                total = tl.dot(pulled, tl.load(b), total)
-                a += BK
-                b += BK * Q
-                w += BK
-        at = row[:, None] * Q + q[None, :]
-        moved = tl.load(move + at) * decay - total * step
-        tl.store(move + at, moved)
-        tl.store(half + at, (moved * move_scale).to(tl.float16))
 
 
 class Fused:
@@ -177,7 +65,7 @@ class Fused:
 
     Raises:
         ValueError: more than sixteen outputs.
-        ModuleNotFoundError: Triton is not installed.
+        ModuleNotFoundError: Triton is not installed, or too old.
     """
 
     def __init__(
@@ -193,21 +81,25 @@ class Fused:
         *,
         tiles: tuple[Tile, Tile] | None = None,
     ):
-        if not find_spec("triton"):
-            raise ModuleNotFoundError("triton: not installed; `pip install triton` brings it on Linux.", name="triton")
+        if not available():
+            raise ModuleNotFoundError(
+                "triton: expected version 3.4 or later, which `pip install triton` brings on Linux.", name="triton"
+            )
         (self.m, self.c), (self.n, _) = start.signs.shape, x.shape
-        if self.c > _OUTPUTS:
-            raise ValueError(f"signs: expected at most {_OUTPUTS} outputs in float16 on CUDA, got {self.c}.")
+        if self.c > OUTPUTS:
+            raise ValueError(f"signs: expected at most {OUTPUTS} outputs in float16 on CUDA, got {self.c}.")
         q = directions.shape[1]
         self.q, self.networks = q, networks
         self.width, self.N, self.Q = _up(self.m, 256), _up(self.n, 256), _up(q, 128 if q > 64 and q % 128 == 0 else 64)
         self.decay, self.rate = 1 - learning_rate * ridge, learning_rate
         device, rows = x.device, networks * self.width
         half_of = {"dtype": torch.float16, "device": device}
-        self.signs = torch.zeros(_OUTPUTS, self.width, **half_of)
+        self.signs = torch.zeros(OUTPUTS, self.width, **half_of)
         self.signs[: self.c, : self.m] = start.signs.T
         self.x = torch.zeros(self.N, self.Q, **half_of)
         self.x[: self.n, :q] = x @ directions * _X_SCALE
+        self.order = stored_order(self.N).to(device)
+        self.x_in_order = self.x[self.order]
         # The response of the initial weights in float16, scaled to size one.
         self.start_scale = float(start.weights.detach().square().mean().sqrt()) or 1.0
         self.start = torch.zeros(self.width, self.N, **half_of)
@@ -217,7 +109,7 @@ class Fused:
         self.move = torch.zeros(rows, self.Q, device=device)
         self.half = torch.zeros(rows, self.Q, **half_of)
         self.gates = torch.zeros(rows, self.N, dtype=torch.int8, device=device)
-        shape = (networks, self.N, self.Q) if self.c == 1 else (networks, _OUTPUTS, self.N)
+        shape = (networks, self.N, self.Q) if self.c == 1 else (networks, OUTPUTS, self.N)
         self.pulled = torch.zeros(shape, **half_of)
         key = (str(device), self.width, self.N, self.Q, self.c, networks)
         if tiles is None and key not in FASTEST:
@@ -232,11 +124,11 @@ class Fused:
 
     def step(self, residual: torch.Tensor) -> None:
         """One step down the gradient, at the gates that `predict` found open."""
-        scaled = residual.transpose(1, 2) * _PULL_SCALE
+        scaled = torch.nn.functional.pad(residual.transpose(1, 2) * _PULL_SCALE, (0, self.N - self.n))[..., self.order]
         if self.c == 1:
-            torch.mul(scaled[:, 0, :, None], self.x[: self.n] / _X_SCALE, out=self.pulled[:, : self.n])
+            torch.mul(scaled[:, 0, :, None], self.x_in_order / _X_SCALE, out=self.pulled)
         else:
-            self.pulled[:, : self.c, : self.n] = scaled
+            self.pulled[:, : self.c] = scaled
         self._backward(self.tiles[1])
 
     def squares(self) -> torch.Tensor:
@@ -248,47 +140,46 @@ class Fused:
         return self.move[number * self.width :][: self.m, : self.q]
 
     def _forward(self, tile: Tile) -> torch.Tensor:
-        tiles = self.networks * self.width // tile.rows
-        partial = torch.empty(tiles * self.c, self.N, device=self.move.device)
-        _forward[self._grid(tile, tiles * (self.N // tile.columns))](
-            self.half,
-            self.x,
+        blocks = self.networks * self.width // tile.rows
+        partial = torch.empty(blocks * self.c, self.N, device=self.move.device)
+        forward[self._grid(tile, blocks * (self.N // tile.columns))](
+            _blocks_of(self.half, tile.rows, tile.inner),
+            _blocks_of(self.x, tile.columns, tile.inner),
             self.start,
             self.signs,
-            self.gates,
+            _blocks_of(self.gates.view(torch.int32), tile.rows, tile.columns // 4),
             partial,
             self.width,
-            tiles,
-            self.start_scale,
+            self.networks,
+            self.start_scale * _MOVE_SCALE * _X_SCALE,
             1 / (_MOVE_SCALE * _X_SCALE),
-            N=self.N,
-            Q=self.Q,
-            C=self.c,
-            **_cut(tile),
+            **self._sizes(tile),
         )
         return partial
 
     def _backward(self, tile: Tile, rate: float | None = None) -> None:
         """A rate of zero and no decay change nothing."""
-        tiles = self.networks * self.width // tile.rows
-        scale = _PULL_SCALE * (1 if self.c == 1 else _X_SCALE)
-        _backward[self._grid(tile, tiles * (self.Q // tile.columns))](
-            self.gates,
-            self.pulled if self.c == 1 else self.x,
+        blocks, scale = self.networks * self.width // tile.rows, _PULL_SCALE * (1 if self.c == 1 else _X_SCALE)
+        pulled = self.pulled.view(-1, self.Q) if self.c == 1 else self.x_in_order
+        backward[self._grid(tile, blocks * (self.Q // tile.columns))](
+            _blocks_of(self.gates, tile.rows, tile.inner),
+            _blocks_of(pulled, tile.inner, tile.columns),
             self.pulled,
-            self.move,
-            self.half,
+            _blocks_of(self.move, tile.rows, tile.columns // 4),
+            _blocks_of(self.half, tile.rows, tile.columns // 4),
             self.signs,
             self.width,
-            tiles,
+            self.networks,
             self.decay if rate is None else 1.0,
             (self.rate if rate is None else rate) * self.m**-0.5 / scale,
             _MOVE_SCALE,
-            N=self.N,
-            Q=self.Q,
-            C=self.c,
-            **_cut(tile),
+            **self._sizes(tile),
         )
+
+    def _sizes(self, tile: Tile) -> dict:
+        """What the kernels are compiled for."""
+        blocks = {"BM": tile.rows, "BN": tile.columns, "BK": tile.inner, "PERSISTENT": tile.programs > 0}
+        return {"N": self.N, "Q": self.Q, "C": self.c, "num_warps": tile.warps, "num_stages": tile.stages, **blocks}
 
     def _grid(self, tile: Tile, tiles: int) -> tuple[int]:
         if not tile.programs or not self.move.is_cuda:
@@ -298,9 +189,9 @@ class Fused:
 
     def _fastest(self) -> tuple[Tile, Tile]:
         """The fastest tiles, by trying those that fit; before the first step, when trying changes nothing."""
-        forward = [tile for tile in _TILES if tile.fits(self.width, self.N, self.Q)]
-        backward = [tile for tile in _TILES if tile.fits(self.width, self.Q, self.N)]
-        return _quickest(forward, self._forward), _quickest(backward, lambda tile: self._backward(tile, rate=0.0))
+        shapes = (self.width, self.N, self.Q), (self.width, self.Q, self.N)
+        of_forward, of_backward = ([tile for tile in _TILES if tile.fits(*shape)] for shape in shapes)
+        return _quickest(of_forward, self._forward), _quickest(of_backward, lambda tile: self._backward(tile, rate=0.0))
 
 
 def _quickest(tiles: list[Tile], call) -> Tile:
@@ -323,14 +214,11 @@ def _quickest(tiles: list[Tile], call) -> Tile:
     return min(seconds, key=seconds.get)
 
 
-def _cut(tile: Tile) -> dict:
-    return {
-        "BM": tile.rows,
-        "BN": tile.columns,
-        "BK": tile.inner,
-        "num_warps": tile.warps,
-        "num_stages": tile.stages,
-    }
+def _blocks_of(a: torch.Tensor, rows: int, columns: int):
+    """A matrix, to be read and written by blocks."""
+    from triton.tools.tensor_descriptor import TensorDescriptor
+
+    return TensorDescriptor.from_tensor(a, [rows, columns])
 
 
 def _up(size: int, to: int) -> int:

@@ -7,7 +7,6 @@ in leading directions of the training points. Products are of float16 with sums 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
 
 import torch
 
@@ -16,6 +15,8 @@ from ntkif.checks import available_bytes, check_matrix, check_ridge, check_unit_
 from ntkif.networks.descent import Descent, safe_learning_rate
 from ntkif.networks.two_layer import TwoLayer
 from ntkif.networks.watch import LOOK_EVERY, Watch
+from ntkif.retraining.fused import Fused
+from ntkif.retraining.fused_kernels import available
 
 __all__ = ["Stack", "leading_directions", "left_out", "networks_at_once", "train_in_batches"]
 
@@ -76,7 +77,7 @@ class Stack:
         numbers = [number for number, row in enumerate(removed) if row is not None]
         self._zero = (torch.tensor(numbers, dtype=torch.int64), torch.tensor([removed[i] for i in numbers]).long())
         directions = leading_directions(x) if directions is None else directions
-        made = kernels or (_fused() if half and x.is_cuda else None) or _Plain
+        made = kernels or (Fused if half and x.is_cuda and available() else _Plain)
         self.kernels = made(start, x, y, ridge, learning_rate, directions, len(removed), half)
         self.basis = directions
         self.watch = Watch(learning_rate, ridge, lambda: safe_learning_rate(start, x, ridge))
@@ -254,12 +255,3 @@ def train_in_batches(
         how = {"learning_rate": learning_rate, "directions": along, "half": True}
         stack = Stack(start, x, y, ridge, removed[members], **how)
         yield numbers, stack, stack.train(epochs, progress)
-
-
-def _fused() -> Callable | None:
-    """The kernels of `fused`, where Triton is installed."""
-    if not find_spec("triton"):
-        return None
-    from ntkif.retraining.fused import Fused
-
-    return Fused

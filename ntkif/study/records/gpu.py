@@ -25,7 +25,7 @@ from ntkif.study import paper
 
 __all__ = ["MEASURING", "Job", "collect", "made", "measure", "plan", "small_plan", "work_through"]
 
-_RATE = {"cuda": 350e12, "cpu": 1e11}  # operations a second, a first guess
+_RATE = {"cuda": 450e12, "cpu": 1e11}  # operations a second, a first guess
 _OVERHEAD = 6.0  # seconds of a run beside its steps: images, start, chosen points, the own kernel
 MEASURING = 60.0  # seconds that the benchmarks take, about
 _FILE = 15 * 2**20  # bytes of an archive; some machines give back files of 16 MiB at most
