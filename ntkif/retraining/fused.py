@@ -6,11 +6,12 @@ powers of two, so that none falls below what float16 can hold.
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
 from ntkif.networks.two_layer import TwoLayer
-from ntkif.retraining.fused_kernels import OUTPUTS, available, backward, forward, stored_order
+from ntkif.retraining.fused_kernels import available, backward, forward
 
 __all__ = ["FASTEST", "Fused", "Tile"]
 
@@ -40,7 +41,8 @@ class Tile:
 _SMALL = Tile(128, 64, 64, 4, 3)  # fits every stack
 _TILES = [  # few, since each takes a second or two to compile
     Tile(128, 128, 64, 4, 3),
-    Tile(128, 256, 64, 8, 4),
+    Tile(128, 128, 64, 4, 2),
+    Tile(128, 256, 64, 8, 3),
     Tile(128, 256, 64, 8, 3, programs=1),
     _SMALL,
 ]
@@ -64,7 +66,6 @@ class Fused:
         tiles: of the forward and the backward kernel; the fastest are found by trying where absent.
 
     Raises:
-        ValueError: more than sixteen outputs.
         ModuleNotFoundError: Triton is not installed, or too old.
     """
 
@@ -86,20 +87,16 @@ class Fused:
                 "triton: expected version 3.4 or later, which `pip install triton` brings on Linux.", name="triton"
             )
         (self.m, self.c), (self.n, _) = start.signs.shape, x.shape
-        if self.c > OUTPUTS:
-            raise ValueError(f"signs: expected at most {OUTPUTS} outputs in float16 on CUDA, got {self.c}.")
         q = directions.shape[1]
         self.q, self.networks = q, networks
         self.width, self.N, self.Q = _up(self.m, 256), _up(self.n, 256), _up(q, 128 if q > 64 and q % 128 == 0 else 64)
-        self.decay, self.rate = 1 - learning_rate * ridge, learning_rate
+        self.decay = 1 - learning_rate * ridge
         device, rows = x.device, networks * self.width
         half_of = {"dtype": torch.float16, "device": device}
-        self.signs = torch.zeros(OUTPUTS, self.width, **half_of)
-        self.signs[: self.c, : self.m] = start.signs.T
+        self.signs = torch.zeros(self.c, self.width, **half_of)
+        self.signs[:, : self.m] = start.signs.T
         self.x = torch.zeros(self.N, self.Q, **half_of)
         self.x[: self.n, :q] = x @ directions * _X_SCALE
-        self.order = stored_order(self.N).to(device)
-        self.x_in_order = self.x[self.order]
         # The response of the initial weights in float16, scaled to size one.
         self.start_scale = float(start.weights.detach().square().mean().sqrt()) or 1.0
         self.start = torch.zeros(self.width, self.N, **half_of)
@@ -108,9 +105,12 @@ class Fused:
             self.start[block, : self.n] = start.weights[block] @ x.T / self.start_scale
         self.move = torch.zeros(rows, self.Q, device=device)
         self.half = torch.zeros(rows, self.Q, **half_of)
-        self.gates = torch.zeros(rows, self.N, dtype=torch.int8, device=device)
-        shape = (networks, self.N, self.Q) if self.c == 1 else (networks, OUTPUTS, self.N)
-        self.pulled = torch.zeros(shape, **half_of)
+        self.gates = torch.zeros(rows, self.N, **half_of)
+        # Of one output its residual goes to the points and its sign to the sum; of several both go to the gates.
+        single = self.c == 1
+        self.pulled = torch.zeros(networks * self.N, self.Q, **half_of) if single else self.x
+        self.factors = self.signs[0].float() if single else torch.ones(self.width, device=device)
+        self.factors *= learning_rate * self.m**-0.5 / (_PULL_SCALE * (1 if single else _X_SCALE))
         key = (str(device), self.width, self.N, self.Q, self.c, networks)
         if tiles is None and key not in FASTEST:
             FASTEST[key] = self._fastest()
@@ -118,18 +118,19 @@ class Fused:
 
     def predict(self) -> torch.Tensor:
         """(r, n, c) outputs at the training points; notes which gates are open."""
-        partial = self._forward(self.tiles[0])
-        summed = partial.view(self.networks, -1, self.c, self.N).sum(1)[:, :, : self.n]
+        summed = self._forward(self.tiles[0]).view(self.networks, -1, self.c, self.N).sum(1)[:, :, : self.n]
         return summed.transpose(1, 2) * self.m**-0.5
 
     def step(self, residual: torch.Tensor) -> None:
         """One step down the gradient, at the gates that `predict` found open."""
-        scaled = torch.nn.functional.pad(residual.transpose(1, 2) * _PULL_SCALE, (0, self.N - self.n))[..., self.order]
+        scaled = residual * _PULL_SCALE
         if self.c == 1:
-            torch.mul(scaled[:, 0, :, None], self.x_in_order / _X_SCALE, out=self.pulled)
+            pulled = self.pulled.view(self.networks, self.N, self.Q)
+            torch.mul(scaled, self.x[: self.n] / _X_SCALE, out=pulled[:, : self.n])
         else:
-            self.pulled[:, : self.c] = scaled
-        self._backward(self.tiles[1])
+            for own, weights in zip(self.gates.view(self.networks, self.width, self.N), scaled.half(), strict=True):
+                own[:, : self.n] *= self.signs.T @ weights.T
+        self._backward(self.tiles[1], self.factors, self.decay)
 
     def squares(self) -> torch.Tensor:
         """(r,) squared distance from the start."""
@@ -141,37 +142,35 @@ class Fused:
 
     def _forward(self, tile: Tile) -> torch.Tensor:
         blocks = self.networks * self.width // tile.rows
-        partial = torch.empty(blocks * self.c, self.N, device=self.move.device)
+        sums = torch.empty(blocks * self.c, self.N, device=self.move.device)
         forward[self._grid(tile, blocks * (self.N // tile.columns))](
             _blocks_of(self.half, tile.rows, tile.inner),
             _blocks_of(self.x, tile.columns, tile.inner),
             self.start,
             self.signs,
-            _blocks_of(self.gates.view(torch.int32), tile.rows, tile.columns // 4),
-            partial,
+            _blocks_of(self.gates, tile.rows, tile.columns // 2),
+            sums,
             self.width,
             self.networks,
             self.start_scale * _MOVE_SCALE * _X_SCALE,
             1 / (_MOVE_SCALE * _X_SCALE),
+            C=self.c,
             **self._sizes(tile),
         )
-        return partial
+        return sums
 
-    def _backward(self, tile: Tile, rate: float | None = None) -> None:
-        """A rate of zero and no decay change nothing."""
-        blocks, scale = self.networks * self.width // tile.rows, _PULL_SCALE * (1 if self.c == 1 else _X_SCALE)
-        pulled = self.pulled.view(-1, self.Q) if self.c == 1 else self.x_in_order
+    def _backward(self, tile: Tile, factors: torch.Tensor, decay: float) -> None:
+        blocks = self.networks * self.width // tile.rows
         backward[self._grid(tile, blocks * (self.Q // tile.columns))](
             _blocks_of(self.gates, tile.rows, tile.inner),
-            _blocks_of(pulled, tile.inner, tile.columns),
-            self.pulled,
+            _blocks_of(self.pulled, tile.inner, tile.columns),
             _blocks_of(self.move, tile.rows, tile.columns // 4),
             _blocks_of(self.half, tile.rows, tile.columns // 4),
-            self.signs,
+            factors,
             self.width,
             self.networks,
-            self.decay if rate is None else 1.0,
-            (self.rate if rate is None else rate) * self.m**-0.5 / scale,
+            self.N if self.c == 1 else 0,
+            decay,
             _MOVE_SCALE,
             **self._sizes(tile),
         )
@@ -179,7 +178,7 @@ class Fused:
     def _sizes(self, tile: Tile) -> dict:
         """What the kernels are compiled for."""
         blocks = {"BM": tile.rows, "BN": tile.columns, "BK": tile.inner, "PERSISTENT": tile.programs > 0}
-        return {"N": self.N, "Q": self.Q, "C": self.c, "num_warps": tile.warps, "num_stages": tile.stages, **blocks}
+        return {"N": self.N, "Q": self.Q, "num_warps": tile.warps, "num_stages": tile.stages, **blocks}
 
     def _grid(self, tile: Tile, tiles: int) -> tuple[int]:
         if not tile.programs or not self.move.is_cuda:
@@ -191,7 +190,9 @@ class Fused:
         """The fastest tiles, by trying those that fit; before the first step, when trying changes nothing."""
         shapes = (self.width, self.N, self.Q), (self.width, self.Q, self.N)
         of_forward, of_backward = ([tile for tile in _TILES if tile.fits(*shape)] for shape in shapes)
-        return _quickest(of_forward, self._forward), _quickest(of_backward, lambda tile: self._backward(tile, rate=0.0))
+        nothing = torch.zeros_like(self.factors)
+        by_nothing = partial(self._backward, factors=nothing, decay=1.0)
+        return _quickest(of_forward, self._forward), _quickest(of_backward, by_nothing)
 
 
 def _quickest(tiles: list[Tile], call) -> Tile:

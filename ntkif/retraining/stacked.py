@@ -18,10 +18,11 @@ from ntkif.networks.watch import LOOK_EVERY, Watch
 from ntkif.retraining.fused import Fused
 from ntkif.retraining.fused_kernels import available
 
-__all__ = ["Stack", "leading_directions", "left_out", "networks_at_once", "train_in_batches"]
+__all__ = ["Stack", "check_kernels", "leading_directions", "left_out", "networks_at_once", "train_in_batches"]
 
 _NEURONS = 2**19  # at most so many in a batch: what a killed run may lose, and enough to fill a device
 _SHARE_OF_MEMORY = 0.8
+_OFF = 5e-5  # of the losses after ten epochs: in float16 up to 1e-5 is seen
 
 
 class Stack:
@@ -77,7 +78,7 @@ class Stack:
         numbers = [number for number, row in enumerate(removed) if row is not None]
         self._zero = (torch.tensor(numbers, dtype=torch.int64), torch.tensor([removed[i] for i in numbers]).long())
         directions = leading_directions(x) if directions is None else directions
-        made = kernels or (Fused if half and x.is_cuda and available() else _Plain)
+        made = kernels or (Fused if half and _fused_on(x) else _Plain)
         self.kernels = made(start, x, y, ridge, learning_rate, directions, len(removed), half)
         self.basis = directions
         self.watch = Watch(learning_rate, ridge, lambda: safe_learning_rate(start, x, ridge))
@@ -198,7 +199,7 @@ def networks_at_once(start: TwoLayer, n: int, q: int, networks: int) -> int:
     """
     m, d = start.weights.shape
     size = start.weights.element_size()
-    shared, each = m * (n * size + 2 * d * size), m * (n + q * (2 * size + 2)) + n * q * 2
+    shared, each = m * (n * size + 2 * d * size), m * (2 * n + q * (2 * size + 2)) + n * q * 2
     free = available_bytes(start.weights.device)
     fit = networks if free is None else int((_SHARE_OF_MEMORY * free - shared) // each)
     if fit < 1:
@@ -246,12 +247,63 @@ def train_in_batches(
 
     Raises:
         TypeError, ValueError, MemoryError: as `Stack`, `Stack.train` and `networks_at_once`.
+        ArithmeticError: as `check_kernels`, which is called first where the kernels of `fused` are used.
     """
     along = leading_directions(x, directions)
+    how = {"learning_rate": learning_rate, "directions": along}
+    checked = not _fused_on(x)
     for members in row_blocks(len(removed), batch or networks_at_once(start, len(x), along.shape[1], len(removed))):
         numbers = range(members.start, members.stop)
         if all(map(finished, numbers)):
             continue
-        how = {"learning_rate": learning_rate, "directions": along, "half": True}
-        stack = Stack(start, x, y, ridge, removed[members], **how)
+        if not checked:
+            check_kernels(start, x, y, ridge, removed[members], **how)
+            checked = True
+        stack = Stack(start, x, y, ridge, removed[members], half=True, **how)
         yield numbers, stack, stack.train(epochs, progress)
+
+
+def check_kernels(
+    start: TwoLayer,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    ridge: float,
+    removed: Sequence[int | None],
+    *,
+    kernels: Callable | None = None,
+    epochs: int = 10,
+    **how,
+) -> None:
+    """Whether the losses of a stack's first epochs in float16 are those of float32 by plain torch.
+
+    What a compiler makes of a kernel on a card of its own is not taken on trust: a version of these whose operands
+    were overwritten while they were read trained on, with losses off by one or two in a thousand.
+
+    Args:
+        start: their start.
+        x: (n, d) training points.
+        y: (n, c) targets.
+        ridge: penalty λ.
+        removed: of a whole batch, since what goes wrong depends on the size. The first and the last are compared.
+        kernels: as of `Stack`.
+        epochs: so many.
+        **how: learning rate and directions of `Stack`.
+
+    Raises:
+        ArithmeticError: they are not; the error says by how much.
+    """
+    fast = Stack(start, x, y, ridge, removed, half=True, kernels=kernels, **how)
+    fast.train(epochs)
+    plain = Stack(start, x, y, ridge, [removed[0], removed[-1]], **how)
+    plain.train(epochs)
+    off = float((fast.watch.losses[-1][[0, -1]] / plain.watch.losses[-1] - 1).abs().max())
+    if not off < _OFF:
+        raise ArithmeticError(
+            f"the kernels on {x.device}: expected the losses of float32 after {epochs} epochs to {_OFF:g} of "
+            f"themselves, got {off:.1e}; train in float32, and report card, torch and triton."
+        )
+
+
+def _fused_on(x: torch.Tensor) -> bool:
+    """Whether the kernels of `fused` do the products there."""
+    return x.is_cuda and available()

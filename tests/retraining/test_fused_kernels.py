@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ntkif.retraining.fused_kernels import available, stored_order
+from ntkif.retraining.fused_kernels import available
 
 INTERPRETED = Path(__file__).parent / "interpreted.py"
 
@@ -21,9 +21,3 @@ def test_the_kernels_give_what_plain_torch_gives(name, start):
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     done = subprocess.run([sys.executable, INTERPRETED, name, start], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_gates_are_stored_by_the_words_of_a_thread():
-    order = stored_order(32).tolist()
-    assert order[:8] == [0, 1, 8, 9, 2, 3, 10, 11]
-    assert [point - 16 for point in order[16:]] == order[:16] and sorted(order) == list(range(32))

@@ -17,7 +17,14 @@ from ntkif.retraining.protocol import Protocol
 from ntkif.retraining.retrain import retrain
 from ntkif.retraining.runs import keep_run
 from ntkif.retraining.selection import chosen_points
-from ntkif.retraining.stacked import Stack, leading_directions, left_out, networks_at_once, train_in_batches
+from ntkif.retraining.stacked import (
+    Stack,
+    check_kernels,
+    leading_directions,
+    left_out,
+    networks_at_once,
+    train_in_batches,
+)
 
 REMOVED = [None, 7, 2]
 HALF = Protocol(ridge=1.0, width=32, learning_rate=0.02, epochs=60, precision="float16")
@@ -48,6 +55,33 @@ def test_a_stack_is_train_for_each_network(name, symmetric, n):
         losses = [float(loss[number]) for loss in stack.watch.losses]
         assert losses == pytest.approx(alone.loss, rel=1e-10)
         assert float(stack.watch.unsettled[number]) == pytest.approx(alone.unsettled, abs=1e-10)
+
+
+class Losing(stacked._Plain):
+    """Kernels that lose a part of each step."""
+
+    def step(self, residual):
+        super().step(residual * 0.998)
+
+
+def test_kernels_are_not_taken_on_trust():
+    dataset = load("mnist-sample").head(800, 30)
+    arrays = dataset.x_train.float(), dataset.y_train.float(), 0.7, REMOVED
+    how = {"learning_rate": 1e-3, "directions": leading_directions(arrays[0], 100)}
+    start = start_of(dataset, dtype=torch.float32)
+    check_kernels(start, *arrays, **how)
+    with pytest.raises(ArithmeticError, match=r"expected the losses of float32 .* report card, torch and triton"):
+        check_kernels(start, *arrays, kernels=Losing, **how)
+
+
+def test_a_batch_is_trained_only_by_kernels_that_were_checked(monkeypatch):
+    seen = []
+    monkeypatch.setattr(stacked, "_fused_on", lambda x: True)
+    monkeypatch.setattr(stacked, "Fused", stacked._Plain)
+    monkeypatch.setattr(stacked, "check_kernels", lambda start, x, y, ridge, removed, **how: seen.append(removed))
+    start, x, y = start_of(SMALL, dtype=torch.float32), SMALL.x_train.float(), SMALL.y_train.float()
+    batches = train_in_batches(start, x, y, 0.7, REMOVED, learning_rate=0.01, epochs=1, batch=2)
+    assert [list(numbers) for numbers, *_ in batches] == [[0, 1], [2]] and seen == [REMOVED[:2]]
 
 
 def test_directions_left_out_are_those_of_the_smallest_share():
