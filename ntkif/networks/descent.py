@@ -206,7 +206,7 @@ class Descent:
 def _block_size(x: torch.Tensor) -> int:
     """Neurons at once: on a CPU such that a block stays in the cache of each core, but not too few for a product."""
     if x.device.type != "cpu":
-        return max(1, 2**24 // len(x))
+        return max(1, 2**28 // len(x))  # smaller ones would stay in a card's cache, but took longer: they are many
     return max(256, 2**16 // len(x)) * torch.get_num_threads()
 
 

@@ -88,6 +88,8 @@ def theorem_2_errors(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFra
 def influence_scores(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFrame:
     """How well the closed form predicts what retraining finds (Table 1), and how well another start does.
 
+    Where a run kept what the trained network's own kernel predicts, that too.
+
     Args:
         dataset: training and test images.
         runs: networks trained on it with and without each of some points.
@@ -102,6 +104,7 @@ def influence_scores(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFra
         others = [other for other in runs if other is not run and _differ_in_seed(other, run)]
         predictors = {
             "closed form": [closed_form[run.protocol.ridge][:, run.rows]],
+            "own kernel": [] if run.own_kernel is None else [run.own_kernel.to(truth)],
             "another start": [other.influence(dataset.y_test).to(truth) for other in others],
         }
         for predictor, estimates in predictors.items():
@@ -147,7 +150,7 @@ def influence_pairs(dataset: Dataset, runs: Sequence[Retraining]) -> pd.DataFram
         **_RUN,
         "ridge": Column.value("penalty λ"),
         "predictor": Column.key(
-            "closed form, or another start: true influences of a run that differs in the seed alone"
+            "closed form; own kernel, the network's as trained; or another start: what a run with another seed found"
         ),
         **POOLED,
         "pearson_low": Column.value("Pearson's R that 95 % of the test points exceed"),

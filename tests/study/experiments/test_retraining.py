@@ -39,6 +39,13 @@ def trained():
     return [retrain(DATA, protocol, POINTS, progress=False) for protocol in protocols]
 
 
+def test_a_network_s_own_kernel_is_scored_where_the_run_kept_what_it_predicts(trained):
+    known = replace(trained[2], own_kernel=trained[2].influence(DATA.y_test))
+    table = influence_scores(DATA, [known])
+    assert list(table["predictor"]) == ["closed form", "own kernel"]
+    assert table.loc[1, "relative_error"] == 0 < table.loc[0, "relative_error"]
+
+
 def test_scores_by_hand(trained):
     table = influence_scores(DATA, trained)
     assert list(table["predictor"]) == ["closed form", "another start", "closed form", "another start", "closed form"]
