@@ -15,7 +15,10 @@ In term I of the influence (Eq. 14) the IHVP lacks (I - A_i)^-1, and it has no t
 
 For another loss let g_i be its gradient and S_i = L_i L_iᵀ its curvature at the outputs of point i. To second order in
 the parameters the same holds with L_iᵀ K_ij L_j in place of K_ij, K_te L_i in place of K_te, and L_i⁺ g_i in place of
-r_i.
+r_i. Where a curvature vanishes and its gradient does not (the straight part of Huber's loss), there is no L_i⁺ g_i, and
+the same Newton step is written with the inverse of the Hessian, B = Jᵀ (λI + J S Jᵀ)^-1 J:
+
+    f^{-i}(x) - f(x) = B_te,i (I - S_i B_ii)^-1 g_i,    B_te = [K_te - K_te L (LᵀKL + λI)^-1 Lᵀ K] / λ
 """
 
 from collections.abc import Sequence
@@ -38,11 +41,13 @@ class LinearizedFit:
         fit: of the moved targets: n rows and c columns where the outputs do not couple, else n c rows and one column.
         residual: (n, c) predictions of the network minus targets, or what stands for them with another loss.
         root: (n, c, c) factors L_i of the curvature of another loss; None for half squares.
+        step: Lᵀ K, and (n, c) (I - S_i B_ii)^-1 g_i, where a curvature vanishes and its gradient does not; else None.
     """
 
     fit: RidgeFit
     residual: torch.Tensor
     root: torch.Tensor | None = None
+    step: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @property
     def coupled(self) -> bool:
@@ -73,9 +78,13 @@ class LinearizedFit:
         size = (len(k_test_train), *self.residual.shape)
         check_fits("the changes", *size, like=self.residual, advice="pass fewer test points at once.")
         coefficients = self.fit.coefficients(self._flat(k_test_train))
+        n, c = self.residual.shape
+        if self.step is not None:
+            pulled, step = self.step
+            hessian = (_flatten(k_test_train) - coefficients @ pulled) / self.fit.ridge
+            return torch.einsum("tanb,nb->tna", hessian.reshape(-1, c, n, c), step)
         if not self.coupled:
             return coefficients[:, :, None] * self.loo_residual
-        n, c = self.residual.shape
         return torch.einsum("tanb,nb->tna", coefficients.reshape(-1, c, n, c), self.loo_residual)
 
     def loo_influence(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> torch.Tensor:
@@ -147,7 +156,7 @@ class LinearizedFit:
                 f"got shape {tuple(k_test_train.shape)}; make both with tangent_kernel(..., traced=...) alike."
             )
         if self.root is not None:
-            k_test_train = torch.einsum("tnab,nbe->tnae", k_test_train, self.root)
+            k_test_train = torch.einsum("tnab,nbe->tnae", _blocks(k_test_train), self.root)
         return _flatten(k_test_train)
 
 
@@ -159,6 +168,7 @@ def linearized_fit(
     *,
     damping: float = 0.0,
     curvature: torch.Tensor | None = None,
+    flat: bool = False,
 ) -> LinearizedFit:
     """The linearised network from its empirical NTK and its residuals.
 
@@ -168,18 +178,19 @@ def linearized_fit(
         ridge: penalty λ of the training.
         damping: added to the ridge, for a network trained without one; see `network_influence`.
         curvature: (n, c, c) second derivatives of another loss by the outputs; needs the coupled kernel.
+        flat: whether a curvature may vanish where its gradient does not; takes twice the memory where one does.
 
     Returns:
         the fit, whose residuals are `residual`, or with a curvature L_i⁺ g_i.
 
     Raises:
         TypeError, ValueError: wrong shapes, NaN, a kernel that is not symmetric, a ridge or damping below zero, or
-            zero in sum; a gradient outside the range of its curvature.
+            zero in sum; a curvature with a negative eigenvalue; a gradient outside the range of its curvature.
         MemoryError, numpy.linalg.LinAlgError: as `ridge_fit`.
     """
     check_matrix("residual", residual, rows=len(k_train_train))
     n, c = residual.shape
-    allowed = [(n, n)] * (curvature is None) + [(n, n, c, c)] * (c > 1)
+    allowed = [(n, n)] * (curvature is None or c == 1) + [(n, n, c, c)] * (c > 1)
     if k_train_train.shape not in allowed:
         raise ValueError(
             f"k_train_train: expected shape {' or '.join(map(str, allowed)) or 'of several outputs'} "
@@ -189,37 +200,55 @@ def linearized_fit(
     if not damping >= 0:
         raise ValueError(f"damping: expected zero or a positive number, got {damping}.")
     check_ridge(ridge + damping, positive=True)
-    root = None
+    root, gradient, pulled = None, residual, None
     if curvature is not None:
-        root, residual = _whiten(curvature, residual)
-        k_train_train = torch.einsum("iba,ijbd,jde->ijae", root, k_train_train, root)
-    shift, flat = ridge + damping, _flatten(k_train_train)
-    right = residual.reshape(len(flat), -1)
-    return LinearizedFit(ridge_fit(flat, -(flat @ right) / shift - right, shift), residual, root)
+        root, residual, within = _whiten(curvature, gradient, flat)
+        diagonal = _blocks(k_train_train).diagonal().movedim(-1, 0)
+        pulled = torch.einsum("iba,ijbd->ijad", root, _blocks(k_train_train))
+        k_train_train = torch.einsum("ijad,jde->ijae", pulled, root)
+        pulled = None if within else _flatten(pulled)
+    shift, kernel = ridge + damping, _flatten(k_train_train)
+    right = residual.reshape(len(kernel), -1)
+    fit = ridge_fit(kernel, -(kernel @ right) / shift - right, shift)
+    if pulled is None:
+        return LinearizedFit(fit, residual, root)
+    own = torch.einsum("nap,pnb->nab", pulled.T.reshape(n, c, -1), (fit.inverse @ pulled).reshape(-1, n, c))
+    own = (diagonal - own) / shift
+    eye = torch.eye(c, dtype=own.dtype, device=own.device)
+    step = torch.linalg.solve(eye - curvature @ own, gradient[:, :, None])[:, :, 0]
+    return LinearizedFit(fit, residual, root, (pulled, step))
 
 
-def _whiten(curvature: torch.Tensor, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Factors L_i with S_i = L_i L_iᵀ, and L_i⁺ g_i. The gradient must lie in the range of S_i, as a softmax's does."""
+def _whiten(curvature: torch.Tensor, gradient: torch.Tensor, flat: bool) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    """Factors L_i with S_i = L_i L_iᵀ, L_i⁺ g_i, and whether all gradients lie in the range, as a softmax's do.
+
+    They must, unless `flat`.
+    """
     wanted = (*gradient.shape, gradient.shape[1])
     if curvature.shape != wanted:
         raise ValueError(f"curvature: expected shape {wanted}, got {tuple(curvature.shape)}.")
     # Each diagonal is scaled to one, since eigh knows an eigenvalue only to the rounding of the largest, and along an
     # output of small probability the curvature is far smaller.
-    size = curvature.diagonal(dim1=1, dim2=2).sqrt()
+    size = curvature.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
     size = torch.where(size > 0, size, 1)
     values, vectors = torch.linalg.eigh(curvature / size[:, :, None] / size[:, None, :])
+    if (values[:, 0] < -(torch.finfo(values.dtype).eps ** 0.5)).any():
+        point = int(values[:, 0].argmin())
+        raise ValueError(
+            f"curvature: expected no negative eigenvalue, got one at training point {point}; the loss is not convex in "
+            f"the outputs there, and the empirical kernel knows no removal of such a point."
+        )
     kept = values > values.shape[1] * torch.finfo(values.dtype).eps * values.amax(1, keepdim=True)
     scale = torch.where(kept, values, 1).sqrt()
     root = size[:, :, None] * vectors * (scale * kept)[:, None]
     solution = torch.einsum("nba,nb->na", vectors, gradient / size) / scale * kept
-    _check_range(torch.einsum("nab,nb->na", root, solution), gradient)
-    return root, solution
+    return root, solution, _check_range(torch.einsum("nab,nb->na", root, solution), gradient, flat)
 
 
-def _check_range(reached: torch.Tensor, gradient: torch.Tensor) -> None:
+def _check_range(reached: torch.Tensor, gradient: torch.Tensor, flat: bool) -> bool:
     missed, whole = (reached - gradient).abs().amax(1), gradient.abs().amax(1)
     bad = missed > torch.finfo(whole.dtype).eps ** 0.5 * whole
-    if bad.any():
+    if bad.any() and not flat:
         point = int(bad.nonzero()[0])
         raise ValueError(
             f"residual: expected gradients in the range of the curvature, but that of training point {point} is off "
@@ -227,6 +256,12 @@ def _check_range(reached: torch.Tensor, gradient: torch.Tensor) -> None:
             f"network gives the right class of the point a probability too small for {whole.dtype}: leave the point "
             f"out, or train with a larger ridge."
         )
+    return not bool(bad.any())
+
+
+def _blocks(kernel: torch.Tensor) -> torch.Tensor:
+    """(n, k, c, c), where a single output has none of its own."""
+    return kernel[:, :, None, None] if kernel.ndim == 2 else kernel
 
 
 def _flatten(kernel: torch.Tensor) -> torch.Tensor:

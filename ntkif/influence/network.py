@@ -2,16 +2,19 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import check_matrix, check_ridge
+from ntkif.checks import check_ridge
 from ntkif.influence.linearized import linearized_fit
+from ntkif.kernels.jacobian import module_kernels
 from ntkif.kernels.tangent import tangent_kernel
-from ntkif.networks.losses import SQUARES, Loss, change_of_loss
-from ntkif.networks.modules import check_module, predict, trained_parameters
+from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, reading_of, unchanged
+from ntkif.networks.losses import SQUARES, Loss, change_of_loss, loss_of, targets_of
+from ntkif.networks.modules import predict, prepare, trained_parameters
+from ntkif.networks.two_layer import TwoLayer
 
 __all__ = ["NotStationaryError", "gradient_share", "network_influence"]
 
@@ -23,20 +26,23 @@ class NotStationaryError(ValueError):
 
 
 @torch.no_grad()
+@in_own_precision
 def network_influence(
     network: torch.nn.Module,
-    x_train: torch.Tensor,
+    x_train,
     y_train: torch.Tensor,
-    x_test: torch.Tensor,
+    x_test,
     y_test: torch.Tensor,
     ridge: float,
     *,
     start: torch.nn.Module | None,
     damping: float = 0.0,
-    loss: Loss = SQUARES,
+    loss: Loss | str | Callable = SQUARES,
+    mean: bool | None = None,
+    output: str | int | None = None,
     traced: bool = False,
     tolerance: float = 0.3,
-    block_size: int = 256,
+    block_size: int | None = None,
     **blocks,
 ) -> torch.Tensor:
     """Leave-one-out influence of a trained network, from its empirical NTK and its residuals.
@@ -50,60 +56,70 @@ def network_influence(
 
     Args:
         network: trained, with c outputs: any torch module as for `module_kernel`.
-        x_train: (n, ...) training points.
-        y_train: (n, c) targets.
-        x_test: (k, ...) test points.
-        y_test: (k, c) targets.
+        x_train: n training points as the network takes them: a tensor, a tuple of tensors, or a mapping; of a
+            DataLoader see `take_all`.
+        y_train: (n, c) targets; (n,) for one output, or class numbers for cross-entropy.
+        x_test: k test points.
+        y_test: their targets.
         ridge: penalty λ of the training.
         start: the network before training, to which the penalty refers; how far the gradient of the objective is from
             zero is then checked. None: no check, for a network that was trained otherwise.
         damping: added to the ridge.
-        loss: that of the training and of the influence; another than half squares needs several outputs.
+        loss: that of the training and of the influence: see `loss_of`. Another than half squares takes no traced
+            kernel of several outputs.
+        mean: whether the objective was the mean of the losses plus the ridge, not their sum: λ and damping are then
+            n times as large for the sum. Absent: what an object of torch says by its reduction, else the sum.
+        output: the entry of a tuple or mapping that the network returns, see `Reading`.
         traced: whether to take the traced kernel, see `tangent_kernel`.
         tolerance: largest `gradient_share` allowed. ReLU networks do not get to zero: on kinks the gradient jumps.
-        block_size: test points handled at once.
+        block_size: test points handled at once; as many as there are training points where absent.
         **blocks: for the kernel of a torch module, see `module_kernel`.
 
     Returns:
-        (k, n) change of loss; positive means helpful.
+        (k, n) change of the loss of each test point; positive means helpful.
 
     Raises:
         NotStationaryError: the gradient is larger than the tolerance allows; the error says by how much.
-        TypeError, ValueError: wrong shapes, dtypes or NaN; a module in training mode, even in part; a start of other
-            shapes; neither ridge nor damping, or a start without a ridge; or another loss with the traced kernel, or
-            with a right class of no chance (see `linearized_fit`).
+        TypeError, ValueError: wrong shapes, dtypes or NaN; targets that the loss does not take; a module in training
+            mode, even in part; a start of other shapes; neither ridge nor damping, or a start without a ridge; or
+            another loss with the traced kernel, or with a right class of no chance (see `linearized_fit`).
         MemoryError, numpy.linalg.LinAlgError: as `tangent_kernel` and `ridge_fit`.
 
     Warns:
         UserWarning: the gradient is allowed, but above a hundredth of what it balances.
     """
-    c = _check_modules(network, x_train, x_test)
-    for name, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
-        check_matrix(f"y_{name}", y, rows=len(x), columns=c, like=x_train)
+    loss, of_torch = loss_of(loss)
+    model, x_train, x_test = _prepared(network, x_train, x_test, output)
+    prediction, n = predict(model, x_train), len(x_train)
+    y_train = targets_of(loss, y_train, prediction, "y_train")
+    y_test = targets_of(loss, y_test, prediction.new_empty(len(x_test), prediction.shape[1]), "y_test")
     check_ridge(ridge)
     if not ridge + damping > 0 or not damping >= 0:
         raise ValueError(
             f"damping: expected a positive number where the network was trained without a ridge, got {damping}; "
             f"after gradient descent for a time t (steps times step size), 1/t is a first guess."
         )
-    if loss.curvature is not None and (traced or c == 1):
+    if loss.curvature is not None and traced and prediction.shape[1] > 1:
         raise ValueError(
-            f"loss: expected half squares with the traced kernel or a single output, got another loss with "
-            f"traced={traced} and {c} outputs; its curvature couples the outputs, so take traced=False and a network "
-            f"with an output for each class."
+            f"loss: expected half squares with the traced kernel, got another loss with {prediction.shape[1]} outputs; "
+            f"its curvature couples the outputs, so take traced=False."
         )
+    if of_torch if mean is None else mean:
+        ridge, damping = n * ridge, n * damping
     if start is not None:
         _check_start(network, start, ridge)
-        _check_stationary(gradient_share(network, start, x_train, y_train, ridge, loss=loss), tolerance)
-    k_train_train, prediction = tangent_kernel(network, x_train, traced=traced, **blocks), predict(network, x_train)
-    curvature = loss.curvature(prediction) if loss.curvature else None
+        _check_stationary(gradient_share(model, start, x_train, y_train, ridge, loss=loss), tolerance, n)
+    tests = list(row_blocks(len(x_test), block_size or max(256, n)))
+    k_train_train, k_test_train = _kernels(model, x_train, x_test[tests[0]], traced=traced, **blocks)
+    curvature = loss.curvature(prediction, y_train) if loss.curvature else None
     residual = loss.gradient(prediction, y_train)
-    fit = linearized_fit(k_train_train, residual, ridge, damping=damping, curvature=curvature)
+    fit = linearized_fit(k_train_train, residual, ridge, damping=damping, curvature=curvature, flat=loss.flat)
     del k_train_train
-    out = x_test.new_empty(len(x_test), len(x_train))
-    for rows in row_blocks(len(x_test), block_size):
-        k_test_train = tangent_kernel(network, x_test[rows], x_train, traced=traced, **blocks)
-        prediction, y = predict(network, x_test[rows]), y_test[rows]
+    out = prediction.new_empty(len(x_test), n)
+    for rows in tests:
+        if rows is not tests[0]:
+            k_test_train = tangent_kernel(model, x_test[rows], x_train, traced=traced, **blocks)
+        prediction, y = predict(model, x_test[rows]), y_test[rows]
         if fit.root is None:
             out[rows] = fit.loo_influence(k_test_train, loss.gradient(prediction, y))
         else:
@@ -111,11 +127,36 @@ def network_influence(
     return out
 
 
+def _prepared(network: torch.nn.Module, x_train, x_test, output: str | int | None) -> tuple:
+    """What predicts, and points that it takes: the two-layer network as it is, any other as its `Reading`."""
+    if any(part.training for part in network.modules()):
+        raise ValueError("network: expected one in evaluation mode, all parts of it; call network.eval() first.")
+    reading, train, _ = prepare(network, x_train, "x_train", output=output)
+    test = points_of(x_test, reading, "x_test")
+    if test.shapes != train.shapes or test.names != train.names:
+        raise ValueError(f"x_test: expected points of shape {_told(train)} as the training points, got {_told(test)}.")
+    if isinstance(network, TwoLayer):
+        return network, *train.arrays, *test.arrays
+    return reading, train, prepare(reading, test, "x_test")[1]
+
+
+def _told(points: Points) -> str:
+    return ", ".join(map(str, points.shapes))
+
+
+def _kernels(model: torch.nn.Module, x_train, x_test, **how) -> tuple[torch.Tensor, torch.Tensor]:
+    """Those among the training points and between test and training points."""
+    if isinstance(model, TwoLayer):
+        return tangent_kernel(model, x_train, **how), tangent_kernel(model, x_test, x_train, **how)
+    return module_kernels(model, x_train, x_test, **how)
+
+
 @torch.no_grad()
+@in_own_precision
 def gradient_share(
     network: torch.nn.Module,
     start: torch.nn.Module,
-    x: torch.Tensor,
+    x,
     y: torch.Tensor,
     ridge: float,
     *,
@@ -132,16 +173,17 @@ def gradient_share(
     Args:
         network: trained.
         start: the same before training.
-        x: (n, d) training points.
+        x: n training points.
         y: (n, c) targets.
         ridge: penalty λ.
-        loss: of the training.
+        loss: that of the training.
 
     Returns:
         the share, from 0 to infinity.
     """
     pull = _loss_gradient(network, x, y, loss)
-    ends, starts = (trained_parameters(each).values() for each in (network, start))
+    ends = trained_parameters(network.module if isinstance(network, Reading) else network).values()
+    starts = trained_parameters(start).values()
     moved = [end.detach() - begin.detach() for end, begin in zip(ends, starts, strict=True)]
     gradient = [p + ridge * m for p, m in zip(pull, moved, strict=True)]
     whole, of_losses = _norm(gradient), _norm(pull)
@@ -150,17 +192,18 @@ def gradient_share(
     return whole / of_losses
 
 
-def _loss_gradient(network: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, loss: Loss) -> Sequence[torch.Tensor]:
+def _loss_gradient(network: torch.nn.Module, x, y: torch.Tensor, loss: Loss) -> Sequence[torch.Tensor]:
     """J g, the gradient of the sum of the losses, a tensor for each parameter."""
-    with torch.enable_grad():
-        return torch.autograd.grad(loss.value(network(x), y).sum(), list(trained_parameters(network).values()))
+    with torch.enable_grad(), unchanged(network):
+        total = loss.value(points_of(x, network).predicted_by(reading_of(network)), y).sum()
+        return torch.autograd.grad(total, list(trained_parameters(network).values()), materialize_grads=True)
 
 
 def _norm(parts: Sequence[torch.Tensor]) -> float:
     return float(torch.stack([part.norm() for part in parts]).norm())
 
 
-def _check_stationary(share: float, tolerance: float) -> None:
+def _check_stationary(share: float, tolerance: float, n: int) -> None:
     size = (
         "only that of its ridge, as its losses have none" if math.isinf(share) else f"{share:.2g} of that of its losses"
     )
@@ -169,21 +212,11 @@ def _check_stationary(share: float, tolerance: float) -> None:
         raise NotStationaryError(
             f"network: expected one that minimises the sum of losses plus ridge/2 times the squared distance "
             f"from `start`, but {message}, above the tolerance {tolerance:g}. Train longer or with a smaller "
-            f"step; or, if it was trained otherwise, pass start=None and a damping, and measure what that gives."
+            f"step; if the objective was the mean of the losses, pass mean=True, which takes {n} times the ridge; "
+            f"or, if it was trained otherwise, pass start=None and a damping, and measure what that gives."
         )
     if share > _NOTABLE:
         warnings.warn(f"{message}; the influences are those of a minimum nearby.", stacklevel=3)
-
-
-def _check_modules(network: torch.nn.Module, x_train: torch.Tensor, x_test: torch.Tensor) -> int:
-    if any(part.training for part in network.modules()):
-        raise ValueError("network: expected one in evaluation mode, all parts of it; call network.eval() first.")
-    outputs = check_module(network, x_train, "x_train")
-    if x_test.shape[1:] != x_train.shape[1:]:
-        wanted, came = tuple(x_train.shape[1:]), tuple(x_test.shape[1:])
-        raise ValueError(f"x_test: expected points of shape {wanted} as the training points, got {came}.")
-    check_module(network, x_test, "x_test")
-    return outputs
 
 
 def _check_start(network: torch.nn.Module, start: torch.nn.Module, ridge: float) -> None:

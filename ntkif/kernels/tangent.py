@@ -33,10 +33,10 @@ def tangent_kernel(
 
     Args:
         network: any torch module with c outputs (see `module_kernel`).
-        x: (n, d) points.
+        x: (n, d) points, or what else the module takes.
         z: (k, d) points; `x` itself where absent.
         traced: whether to return the cheaper kernel that couples no outputs (see `module_kernel`).
-        **blocks: see `module_kernel`; the two-layer network takes none.
+        **blocks: blocks and `output` of `module_kernel`; the two-layer network takes none.
 
     Returns:
         (n, k) where traced or where the network has one output, else (n, k, c, c) with the two outputs last.
@@ -47,6 +47,8 @@ def tangent_kernel(
     """
     if not isinstance(network, TwoLayer):
         return module_kernel(network, x, z, traced=traced, **blocks)
+    if blocks.pop("output", None) is not None:
+        raise ValueError("output: expected none for the two-layer network, which returns a matrix.")
     if blocks:
         raise TypeError(f"tangent_kernel: {', '.join(blocks)} are for other modules; this closed form needs none.")
     z, (m, c) = x if z is None else z, network.signs.shape

@@ -12,9 +12,10 @@ from torch import nn
 from torch.nn import functional
 
 from ntkif.checks import check_ridge
+from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, reading_of, unchanged
 from ntkif.networks.losses import SQUARES, Loss
 
-__all__ = ["Antisymmetric", "ConvNet", "Mlp", "check_module", "predict", "train_module", "trained_parameters"]
+__all__ = ["Antisymmetric", "ConvNet", "Mlp", "predict", "prepare", "train_module", "trained_parameters"]
 
 _ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu}
 
@@ -160,10 +161,9 @@ def train_module(
         the trained module, a copy.
 
     Raises:
-        TypeError, ValueError: as `module_kernel` of module and points; targets of another shape; a negative ridge; or
-            a loss that is not finite.
+        TypeError, ValueError: as `prepare`; targets of another shape; a negative ridge; or a loss that is not finite.
     """
-    c = check_module(module, x)
+    *_, c = prepare(module, x)
     if y.shape != (len(x), c):
         raise ValueError(f"y: expected targets of shape {(len(x), c)}, got {tuple(y.shape)}.")
     check_ridge(ridge)
@@ -195,9 +195,11 @@ def train_module(
 
 
 @torch.no_grad()
-def predict(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """(k, c) outputs at the points `x`, without what a gradient needs."""
-    return module(x)
+@in_own_precision
+def predict(module: nn.Module, x) -> torch.Tensor:
+    """(k, c) outputs at the points `x`, see `points_of`, without what a gradient needs."""
+    with unchanged(module):
+        return points_of(x, module).predicted_by(reading_of(module))
 
 
 def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -205,8 +207,19 @@ def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: value for name, value in module.named_parameters() if value.requires_grad}
 
 
-def check_module(module: nn.Module, x: torch.Tensor, name: str = "x") -> int:
-    """Require a module of which `module_kernel` can be taken at the points `x`; returns its number of outputs."""
+def prepare(module: nn.Module, x, name: str = "x", *, output: str | int | None = None) -> tuple[Reading, Points, int]:
+    """A module of which the tangent kernel can be taken, points that it takes, and how many outputs it has.
+
+    Args:
+        module: in evaluation mode.
+        x: points, see `points_of`.
+        name: of the points, for errors.
+        output: see `Reading`.
+
+    Raises:
+        TypeError, ValueError: a module in training mode, without trained parameters, or of several dtypes; or as
+            `points_of` and `Reading`.
+    """
     if module.training:
         raise ValueError(
             "module: expected one in evaluation mode, where each point is predicted by itself and without chance; "
@@ -217,20 +230,13 @@ def check_module(module: nn.Module, x: torch.Tensor, name: str = "x") -> int:
         raise ValueError("module: expected at least one parameter with requires_grad=True, got none.")
     kinds = {(value.dtype, value.device) for value in parameters}
     if len(kinds) > 1 or next(iter(kinds))[0] not in (torch.float32, torch.float64):
-        raise TypeError(f"module: expected parameters of one dtype, float32 or float64, on one device, got {kinds}.")
-    came = (x.dtype, x.device) if isinstance(x, torch.Tensor) else type(x).__name__
-    if came not in kinds:
-        raise TypeError(f"{name}: expected a torch tensor like the parameters, {next(iter(kinds))}, got {came}.")
-    if x.ndim < 2 or x.numel() == 0 or not torch.isfinite(x).all():
-        raise ValueError(f"{name}: expected finite points, one a row, got shape {tuple(x.shape)} or NaN or infinity.")
-    with torch.no_grad():
-        outputs = module(x[:1])
-    if outputs.ndim != 2 or len(outputs) != 1:
-        raise ValueError(
-            f"module: expected (n, c) outputs of n points, got shape {tuple(outputs.shape)} of one; "
-            f"let it return a column for a single output."
+        raise TypeError(
+            f"module: expected parameters of one dtype, float32 or float64, on one device, got {kinds}; "
+            f"convert a copy of it with .float() or .double()."
         )
-    return outputs.shape[1]
+    reading, points = reading_of(module, output), points_of(x, module, name)
+    with torch.no_grad(), unchanged(module):
+        return reading, points, points[:1].predicted_by(reading).shape[1]
 
 
 def _drawn(sizes: list[tuple[int, ...]], seed: int, dtype: torch.dtype) -> nn.ParameterList:

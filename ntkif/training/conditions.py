@@ -125,7 +125,7 @@ def _check_loss(loss: Loss, outputs: torch.Tensor, y: torch.Tensor) -> None:
             f"loss: expected a value for each point, of shape {tuple(y.shape[:1])}, got {tuple(value.shape)}."
         )
     c = y.shape[1]
-    curvature = loss.curvature(outputs) if loss.curvature else torch.eye(c).to(outputs).expand(len(y), c, c)
+    curvature = loss.curvature(outputs, y) if loss.curvature else torch.eye(c).to(outputs).expand(len(y), c, c)
     true = {"gradient": (loss.gradient(outputs, y), grad), "curvature": (curvature, hessian)}
     for name, (found, derivative) in true.items():
         wanted = vmap(derivative(loss.value))(outputs, y)

@@ -296,7 +296,7 @@ class RecordedTraining:
         for rows, inside, outside in zip(self.tape.batches, self.inside, folds.outside, strict=True):
             moved = outside - inside
             if loss.curvature is not None:
-                moved = torch.einsum("bcd,bd->bc", loss.curvature(inside), moved)
+                moved = torch.einsum("bcd,bd->bc", loss.curvature(inside, self.tape.y[rows]), moved)
             forces.append(loss.gradient(inside, self.tape.y[rows]) + moved)
         return forces
 

@@ -207,7 +207,7 @@ class Tape:
             return self.function(at, self.x[rows])
 
         at_theta, pull = vjp(outputs, theta)
-        curvature = None if self.loss.curvature is None else self.loss.curvature(at_theta)
+        curvature = None if self.loss.curvature is None else self.loss.curvature(at_theta, self.y[rows])
 
         def one(along):
             pushed = jvp(outputs, (theta,), (along,))[1]

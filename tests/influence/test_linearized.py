@@ -72,7 +72,7 @@ def test_cross_entropy_is_a_newton_step():
     p, module, j = fitted.p, fitted.trained(), fitted.j
     with torch.no_grad():
         f, f_test = module(p.x_train), module(p.x_test)
-    gradient, curvature = CROSS_ENTROPY.gradient(f, p.y_train), CROSS_ENTROPY.curvature(f)
+    gradient, curvature = CROSS_ENTROPY.gradient(f, p.y_train), CROSS_ENTROPY.curvature(f, p.y_train)
     fit = linearized_fit(tangent_kernel(module, p.x_train), gradient, RIDGE, curvature=curvature)
     k_test_train = tangent_kernel(module, p.x_test, p.x_train)
     change = fit.loo_change(k_test_train)
@@ -126,7 +126,7 @@ def test_cross_entropy_of_a_sure_network_is_a_newton_step_to_twelve_digits(f, ri
     f = torch.cat([torch.tensor([f], dtype=torch.float64), others])
     y = torch.eye(3, dtype=torch.float64)[[right, 0, 1, 2, 0]]
     k, k_test = (torch.einsum("iap,jbp->ijab", one, j) for one in (j, j_test))
-    fit = linearized_fit(k, CROSS_ENTROPY.gradient(f, y), RIDGE, curvature=CROSS_ENTROPY.curvature(f))
+    fit = linearized_fit(k, CROSS_ENTROPY.gradient(f, y), RIDGE, curvature=CROSS_ENTROPY.curvature(f, y))
     with mpmath.workdps(100):
         truth = newton_by_many_digits(j, j_test, f, y)
     error, size = (values.abs().amax((0, 2)) for values in (fit.loo_change(k_test) - truth, truth))
@@ -138,7 +138,7 @@ def test_a_class_without_any_chance_is_refused():
     f, y = torch.tensor([[0.0, 999.0, 1000.0]] * 2).double(), torch.eye(3, dtype=torch.float64)[[2, 0]]
     k = torch.eye(6, dtype=torch.float64).reshape(2, 3, 2, 3).transpose(1, 2)
     with pytest.raises(ValueError, match=r"range of the curvature, but that of training point 1 is off by 1\.0e\+00"):
-        linearized_fit(k, CROSS_ENTROPY.gradient(f, y), RIDGE, curvature=CROSS_ENTROPY.curvature(f))
+        linearized_fit(k, CROSS_ENTROPY.gradient(f, y), RIDGE, curvature=CROSS_ENTROPY.curvature(f, y))
 
 
 def test_wrong_input(fitted):
@@ -157,5 +157,6 @@ def test_wrong_input(fitted):
         linearized_fit(torch.eye(n, dtype=torch.float64), fit.residual, RIDGE, damping=-1.0)
     with pytest.raises(ValueError, match=r"ridge: expected a positive number, got 0\.0"):
         linearized_fit(torch.eye(n, dtype=torch.float64), fit.residual, 0.0)
-    with pytest.raises(ValueError, match="k_train_train: expected shape"):
-        linearized_fit(torch.eye(n, dtype=torch.float64), fit.residual, RIDGE, curvature=torch.zeros(n, c, c))
+    flat = torch.zeros(n, c, c, dtype=torch.float64)
+    with pytest.raises(ValueError, match="range of the curvature" if c == 1 else "k_train_train: expected shape"):
+        linearized_fit(torch.eye(n, dtype=torch.float64), fit.residual, RIDGE, curvature=flat)

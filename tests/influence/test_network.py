@@ -1,9 +1,11 @@
 """Influence in a trained network, and how far its training is from a minimum."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from kinds import made
 from linear_model import RIDGE, Mixed
 from problem import close, make_problem
 from torch import nn
@@ -12,9 +14,12 @@ from ntkif import ihvp_influence, loo_influence
 from ntkif.influence.ihvp import network_ihvp
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.network import NotStationaryError, gradient_share, network_influence
+from ntkif.kernels import jacobian as jacobian_module
+from ntkif.kernels.jacobian import jacobian
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.descent import safe_learning_rate, train
-from ntkif.networks.losses import CROSS_ENTROPY
+from ntkif.networks.inputs import reading_of
+from ntkif.networks.losses import CROSS_ENTROPY, LOSSES, SQUARES
 from ntkif.networks.modules import predict
 from ntkif.networks.two_layer import random_network
 
@@ -110,8 +115,8 @@ def test_two_layer_networks_take_the_functions_of_the_analytic_kernel(outputs):
 def test_wrong_input_of_a_network(fitted):
     p, module, c = fitted.p, fitted.trained(), fitted.outputs
     arrays = [p.x_train, p.y_train, p.x_test, p.y_test]
-    with pytest.raises(ValueError, match=r"y_train: expected a matrix of shape \(15, \d\), got shape \(15,\)"):
-        network_influence(module, p.x_train, p.y_train[:, 0], *arrays[2:], RIDGE, start=None)
+    with pytest.raises(ValueError, match=r"y_train: expected a matrix of shape \(15, \d\), got shape \(14,"):
+        network_influence(module, p.x_train, p.y_train[1:], *arrays[2:], RIDGE, start=None)
     with pytest.raises(ValueError, match=r"y_test: expected a matrix of shape \(5, \d\)"):
         network_influence(module, *arrays[:3], p.y_test.T, RIDGE, start=None)
     with pytest.raises(ValueError, match="damping: expected a positive number where the network was trained without a"):
@@ -122,11 +127,96 @@ def test_wrong_input_of_a_network(fitted):
     other.trained = nn.Linear(21, 4)
     with pytest.raises(ValueError, match=r"start: expected the network before training, with parameters {'trained.we"):
         network_influence(module, *arrays, RIDGE, start=other)
-    with pytest.raises(ValueError, match="loss: expected half squares with the traced kernel or a single output"):
-        network_influence(module, *arrays, RIDGE, start=None, loss=CROSS_ENTROPY, traced=True)
+    if c > 1:
+        with pytest.raises(ValueError, match="expected half squares with the traced kernel, got another loss with 3"):
+            network_influence(module, *arrays, RIDGE, start=None, loss=CROSS_ENTROPY, traced=True)
     module.features.train()
     with pytest.raises(ValueError, match="network: expected one in evaluation mode, all parts of it"):
         network_influence(module, *arrays, RIDGE, start=None)
     network = random_network(6, width=8, init_scale=1.0, seed=0, outputs=c)
     with pytest.raises(ValueError, match=r"x_test: expected points of shape \(6,\) as the training points, got \(3,\)"):
         network_influence(network, *arrays[:2], p.x_test[:, :3], p.y_test, RIDGE, start=None)
+
+
+def newton(module, x, y, test, y_test, ridge, loss, output=None):
+    """(k, n) change of the test loss by one Newton step without each point, in the parameters themselves."""
+    j, j_test = (jacobian(module, each, output=output) for each in (x, test))
+    reading = reading_of(module, output)
+    f, f_test = predict(reading, x), predict(reading, test)
+    gradient, curvature = loss.gradient(f, y), loss.curvature(f, y)
+    hessians = torch.einsum("iap,iab,ibq->ipq", j, curvature, j)
+    whole = hessians.sum(0) + ridge * torch.eye(j.shape[2], dtype=j.dtype)
+    columns = []
+    for i in range(len(j)):
+        step = torch.linalg.solve(whole - hessians[i], gradient[i] @ j[i])
+        columns.append(loss.value(f_test + j_test @ step, y_test) - loss.value(f_test, y_test))
+    return torch.stack(columns, 1)
+
+
+def some(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("name", ["binary cross-entropy", "huber"])
+def test_other_losses_are_newton_steps(name, outputs):
+    """With one output too; and where the curvature vanishes and the gradient does not."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, outputs)).double().eval()
+    x, test, loss = some(12, 4), some(5, 4, seed=1), LOSSES[name]
+    y, y_test = ((each[:, :outputs] > 0).double() for each in (x, test))
+    y = y if name != "huber" else 3 * y
+    vanishes = (loss.curvature(predict(module, x), y).diagonal(dim1=1, dim2=2) == 0).any()
+    assert vanishes == (name == "huber")
+    found = network_influence(module, x, y, test, y_test, 0.3, start=None, loss=name, block_size=2)
+    assert torch.allclose(found, newton(module, x, y, test, y_test, 0.3, loss), rtol=0, atol=1e-11)
+
+
+def test_a_loss_that_is_not_convex_in_the_outputs_is_refused():
+    module = nn.Linear(4, 2).double().eval()
+    arrays = some(12, 4), some(12, 2), some(5, 4), some(5, 2)
+    with pytest.raises(ValueError, match="expected no negative eigenvalue, got one at training point"):
+        network_influence(module, *arrays, 1.0, start=None, loss=lambda f, y: -(f - y).square().sum())
+
+
+def test_a_mean_of_losses_has_n_times_the_ridge():
+    """Said by the user, or by an object of torch; and the error for what looks like it says so."""
+    module = nn.Sequential(nn.Linear(4, 3)).double().eval()
+    x, test, y, y_test = some(12, 4), some(5, 4, seed=1), torch.arange(12) % 3, torch.arange(5) % 3
+    arrays, of_sum = (
+        (x, y, test, y_test),
+        network_influence(module, x, y, test, y_test, 12 * 0.1, start=None, damping=12 * 0.02, loss="cross-entropy"),
+    )
+    for how in ({"loss": CROSS_ENTROPY, "mean": True}, {"loss": nn.CrossEntropyLoss()}):
+        assert close(network_influence(module, *arrays, 0.1, start=None, damping=0.02, **how), of_sum)
+    how = {"loss": nn.CrossEntropyLoss(), "mean": False}
+    assert not close(network_influence(module, *arrays, 0.1, start=None, damping=0.02, **how), of_sum)
+    with pytest.raises(NotStationaryError, match="pass mean=True, which takes 12 times the ridge"):
+        network_influence(
+            module, *arrays, 0.1, start=nn.Sequential(nn.Linear(4, 3)).double().eval(), loss="cross-entropy"
+        )
+
+
+@pytest.mark.parametrize("kind", ["inputs and outputs by name", "two inputs", "LSTM", "a vector of outputs", "script"])
+def test_networks_of_many_kinds(kind):
+    module, points, output = made(kind)
+    reading = reading_of(module, output)
+    c = predict(reading, points).shape[1]
+    y = some(5, c)
+    influence = network_influence(module, points, y[:, 0] if c == 1 else y, points, y, 1.0, start=None, output=output)
+    squares = replace(SQUARES, curvature=lambda f, y: torch.eye(c, dtype=f.dtype).expand(len(f), c, c))
+    assert torch.allclose(influence, newton(module, points, y, points, y, 1.0, squares), rtol=0, atol=1e-10)
+
+
+def test_a_test_point_costs_no_jacobian_of_the_training_points(monkeypatch):
+    """One Jacobian of these serves all test points that are no more than they."""
+    seen = []
+    plainly = jacobian_module.jacobian
+
+    def counted(module, x, *how, **more):
+        seen.append(len(x))
+        return plainly(module, x, *how, **more)
+
+    monkeypatch.setattr(jacobian_module, "jacobian", counted)
+    network_influence(nn.Linear(4, 1).double().eval(), some(9, 4), some(9), some(7, 4), some(7), 1.0, start=None)
+    assert sorted(seen) == [7, 9]

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from kinds import KINDS, made
 from problem import make_problem, plain_jacobian
 from tiny_modules import MODULES
 from torch import nn
 
-from ntkif.kernels.jacobian import _pieces, jacobian, module_kernel
+from ntkif.kernels import jacobian as jacobian_module
+from ntkif.kernels.jacobian import _pieces, _say, jacobian, module_kernel, module_kernels
 from ntkif.kernels.tangent import tangent_kernel
 
 BLOCKS = [
@@ -68,7 +70,9 @@ def test_nothing_is_left_behind(module):
 
 def test_wrong_input(module, monkeypatch):
     x = make_problem(n=8).x_train
-    with pytest.raises(TypeError, match="x: expected a torch tensor like the parameters"):
+    with pytest.raises(
+        TypeError, match=r"x: expected points of torch\.float64 as the parameters, or integers, got torch\.float32"
+    ):
         module_kernel(module, x.float())
     with pytest.raises(ValueError, match="z: expected finite points"):
         module_kernel(module, x, torch.full_like(x, torch.nan))
@@ -88,8 +92,10 @@ def test_wrong_input(module, monkeypatch):
 
 
 def test_outputs_that_are_no_matrix():
-    module = nn.Sequential(nn.Linear(6, 1), nn.Flatten(0)).double().eval()
-    with pytest.raises(ValueError, match="let it return a column for a single output"):
+    module = nn.Sequential(nn.Linear(6, 6), nn.Unflatten(1, (2, 3))).double().eval()
+    with pytest.raises(
+        ValueError, match=r"expected \(n, c\) or \(n,\) outputs of n points, got shape \(1, 2, 3\) of 1"
+    ):
         module_kernel(module, make_problem(n=8).x_train)
 
 
@@ -97,3 +103,89 @@ def test_mixed_dtypes():
     module = nn.Sequential(nn.Linear(6, 2), nn.Linear(2, 2).double()).eval()
     with pytest.raises(TypeError, match="expected parameters of one dtype"):
         module_kernel(module, make_problem(n=8).x_train)
+
+
+def one_pass_for_each_output(module, x, output):
+    """(n, c, p), as plainly as can be."""
+    parameters, rows = [p for p in module.parameters() if p.requires_grad], []
+    n = len(next(iter(x.values())) if isinstance(x, dict) else x[0] if isinstance(x, tuple) else x)
+    for i in range(n):
+        if isinstance(x, dict):
+            found = module(**{name: value[i : i + 1] for name, value in x.items()})
+        else:
+            found = module(*(part[i : i + 1] for part in (x if isinstance(x, tuple) else (x,))))
+        found = found["logits"] if isinstance(found, dict) else found[output] if isinstance(found, tuple) else found
+        rows.append([])
+        for value in found.reshape(-1):
+            grads = torch.autograd.grad(value, parameters, retain_graph=True, materialize_grads=True)
+            rows[-1].append(torch.cat([g.flatten() for g in grads]))
+        rows[-1] = torch.stack(rows[-1])
+    return torch.stack(rows).detach()
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own scripts
+def test_any_module(name):
+    module, x, output = made(name)
+    before = [value.clone() for value in (*module.parameters(), *module.buffers())]
+    found, kernel = jacobian(module, x, output=output), module_kernel(module, x, output=output)
+    for value, was in zip((*module.parameters(), *module.buffers()), before, strict=True):
+        assert torch.equal(value, was)  # nothing is left behind
+    truth = one_pass_for_each_output(module, x, output)
+    assert truth.abs().max() > 0.01
+    torch.testing.assert_close(found, truth, rtol=0, atol=1e-12)
+    wanted = torch.einsum("iap,jbp->ijab", truth, truth)
+    torch.testing.assert_close(kernel.reshape(wanted.shape), wanted, rtol=0, atol=1e-11)
+
+
+def test_what_is_done_by_plain_passes_is_said_once(caplog):
+    _say.cache_clear()
+    module, x, _ = made("LSTM")
+    with caplog.at_level("INFO", logger="ntkif.kernels.jacobian"):
+        for _ in range(2):
+            jacobian(module, x)
+        jacobian(made("convolution")[0], made("convolution")[1])
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("Last: derivatives by a backward pass for each point and output, since torch.func ")
+
+
+def test_a_fast_way_that_errs_is_not_taken(monkeypatch):
+    """As one would whose batching is wrong."""
+    module, x, _ = made("convolution")
+    right, by_functions = jacobian(module, x), jacobian_module._by_functions
+    monkeypatch.setattr(jacobian_module, "_by_functions", lambda *how: lambda points: 1.01 * by_functions(*how)(points))
+    torch.testing.assert_close(jacobian(module, x), right, rtol=0, atol=1e-14)
+
+
+def test_both_kernels_from_one_jacobian(module):
+    p = make_problem(n=8, k=5)
+    for blocks in ({}, {"parameter_block": 7}, {"traced": True}):
+        square, across = module_kernels(module, p.x_train, p.x_test, **blocks)
+        assert torch.allclose(square, tangent_kernel(module, p.x_train, **blocks), rtol=0, atol=1e-13)
+        assert torch.allclose(across, tangent_kernel(module, p.x_test, p.x_train, **blocks), rtol=0, atol=1e-13)
+
+
+def test_a_point_without_a_gradient_is_named():
+    module = nn.Sequential(nn.Linear(6, 2, bias=False)).double().eval()
+    module.append(Root())
+    x = make_problem(n=8).x_train.clone()
+    x[3] = 0
+    with pytest.raises(ValueError, match="that of point 3 is NaN or infinite"):
+        module_kernel(module, x, point_block=2)
+
+
+class Root(nn.Module):
+    def forward(self, x):
+        return x.square().sum(1, keepdim=True).sqrt()
+
+
+def test_complex_points_are_refused():
+    with pytest.raises(TypeError, match=r"or integers, got torch\.complex128"):
+        module_kernel(nn.Linear(4, 2).double().eval(), torch.zeros(3, 4, dtype=torch.complex128))
+
+
+def test_a_precision_around_the_call_is_none_of_the_kernel():
+    module, x = nn.Linear(4, 2).eval(), torch.randn(5, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = module_kernel(module, x)
+    torch.testing.assert_close(found, module_kernel(module, x), rtol=0, atol=0)

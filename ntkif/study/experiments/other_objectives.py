@@ -114,7 +114,7 @@ def cross_entropy_scores(
             truth = true_influence([f_test, *(predict(each, x_test) for each in without)], y_test, CROSS_ENTROPY.value)
             k_train_train, k_test_train = tangent_kernel(network, x), tangent_kernel(network, x_test, x)
             gradient, test_gradient = CROSS_ENTROPY.gradient(f, y), CROSS_ENTROPY.gradient(f_test, y_test)
-            curved = linearized_fit(k_train_train, gradient, ridge, curvature=CROSS_ENTROPY.curvature(f))
+            curved = linearized_fit(k_train_train, gradient, ridge, curvature=CROSS_ENTROPY.curvature(f, y))
             squared = linearized_fit(k_train_train, gradient, ridge)
             changes = {
                 "leave-one-out": curved.loo_change(k_test_train),

@@ -135,7 +135,7 @@ def kernel_influence(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.
     tape, network = run.tape, run.module
     kernel, k_test_train = tangent_kernel(network, tape.x), tangent_kernel(network, x_test, tape.x)
     f, f_test = predict(network, tape.x), predict(network, x_test)
-    curvature = tape.loss.curvature(f) if tape.loss.curvature else None
+    curvature = tape.loss.curvature(f, tape.y) if tape.loss.curvature else None
     own = kernel if kernel.ndim == 2 else torch.einsum("nnaa->na", kernel)
     scale = float(own.diagonal().mean() if kernel.ndim == 2 else own.mean())
     found = {}

@@ -1,0 +1,193 @@
+"""What a module takes and what it returns, made alike: points of one or several inputs, and a row of outputs a point.
+
+Modules take a tensor, several, or tensors by name, and return a matrix, a vector, a tuple or a dictionary. `points_of`
+and `reading_of` bring both into the one form that the rest of this package knows.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
+
+__all__ = ["Points", "Reading", "in_own_precision", "points_of", "reading_of", "take_all", "unchanged"]
+
+_USUAL = "logits"  # the entry that libraries of transformers name so
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Points of a module that takes one or several tensors, each with a row a point.
+
+    Attributes:
+        arrays: the tensors.
+        names: of the arguments they are passed as; None where they are passed in order.
+    """
+
+    arrays: tuple[torch.Tensor, ...]
+    names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, rows) -> "Points":
+        """Some of the points."""
+        return Points(tuple(array[rows] for array in self.arrays), self.names)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of one point."""
+        return tuple(tuple(array.shape[1:]) for array in self.arrays)
+
+    def arguments(self, arrays: Sequence[torch.Tensor] | None = None) -> tuple[tuple, dict]:
+        """These tensors, or others in their place, as arguments in order and by name."""
+        arrays = self.arrays if arrays is None else tuple(arrays)
+        return (arrays, {}) if self.names is None else ((), dict(zip(self.names, arrays, strict=True)))
+
+    def predicted_by(self, module: torch.nn.Module) -> torch.Tensor:
+        """(n, c) outputs of a `Reading`."""
+        arrays, named = self.arguments()
+        return module(*arrays, **named)
+
+
+class Reading(torch.nn.Module):
+    """A module whose outputs are read as an (n, c) matrix.
+
+    Args:
+        module: returns (n, c) or (n,) outputs, or a tuple or mapping that holds them.
+        output: which entry of a tuple or mapping; `logits` where absent and there is such an entry.
+    """
+
+    def __init__(self, module: torch.nn.Module, output: str | int | None = None):
+        super().__init__()
+        self.module, self.output = module, output
+        self.training = module.training
+
+    def forward(self, *arrays: torch.Tensor, **named: torch.Tensor) -> torch.Tensor:
+        """(n, c) outputs."""
+        first = arrays[0] if arrays else next(iter(named.values()))
+        found = self._entry(self.module(*arrays, **named))
+        if found.ndim < 2 and found.numel() == len(first):
+            return found.reshape(-1, 1)
+        if found.ndim != 2 or len(found) != len(first):
+            raise ValueError(
+                f"module: expected (n, c) or (n,) outputs of n points, got shape {tuple(found.shape)} of "
+                f"{len(first)}; wrap it in a module that returns a row for each point."
+            )
+        return found
+
+    def _entry(self, found) -> torch.Tensor:
+        if isinstance(found, torch.Tensor):
+            if self.output is not None:
+                raise ValueError(f"output: expected none where the module returns a tensor, got {self.output!r}.")
+            return found
+        named = isinstance(found, Mapping)
+        keys = list(found) if named else list(range(len(found))) if isinstance(found, Sequence) else []
+        wanted = _USUAL if self.output is None and named and _USUAL in keys else self.output
+        if wanted not in keys or not isinstance(found[wanted], torch.Tensor):
+            raise ValueError(
+                f"output: the module returns a {type(found).__name__}; name the entry that holds the outputs, a "
+                f"tensor, as output=..., one of {keys}; got {self.output!r}."
+            )
+        return found[wanted]
+
+
+@contextmanager
+def unchanged(module: torch.nn.Module) -> Iterator[None]:
+    """Buffers that the module changes when it is called are afterwards as before."""
+    before = [(value, value.clone()) for value in module.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for value, was in before:
+                value.copy_(was)
+
+
+def in_own_precision(function: Callable) -> Callable:
+    """The function without the precision of an autocast around it, for which no derivative is meant."""
+    for device in ("cpu", "cuda"):
+        function = torch.autocast(device, enabled=False)(function)
+    return function
+
+
+def reading_of(module: torch.nn.Module, output: str | int | None = None) -> Reading:
+    """The module as a `Reading`, unless it is one."""
+    return module if isinstance(module, Reading) and output is None else Reading(module, output)
+
+
+def points_of(x, module: torch.nn.Module, name: str = "x") -> Points:
+    """Points as a module takes them, on its device.
+
+    Args:
+        x: (n, ...) tensor; a tuple or list of tensors, passed in order; a mapping of tensors, passed by name.
+        module: of which the parameters tell device and dtype.
+        name: of the argument, for errors.
+
+    Raises:
+        TypeError: something else than tensors; floats of another dtype than the parameters; complex numbers.
+        ValueError: no points, tensors of different lengths, or NaN or infinity.
+    """
+    if isinstance(x, Points):
+        return x
+    names = tuple(x) if isinstance(x, Mapping) else None
+    arrays = tuple(x.values()) if names else tuple(x) if isinstance(x, (tuple, list)) else (x,)
+    if not arrays or not all(isinstance(array, torch.Tensor) for array in arrays):
+        came = ", ".join(sorted({type(array).__name__ for array in arrays})) or "nothing"
+        raise TypeError(
+            f"{name}: expected a torch tensor, a tuple or a mapping of tensors, got {came}; take a DataLoader or a "
+            f"Dataset apart with `take_all`."
+        )
+    like = next(iter(module.parameters()))
+    for array in arrays:
+        if array.is_complex() or (array.is_floating_point() and array.dtype != like.dtype):
+            raise TypeError(
+                f"{name}: expected points of {like.dtype} as the parameters, or integers, got {array.dtype}; "
+                f"convert them with .to({like.dtype})."
+            )
+        if not array.ndim or not array.numel() or len(array) != len(arrays[0]) or not torch.isfinite(array).all():
+            raise ValueError(
+                f"{name}: expected finite points, one a row of each tensor, got "
+                f"{', '.join(str(tuple(a.shape)) for a in arrays)}, or NaN or infinity."
+            )
+    return Points(tuple(array.to(like.device) for array in arrays), names)
+
+
+def take_all(data: DataLoader | Dataset) -> tuple:
+    """Points and targets of a DataLoader or Dataset, read once, in the order of its rows.
+
+    Args:
+        data: gives pairs of a point (a tensor, a tuple or a mapping of tensors) and a target. A loader that shuffles
+            is read in the order of its data set, so that row i of the result is its point i; one with a sampler of
+            its own is refused, since it may leave points out.
+
+    Returns:
+        points, as `points_of` takes them, and targets.
+
+    Raises:
+        TypeError, ValueError: no pairs, or a loader whose rows are not those of its data set.
+    """
+    if isinstance(data, DataLoader):
+        shuffled = torch.utils.data.RandomSampler
+        if not isinstance(data.sampler, (SequentialSampler, shuffled)) or getattr(data.sampler, "replacement", False):
+            raise ValueError(
+                f"data: expected a loader that gives each row of its data set once, got one with the sampler "
+                f"{type(data.sampler).__name__}; pass the data set itself."
+            )
+        how = {"batch_size": data.batch_size or 1, "collate_fn": data.collate_fn}
+        loader = DataLoader(data.dataset, **how)
+    else:
+        loader = DataLoader(data, batch_size=256)
+    batches = list(loader)
+    if not batches or not all(isinstance(batch, (tuple, list)) and len(batch) == 2 for batch in batches):
+        raise TypeError("data: expected pairs of a point and a target, at least one; write a data set of such pairs.")
+    return _joined([x for x, _ in batches]), _joined([y for _, y in batches])
+
+
+def _joined(parts: list):
+    if isinstance(parts[0], torch.Tensor):
+        return torch.cat(parts)
+    if isinstance(parts[0], Mapping):
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return tuple(map(torch.cat, zip(*parts, strict=True)))
