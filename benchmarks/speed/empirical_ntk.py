@@ -18,7 +18,7 @@ import torch
 from common import problem, seconds, summary
 
 from ntkif import network_influence, ntk_influence
-from ntkif.kernels.jacobian import module_kernel
+from ntkif.kernels.module_kernel import module_kernel
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.descent import train
 from ntkif.networks.two_layer import random_network

@@ -19,7 +19,7 @@ import torch
 from common import problem, seconds, summary
 
 from ntkif import ntk, ntk_influence
-from ntkif.kernels.jacobian import module_kernel
+from ntkif.kernels.module_kernel import module_kernel
 from ntkif.networks.modules import ConvNet
 from ntkif.regression.tiled import tiled_fit
 

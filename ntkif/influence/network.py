@@ -1,5 +1,6 @@
 """Leave-one-out influence of a trained network through its empirical NTK, its own Jacobian's (beyond the paper)."""
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ import torch
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_ridge
 from ntkif.influence.linearized import linearized_fit
-from ntkif.kernels.jacobian import module_kernels
+from ntkif.kernels.module_kernel import module_kernels
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, reading_of, unchanged
 from ntkif.networks.losses import SQUARES, Loss, change_of_loss, loss_of, targets_of
@@ -42,6 +43,7 @@ def network_influence(
     output: str | int | None = None,
     traced: bool = False,
     tolerance: float = 0.3,
+    jacobian_dtype: torch.dtype | None = None,
     block_size: int | None = None,
     **blocks,
 ) -> torch.Tensor:
@@ -72,6 +74,8 @@ def network_influence(
         output: the entry of a tuple or mapping that the network returns, see `Reading`.
         traced: whether to take the traced kernel, see `tangent_kernel`.
         tolerance: largest `gradient_share` allowed. ReLU networks do not get to zero: on kinks the gradient jumps.
+        jacobian_dtype: of the Jacobian and its products, which take most of the time: float32 halves it for a network
+            in float64; what is solved stays in the dtype of the network.
         block_size: test points handled at once; as many as there are training points where absent.
         **blocks: for the kernel of a torch module, see `module_kernel`.
 
@@ -110,7 +114,9 @@ def network_influence(
         _check_start(network, start, ridge)
         _check_stationary(gradient_share(model, start, x_train, y_train, ridge, loss=loss), tolerance, n)
     tests = list(row_blocks(len(x_test), block_size or max(256, n)))
-    k_train_train, k_test_train = _kernels(model, x_train, x_test[tests[0]], traced=traced, **blocks)
+    how = {"traced": traced, **blocks}
+    rounded = _rounded(model, x_train, x_test, jacobian_dtype)
+    k_train_train, k_test_train = (k.to(prediction) for k in _kernels(*rounded[:2], rounded[2][tests[0]], **how))
     curvature = loss.curvature(prediction, y_train) if loss.curvature else None
     residual = loss.gradient(prediction, y_train)
     fit = linearized_fit(k_train_train, residual, ridge, damping=damping, curvature=curvature, flat=loss.flat)
@@ -118,7 +124,7 @@ def network_influence(
     out = prediction.new_empty(len(x_test), n)
     for rows in tests:
         if rows is not tests[0]:
-            k_test_train = tangent_kernel(model, x_test[rows], x_train, traced=traced, **blocks)
+            k_test_train = tangent_kernel(rounded[0], rounded[2][rows], rounded[1], **how).to(prediction)
         prediction, y = predict(model, x_test[rows]), y_test[rows]
         if fit.root is None:
             out[rows] = fit.loo_influence(k_test_train, loss.gradient(prediction, y))
@@ -138,6 +144,15 @@ def _prepared(network: torch.nn.Module, x_train, x_test, output: str | int | Non
     if isinstance(network, TwoLayer):
         return network, *train.arrays, *test.arrays
     return reading, train, prepare(reading, test, "x_test")[1]
+
+
+def _rounded(model: torch.nn.Module, x_train, x_test, dtype: torch.dtype | None) -> tuple:
+    """Network and points in another dtype, where one is named."""
+    if dtype is None:
+        return model, x_train, x_test
+    if not isinstance(model, Reading):
+        raise ValueError("jacobian_dtype: expected none for the two-layer network, which needs no Jacobian.")
+    return copy.deepcopy(model).to(dtype), x_train.to(dtype), x_test.to(dtype)
 
 
 def _told(points: Points) -> str:

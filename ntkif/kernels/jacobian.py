@@ -1,144 +1,22 @@
-"""The tangent kernel of any torch module: products of its Jacobian, which is made in blocks and never kept whole."""
+"""The Jacobian of any torch module: by `torch.func` where it can, else by plain backward passes."""
 
 import functools
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch.func import functional_call, jacrev, vmap
 
-from ntkif.blocks import mirror_upper_, row_blocks
-from ntkif.checks import available_bytes, check_fits
+from ntkif.blocks import row_blocks
 from ntkif.networks.inputs import Points, Reading, in_own_precision, unchanged
 from ntkif.networks.modules import prepare, trained_parameters
 
-__all__ = ["jacobian", "module_kernel", "module_kernels"]
+__all__ = ["PASS", "check_finite", "jacobian", "pieces", "plain_jacobian"]
 
-_PASS = 2**26  # numbers that one pass backward makes, at most: half a gigabyte in float64
-_KEPT = 2**30  # of the Jacobian at once, at most, where so many are free
-_SHARE_OF_MEMORY = 0.25
+#: Numbers that one pass backward makes, at most: half a gigabyte in float64.
+PASS = 2**26
 _log = logging.getLogger(__name__)
-
-
-@torch.no_grad()
-@in_own_precision
-def module_kernel(
-    module: torch.nn.Module,
-    x,
-    z=None,
-    *,
-    output: str | int | None = None,
-    traced: bool = False,
-    point_block: int | None = None,
-    parameter_block: int | None = None,
-    output_block: int | None = None,
-) -> torch.Tensor:
-    """The tangent kernel of a torch module at its present parameters θ.
-
-        K(x, z)_ab = ∂f_a(x)/∂θ · ∂f_b(z)/∂θ,      traced: K(x, z) = 1/c Σ_a K(x, z)_aa
-
-    The traced kernel takes c times fewer operations and couples no outputs. It is exact where the full kernel is the
-    same for every output and zero between two of them, as in the limit of infinite width; else an approximation.
-
-    Derivatives are taken by `torch.func`, and by plain backward passes, one for each point and output, where a module
-    does not bear that (recurrent layers, branches on data, scripts); a line of the log says so.
-
-    Args:
-        module: maps n points to (n, c) or (n,) outputs, each point by itself, in evaluation mode. The parameters that
-            ask for gradients are θ; the others count as fixed.
-        x: (n, ...) points, floats as the parameters or integers; several tensors as a tuple, or by name as a mapping.
-        z: (k, ...) points; `x` itself where absent.
-        output: the entry of a tuple or mapping that the module returns, see `Reading`.
-        traced: whether to return the cheaper kernel.
-        point_block: points differentiated at once.
-        parameter_block: parameters at once, whole rows of a tensor; the Jacobian of all n + k points by these is kept,
-            (n + k) c parameter_block numbers. Each block takes one more pass backward.
-        output_block: outputs differentiated at once; all where absent.
-            Blocks change nothing but time and memory. Where absent they are such that a quarter of the memory that is
-            free holds the Jacobian that is kept, and half a gigabyte (in float64) what one pass backward makes.
-
-    Returns:
-        (n, k) where traced or where the module has one output, else (n, k, c, c) with the two outputs last.
-
-    Raises:
-        TypeError, ValueError: a module in training mode, without trained parameters, of several dtypes, or whose
-            outputs are no (n, c) matrix; points of another dtype, or with NaN; a point whose gradient is not finite; a
-            block below one.
-        MemoryError: the result would not fit in memory.
-    """
-    how = {"traced": traced, "point_block": point_block, "output_block": output_block}
-    reading, x, c = prepare(module, x, output=output)
-    if z is None or z is x:
-        return _kernels(reading, c, x, None, parameter_block, **how)[0]
-    z = prepare(module, z, "z", output=output)[1]
-    return _kernels(reading, c, x, z, parameter_block, square=False, **how)[1]
-
-
-@torch.no_grad()
-@in_own_precision
-def module_kernels(
-    module: torch.nn.Module,
-    x,
-    z,
-    *,
-    output: str | int | None = None,
-    traced: bool = False,
-    point_block: int | None = None,
-    parameter_block: int | None = None,
-    output_block: int | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """K(x, x) and K(z, x) of `module_kernel`, from one Jacobian of `x`; arguments and errors are those of it."""
-    reading, x, c = prepare(module, x, output=output)
-    z = prepare(module, z, "z", output=output)[1]
-    how = {"traced": traced, "point_block": point_block, "output_block": output_block}
-    square, across = _kernels(reading, c, x, z, parameter_block, **how)
-    return square, across.T if across.ndim == 2 else across.permute(1, 0, 3, 2)
-
-
-def _kernels(
-    reading: Reading,
-    c: int,
-    x: Points,
-    z: Points | None,
-    parameter_block: int | None,
-    *,
-    traced: bool,
-    square: bool = True,
-    **blocks,
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """K(x, x) and K(x, z), those that are asked for."""
-    n, k, single = len(x), 0 if z is None else len(z), traced or c == 1
-    like = next(iter(trained_parameters(reading).values()))
-    kernels = [None, None]
-    for number, (wanted, columns) in enumerate(((square, n), (z is not None, k))):
-        if wanted:
-            size = (n, columns) if single else (n, columns, c, c)
-            check_fits("the tangent kernel", *size, like=like, advice="use fewer points, float32 or the traced kernel.")
-            kernels[number] = like.new_zeros((n, columns) if single else (n * c, columns * c))
-    for piece in _pieces(reading, parameter_block or max(1, _kept(like) // ((n + k) * c))):
-        j_x = _matrix(reading, x, piece, single, **blocks)
-        for kernel, other in zip(kernels, (x, z), strict=True):
-            if kernel is not None:
-                j = j_x if other is x else _matrix(reading, other, piece, single, **blocks)
-                kernel.addmm_(j_x, j.T, alpha=1 / c if single else 1)
-    if square:
-        mirror_upper_(kernels[0])  # a product of matrices is symmetric but for rounding
-    if single:
-        return tuple(kernels)
-    return tuple(a if a is None else a.reshape(n, c, -1, c).transpose(1, 2).contiguous() for a in kernels)
-
-
-def _matrix(reading: Reading, x: Points, piece: dict[str, slice], single: bool, **blocks) -> torch.Tensor:
-    """The Jacobian with a row for each point, or for each output of each point."""
-    found = jacobian(reading, x, piece, **blocks)
-    return found.flatten(1) if single else found.flatten(0, 1)
-
-
-def _kept(like: torch.Tensor) -> int:
-    """Numbers of the Jacobian that are kept at once."""
-    free = available_bytes(like.device)
-    return _PASS if free is None else min(_KEPT, int(_SHARE_OF_MEMORY * free) // like.element_size())
 
 
 @torch.no_grad()
@@ -170,20 +48,22 @@ def jacobian(
     piece = {name: slice(0, len(rows)) for name, rows in trained.items()} if piece is None else piece
     if point_block is None:
         # A pass backward makes the gradient of whole tensors, of which the rows are then taken.
-        point_block = max(1, _PASS // (c * sum(trained[name].numel() for name in piece)))
+        point_block = max(1, PASS // (c * sum(trained[name].numel() for name in piece)))
     width = sum(trained[name][rows].numel() for name, rows in piece.items())
     out = next(iter(trained.values())).new_empty(len(x), c, width)
     with unchanged(reading):
         derivatives = _derivatives(reading, x, c, piece, output_block)
         for points in row_blocks(len(x), point_block):
             out[points] = derivatives(x[points])
-            _check_finite(out[points], points.start)
+            check_finite(out[points], points.start)
     return out
 
 
-def _check_finite(derivatives: torch.Tensor, first: int) -> None:
-    if not torch.isfinite(derivatives).all():
-        at = first + int((~derivatives.isfinite().flatten(1).all(1)).nonzero()[0])
+def check_finite(derivatives: torch.Tensor, first: int) -> None:
+    """Require derivatives that are finite, (n, ...) of n points, of which the first has this number."""
+    bad = ~derivatives.flatten(1).sum(1).isfinite()  # one that is not makes the sum so, four times as fast as all
+    if bad.any():
+        at = first + int(bad.nonzero()[0])
         raise ValueError(
             f"x: expected points at which the network has derivatives, but that of point {at} is NaN or infinite "
             f"(a root or a logarithm of zero, or a norm of nothing, say); leave the point out."
@@ -237,6 +117,11 @@ def _by_functions(reading: Reading, piece: dict[str, slice], output_block: int |
     return derivatives
 
 
+def plain_jacobian(reading: Reading, x: Points, names: Sequence[str]) -> torch.Tensor:
+    """(n, c, p) derivatives by some parameters, a pass backward for each point and output."""
+    return _by_passes(reading, {name: slice(None) for name in names})(x)
+
+
 def _by_passes(reading: Reading, piece: dict[str, slice]) -> Callable:
     values = trained_parameters(reading)
 
@@ -259,12 +144,14 @@ def _by_passes(reading: Reading, piece: dict[str, slice]) -> Callable:
     return derivatives
 
 
-def _pieces(module: torch.nn.Module, size: int) -> Iterator[dict[str, slice]]:
-    """The trained parameters in pieces of at most `size` numbers, or of one row of a tensor where it has more."""
+def pieces(module: torch.nn.Module, size: int, names: set[str] | None = None) -> Iterator[dict[str, slice]]:
+    """Trained parameters, all or some, in pieces of at most `size` numbers, or of one row of a tensor with more."""
     if size < 1:
         raise ValueError(f"parameter_block: expected at least one parameter at once, got {size}.")
     piece, room = {}, size
     for name, value in trained_parameters(module).items():
+        if names is not None and name not in names:
+            continue
         rows, start = _rows_of(value), 0
         while start < len(rows):
             stop = min(len(rows), start + max(room // rows.shape[1], 0 if piece else 1))
@@ -275,7 +162,8 @@ def _pieces(module: torch.nn.Module, size: int) -> Iterator[dict[str, slice]]:
                 yield piece
                 piece, room = {}, size
             start = stop
-    yield piece
+    if piece:
+        yield piece
 
 
 def _rows_of(parameter: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ numbers.
 import torch
 
 from ntkif.checks import check_fits, check_matrix
-from ntkif.kernels.jacobian import module_kernel
+from ntkif.kernels.module_kernel import module_kernel
 from ntkif.networks.two_layer import TwoLayer
 
 __all__ = ["pull_back", "push_forward", "tangent_kernel"]

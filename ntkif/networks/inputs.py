@@ -35,6 +35,11 @@ class Points:
         """Some of the points."""
         return Points(tuple(array[rows] for array in self.arrays), self.names)
 
+    def to(self, dtype: torch.dtype) -> "Points":
+        """With floats of another dtype."""
+        arrays = (array.to(dtype) if array.is_floating_point() else array for array in self.arrays)
+        return Points(tuple(arrays), self.names)
+
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Of one point."""

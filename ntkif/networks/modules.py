@@ -59,9 +59,9 @@ class Mlp(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, c) outputs at (n, d) points."""
         first, *others = self.layers
-        h = x @ first.T
+        h = functional.linear(x, first)
         for weight in others:
-            h = torch.relu(h) @ weight.T * math.sqrt(2 / weight.shape[1])
+            h = functional.linear(torch.relu(h), weight) * math.sqrt(2 / weight.shape[1])
         return h
 
 
@@ -109,7 +109,7 @@ class ConvNet(nn.Module):
         h = self.pixel * x.reshape(-1, *self.image_shape).movedim(3, 1)
         h = functional.conv2d(h, one, stride=2) / math.sqrt(one[0, 0].numel())
         h = functional.conv2d(act(h), two, stride=2) * math.sqrt(2 / two[0].numel())
-        return act(h).flatten(1) @ last.T * math.sqrt(2 / last.shape[1])
+        return functional.linear(act(h).flatten(1), last) * math.sqrt(2 / last.shape[1])
 
 
 class Antisymmetric(nn.Module):

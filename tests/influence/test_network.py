@@ -14,7 +14,7 @@ from ntkif import ihvp_influence, loo_influence
 from ntkif.influence.ihvp import network_ihvp
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.network import NotStationaryError, gradient_share, network_influence
-from ntkif.kernels import jacobian as jacobian_module
+from ntkif.kernels import module_kernel as kernel_module
 from ntkif.kernels.jacobian import jacobian
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.descent import safe_learning_rate, train
@@ -211,12 +211,28 @@ def test_networks_of_many_kinds(kind):
 def test_a_test_point_costs_no_jacobian_of_the_training_points(monkeypatch):
     """One Jacobian of these serves all test points that are no more than they."""
     seen = []
-    plainly = jacobian_module.jacobian
+    plainly = kernel_module.jacobian
 
     def counted(module, x, *how, **more):
         seen.append(len(x))
         return plainly(module, x, *how, **more)
 
-    monkeypatch.setattr(jacobian_module, "jacobian", counted)
-    network_influence(nn.Linear(4, 1).double().eval(), some(9, 4), some(9), some(7, 4), some(7), 1.0, start=None)
+    monkeypatch.setattr(kernel_module, "jacobian", counted)
+    module, ids = nn.EmbeddingBag(9, 1).double().eval(), torch.randint(9, (16, 3))
+    network_influence(module, ids[:9], some(9), ids[9:], some(7), 1.0, start=None)
     assert sorted(seen) == [7, 9]
+
+
+def test_a_jacobian_in_single_precision_and_a_solution_in_double():
+    module = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)).double().eval()
+    arrays = some(12, 4), some(12, 2), some(5, 4), some(5, 2)
+    exact, rounded = (
+        network_influence(module, *arrays, 1.0, start=None, jacobian_dtype=dtype) for dtype in (None, torch.float32)
+    )
+    assert rounded.dtype == torch.float64 and next(module.parameters()).dtype == torch.float64
+    assert 0 < float((rounded - exact).abs().max() / exact.abs().max()) < 1e-5
+    network = random_network(4, width=8, init_scale=1.0, seed=0)
+    with pytest.raises(ValueError, match="jacobian_dtype: expected none for the two-layer network"):
+        network_influence(
+            network, arrays[0], some(12), arrays[2], some(5), 1.0, start=None, jacobian_dtype=torch.float32
+        )

@@ -1,0 +1,222 @@
+"""Jacobians of linear layers and convolutions as products of what goes into them and what comes back.
+
+A linear layer gives s_t = W a_t + b at every place t of a point: one, or those of a sequence or of an image. With
+B_ct = ∂f_c/∂s_t its Jacobian is Σ_t B_ct a_tᵀ for W and Σ_t B_ct for b. So one pass backward for each output, of all
+points at once, gives it for every point; and where there is a single place the kernel needs no Jacobian at all:
+
+    K(x, z)_cd = (a(x) · a(z) + 1) (B_c(x) · B_d(z))
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from ntkif.kernels.jacobian import plain_jacobian
+from ntkif.networks.inputs import Points, Reading
+from ntkif.networks.modules import trained_parameters
+
+__all__ = ["Layer", "Part", "layers_of", "parts_of"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A weight that is used by linear layers or convolutions alone.
+
+    Attributes:
+        weight: its name.
+        bias: that of the bias which is trained with it, None where there is none.
+        places: at which it is used for one point.
+        inner: numbers that go in at a place, with one for the bias.
+        outer: numbers that come out.
+    """
+
+    weight: str
+    bias: str | None
+    places: int
+    inner: int
+    outer: int
+
+    def names(self) -> list[str]:
+        """Of its parameters."""
+        return [self.weight] if self.bias is None else [self.weight, self.bias]
+
+    def numbers(self, c: int) -> int:
+        """That are kept of a point with c outputs."""
+        return self.inner + c * self.outer if self.places == 1 else c * self.inner * self.outer
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What is kept of a layer at n points.
+
+    Attributes:
+        pulls: (n, c, o) derivatives by what comes out, or the Jacobian (n, c, o k) where `inputs` is None.
+        inputs: (n, k) what goes in.
+    """
+
+    pulls: torch.Tensor
+    inputs: torch.Tensor | None = None
+
+    def jacobian(self) -> torch.Tensor:
+        """(n, c, o k)."""
+        if self.inputs is None:
+            return self.pulls
+        return (self.pulls[:, :, :, None] * self.inputs[:, None, None]).flatten(2)
+
+    def room(self, n: int) -> "Part":
+        """For n points."""
+        inputs = None if self.inputs is None else self.inputs.new_empty(n, *self.inputs.shape[1:])
+        return Part(self.pulls.new_empty(n, *self.pulls.shape[1:]), inputs)
+
+    def fill(self, rows: slice, part: "Part") -> None:
+        """Some of the points."""
+        self.pulls[rows] = part.pulls
+        if self.inputs is not None:
+            self.inputs[rows] = part.inputs
+
+
+@dataclass
+class _Use:
+    """One call of a layer: places of n points, (n, L, k), and what came out."""
+
+    weight: str
+    bias: str | None
+    inputs: torch.Tensor
+    out: torch.Tensor
+    channels_first: bool
+
+    def of_places(self, pull: torch.Tensor) -> torch.Tensor:
+        """(n, L, o) of a derivative by what came out."""
+        return pull.flatten(2).transpose(1, 2) if self.channels_first else pull.reshape(len(pull), -1, pull.shape[-1])
+
+
+def layers_of(reading: Reading, x: Points, c: int) -> list[Layer]:
+    """The layers of a network whose Jacobian is such a product, as a few points show.
+
+    Args:
+        reading: the network.
+        x: few points, of another number than places or outputs.
+        c: outputs.
+
+    Returns:
+        those that agree with plain passes backward; none where the network cannot be called on several points at once.
+    """
+    uses, directly = _uses(reading, x, c, elsewhere=True)
+    biases = {}
+    for use, _ in uses:
+        biases.setdefault(use.weight, set()).add(use.bias)
+    owners = [bias for found in biases.values() for bias in found if bias is not None]
+    layers = []
+    for weight, found in biases.items():
+        (bias, *others), places = found, sum(use.inputs.shape[1] for use, _ in uses if use.weight == weight)
+        if others or weight in directly or bias in directly or owners.count(bias) > 1:
+            continue
+        of_weight = [(use, pulls) for use, pulls in uses if use.weight == weight]
+        inner = of_weight[0][0].inputs.shape[2] + (bias is not None)
+        layers.append(Layer(weight, bias, places, inner, of_weight[0][1].shape[3]))
+    kept = []
+    for layer in layers:
+        found = _in_order(layer, _part(layer, uses).jacobian())
+        if torch.allclose(found, plain_jacobian(reading, x, layer.names()), rtol=1e-3, atol=1e-6):
+            kept.append(layer)
+    return kept
+
+
+def parts_of(reading: Reading, x: Points, c: int, layers: Iterable[Layer]) -> list[Part]:
+    """What is kept of some layers at points that are few enough for one pass."""
+    uses, _ = _uses(reading, x, c)
+    return [_part(layer, uses) for layer in layers]
+
+
+def _in_order(layer: Layer, jacobian: torch.Tensor) -> torch.Tensor:
+    """Columns of weight and bias one after the other, instead of a bias behind each row."""
+    if layer.bias is None:
+        return jacobian
+    rows = jacobian.unflatten(2, (layer.outer, layer.inner))
+    return torch.cat([rows[..., :-1].flatten(2), rows[..., -1]], 2)
+
+
+def _part(layer: Layer, uses: list[tuple[_Use, torch.Tensor]]) -> Part:
+    own = [(use, pulls) for use, pulls in uses if use.weight == layer.weight]
+    inputs = torch.cat([use.inputs for use, _ in own], 1)
+    pulls = torch.cat([pulls for _, pulls in own], 2)
+    if layer.bias is not None:
+        inputs = functional.pad(inputs, (0, 1), value=1.0)
+    if layer.places == 1:
+        return Part(pulls[:, :, 0], inputs[:, 0])
+    n, c, places, outer = pulls.shape
+    found = pulls.transpose(2, 3).reshape(n, c * outer, places) @ inputs
+    return Part(found.reshape(n, c, -1))
+
+
+class _Watching(TorchFunctionMode):
+    """Notes each call of a linear layer or convolution with a trained weight, and takes the weight out of the graph."""
+
+    def __init__(self, names: dict[int, str], n: int):
+        super().__init__()
+        self.names, self.n, self.uses = names, n, []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function is functional.linear:
+            return self._linear(function, *args, **kwargs)
+        if function in (functional.conv1d, functional.conv2d):
+            return self._convolution(function, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    def _linear(self, function, x, weight, bias=None):
+        if id(weight) not in self.names or x.ndim < 2 or len(x) != self.n:
+            return function(x, weight, bias)
+        return self._noted(
+            weight, bias, x.reshape(len(x), -1, x.shape[-1]), function(x, *_without(weight, bias)), False
+        )
+
+    def _convolution(self, function, x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+        how = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        if id(weight) not in self.names or groups != 1 or isinstance(padding, str):
+            return function(x, weight, bias, **how)
+        if x.ndim != weight.ndim or len(x) != self.n:
+            return function(x, weight, bias, **how)
+        size, image = tuple(weight.shape[2:]), x.detach()
+        if len(size) == 1:  # a row of an image
+            image, size = image[:, :, None], (1, *size)
+            stride, padding, dilation = (1, *_tuple(stride)), (0, *_tuple(padding)), (1, *_tuple(dilation))
+        places = functional.unfold(image, size, dilation, padding, stride).transpose(1, 2)
+        return self._noted(weight, bias, places, function(x, *_without(weight, bias), **how), channels_first=True)
+
+    def _noted(self, weight, bias, inputs, out, channels_first):
+        out = out if out.requires_grad else out.detach().requires_grad_()
+        self.uses.append(_Use(self.names[id(weight)], self.names.get(id(bias)), inputs.detach(), out, channels_first))
+        return out
+
+
+def _without(weight, bias):
+    return weight.detach(), bias if bias is None else bias.detach()
+
+
+def _tuple(value) -> tuple:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+@torch.enable_grad()
+def _uses(
+    reading: Reading, x: Points, c: int, elsewhere: bool = False
+) -> tuple[list[tuple[_Use, torch.Tensor]], set[str]]:
+    """Calls of layers with (n, c, L, o) derivatives by what came out; and the parameters that are used elsewhere."""
+    trained = trained_parameters(reading)
+    with _Watching({id(value): name for name, value in trained.items()}, len(x)) as watching:
+        found = x.predicted_by(reading)
+    outs = [use.out for use in watching.uses]
+    others = list(trained.values()) if elsewhere else []
+    if not outs or not found.requires_grad:
+        return [], set(trained)
+    pulls, directly = [[] for _ in outs], set()
+    for a in range(c):
+        gradients = torch.autograd.grad(found[:, a].sum(), outs + others, retain_graph=a + 1 < c, allow_unused=True)
+        for use, kept, gradient in zip(watching.uses, pulls, gradients, strict=False):
+            kept.append(use.of_places(torch.zeros_like(use.out) if gradient is None else gradient))
+        directly |= {name for name, g in zip(trained, gradients[len(outs) :], strict=False) if g is not None}
+    return [(use, torch.stack(kept, 1)) for use, kept in zip(watching.uses, pulls, strict=True)], directly
