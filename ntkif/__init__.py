@@ -1,7 +1,7 @@
 """Influence functions of over-parameterized neural networks, in closed form through the neural tangent kernel."""
 
 from ntkif.influence.closed_form import group_influence, ihvp_influence, influence_terms, loo_influence, ntk_influence
-from ntkif.influence.network import network_influence
+from ntkif.influence.network import NetworkInfluence, network_influence
 from ntkif.kernels.infinite import ntk, ntk_monte_carlo
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.regression.ridge import RidgeFit, refit_without, ridge_fit
@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 __all__ = [
     "NTKInfluence",
     "NTKInfluenceClassifier",
+    "NetworkInfluence",
     "RidgeFit",
     "group_influence",
     "ihvp_influence",

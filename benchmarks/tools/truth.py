@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ntkif.data import Dataset, load
-from ntkif.influence.network import gradient_share
+from ntkif.influence.stationary import gradient_share
 from ntkif.kernels.infinite import deep_ntk, ntk
 from ntkif.networks.descent import safe_learning_rate, train
 from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, predict, train_module

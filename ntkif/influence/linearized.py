@@ -121,6 +121,46 @@ class LinearizedFit:
         by_row = group_influence(self.fit, *self._moved(k_test_train, test_residual), groups)
         return by_row.reshape(len(test_residual), -1, len(groups)).sum(1)
 
+    def group_change(self, k_test_train: torch.Tensor, groups: Sequence[torch.Tensor]) -> torch.Tensor:
+        """(k, g, c) by how much each prediction changes without whole sets of training points.
+
+        Args:
+            k_test_train: (k, n) or (k, n, c, c) kernel between test and training points.
+            groups: g sets, each a list of distinct training rows.
+
+        Raises:
+            ValueError: a loss whose curvature vanishes where its gradient does not.
+        """
+        if self.step is not None:
+            raise ValueError("groups: expected a loss whose curvature vanishes nowhere; take single points.")
+        (n, c), flat = self.residual.shape, self._flat(k_test_train)
+        own = torch.arange(n * c).reshape(n, c) if self.coupled else torch.arange(n)[:, None]
+        changes = [self.fit.shift_without(flat, own[check_group(group, n).cpu()].flatten()) for group in groups]
+        return torch.stack([change.reshape(-1, c) for change in changes], 1)
+
+    def loo_dual(self, row: int) -> torch.Tensor:
+        """(n, c) weights v of the kernel, so that without a training point predictions change by K_te v.
+
+        So J v is the movement of the parameters.
+        """
+        c = self.residual.shape[1]
+        if self.step is not None:
+            pulled, step = self.step
+            own = torch.arange(row * c, row * c + c)
+            weights = self.fit.inverse @ (pulled[:, own] @ step[row])
+            weights = -self._rooted(weights) / self.fit.ridge
+            weights[row] += step[row] / self.fit.ridge
+            return weights
+        if not self.coupled and self.root is None:
+            return self.fit.inverse[:, row, None] * self.loo_residual[row]
+        own = torch.arange(row * c, row * c + c) if self.coupled else torch.tensor([row])
+        return self._rooted(self.fit.inverse[:, own] @ self.loo_residual[row])
+
+    def _rooted(self, weights: torch.Tensor) -> torch.Tensor:
+        """(n, c) weights of the outputs, from those of the rows of the fit."""
+        weights = weights.reshape(self.residual.shape)
+        return weights if self.root is None else torch.einsum("nab,nb->na", self.root, weights)
+
     def ihvp_influence(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> torch.Tensor:
         """(k, n) the classic estimate (Eq. 12) at the network's own Hessian; arguments as `loo_influence`."""
         if not self.coupled:

@@ -1,33 +1,25 @@
 """Leave-one-out influence of a trained network through its empirical NTK, its own Jacobian's (beyond the paper)."""
 
 import copy
-import math
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_ridge
 from ntkif.influence.linearized import linearized_fit
-from ntkif.kernels.module_kernel import module_kernels
+from ntkif.influence.stationary import check_stationary, gradient_share
+from ntkif.kernels.module_kernel import TangentKernel
 from ntkif.kernels.tangent import tangent_kernel
-from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, reading_of, unchanged
+from ntkif.networks.inputs import Points, Reading, points_of, unchanged
 from ntkif.networks.losses import SQUARES, Loss, change_of_loss, loss_of, targets_of
 from ntkif.networks.modules import predict, prepare, trained_parameters
 from ntkif.networks.two_layer import TwoLayer
 
-__all__ = ["NotStationaryError", "gradient_share", "network_influence"]
-
-_NOTABLE = 0.01  # share of the gradient above which the user is warned
+__all__ = ["NetworkInfluence", "network_influence"]
 
 
-class NotStationaryError(ValueError):
-    """The network is not at a minimum of the objective that the formula assumes."""
-
-
-@torch.no_grad()
-@in_own_precision
 def network_influence(
     network: torch.nn.Module,
     x_train,
@@ -36,18 +28,36 @@ def network_influence(
     y_test: torch.Tensor,
     ridge: float,
     *,
-    start: torch.nn.Module | None,
-    damping: float = 0.0,
-    loss: Loss | str | Callable = SQUARES,
-    mean: bool | None = None,
-    output: str | int | None = None,
-    traced: bool = False,
-    tolerance: float = 0.3,
-    jacobian_dtype: torch.dtype | None = None,
     block_size: int | None = None,
-    **blocks,
+    **how,
 ) -> torch.Tensor:
-    """Leave-one-out influence of a trained network, from its empirical NTK and its residuals.
+    """Leave-one-out influence of a trained network on test points, from its empirical NTK and its residuals.
+
+    Args:
+        network: trained, with c outputs; all arguments but the test points are those of `NetworkInfluence`, which also
+            gives what a removal does to outputs, groups, and how far to trust it.
+        x_train: n training points.
+        y_train: their targets.
+        x_test: k test points.
+        y_test: their targets.
+        ridge: penalty λ of the training.
+        block_size: test points handled at once; as many as there are training points where absent.
+        **how: as of `NetworkInfluence`; `start` has to be named.
+
+    Returns:
+        (k, n) change of the loss of each test point; positive means helpful.
+
+    Raises:
+        NotStationaryError, TypeError, ValueError, MemoryError, numpy.linalg.LinAlgError: as `NetworkInfluence`.
+
+    Warns:
+        UserWarning: as `NetworkInfluence`.
+    """
+    return NetworkInfluence(network, x_train, y_train, ridge, **how).influence(x_test, y_test, block_size=block_size)
+
+
+class NetworkInfluence:
+    """What leaving out training points does to a trained network, from its empirical NTK and its residuals.
 
     Exact for the network linearised at its parameters, where these minimise the sum of half squared errors plus the
     ridge (Eq. 2). What else is approximate where the network was trained otherwise:
@@ -61,8 +71,6 @@ def network_influence(
         x_train: n training points as the network takes them: a tensor, a tuple of tensors, or a mapping; of a
             DataLoader see `take_all`.
         y_train: (n, c) targets; (n,) for one output, or class numbers for cross-entropy.
-        x_test: k test points.
-        y_test: their targets.
         ridge: penalty λ of the training.
         start: the network before training, to which the penalty refers; how far the gradient of the objective is from
             zero is then checked. None: no check, for a network that was trained otherwise.
@@ -76,11 +84,11 @@ def network_influence(
         tolerance: largest `gradient_share` allowed. ReLU networks do not get to zero: on kinks the gradient jumps.
         jacobian_dtype: of the Jacobian and its products, which take most of the time: float32 halves it for a network
             in float64; what is solved stays in the dtype of the network.
-        block_size: test points handled at once; as many as there are training points where absent.
         **blocks: for the kernel of a torch module, see `module_kernel`.
 
-    Returns:
-        (k, n) change of the loss of each test point; positive means helpful.
+    Attributes:
+        fit: the linearised network as a kernel ridge fit, a `LinearizedFit`.
+        prediction: (n, c) at the training points.
 
     Raises:
         NotStationaryError: the gradient is larger than the tolerance allows; the error says by how much.
@@ -92,146 +100,219 @@ def network_influence(
     Warns:
         UserWarning: the gradient is allowed, but above a hundredth of what it balances.
     """
-    loss, of_torch = loss_of(loss)
-    model, x_train, x_test = _prepared(network, x_train, x_test, output)
-    prediction, n = predict(model, x_train), len(x_train)
-    y_train = targets_of(loss, y_train, prediction, "y_train")
-    y_test = targets_of(loss, y_test, prediction.new_empty(len(x_test), prediction.shape[1]), "y_test")
-    check_ridge(ridge)
-    if not ridge + damping > 0 or not damping >= 0:
-        raise ValueError(
-            f"damping: expected a positive number where the network was trained without a ridge, got {damping}; "
-            f"after gradient descent for a time t (steps times step size), 1/t is a first guess."
-        )
-    if loss.curvature is not None and traced and prediction.shape[1] > 1:
-        raise ValueError(
-            f"loss: expected half squares with the traced kernel, got another loss with {prediction.shape[1]} outputs; "
-            f"its curvature couples the outputs, so take traced=False."
-        )
-    if of_torch if mean is None else mean:
-        ridge, damping = n * ridge, n * damping
-    if start is not None:
-        _check_start(network, start, ridge)
-        _check_stationary(gradient_share(model, start, x_train, y_train, ridge, loss=loss), tolerance, n)
-    tests = list(row_blocks(len(x_test), block_size or max(256, n)))
-    how = {"traced": traced, **blocks}
-    rounded = _rounded(model, x_train, x_test, jacobian_dtype)
-    k_train_train, k_test_train = (k.to(prediction) for k in _kernels(*rounded[:2], rounded[2][tests[0]], **how))
-    curvature = loss.curvature(prediction, y_train) if loss.curvature else None
-    residual = loss.gradient(prediction, y_train)
-    fit = linearized_fit(k_train_train, residual, ridge, damping=damping, curvature=curvature, flat=loss.flat)
-    del k_train_train
-    out = prediction.new_empty(len(x_test), n)
-    for rows in tests:
-        if rows is not tests[0]:
-            k_test_train = tangent_kernel(rounded[0], rounded[2][rows], rounded[1], **how).to(prediction)
-        prediction, y = predict(model, x_test[rows]), y_test[rows]
-        if fit.root is None:
-            out[rows] = fit.loo_influence(k_test_train, loss.gradient(prediction, y))
-        else:
-            out[rows] = change_of_loss(loss.value, prediction, fit.loo_change(k_test_train), y)
-    return out
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        x_train,
+        y_train: torch.Tensor,
+        ridge: float,
+        *,
+        start: torch.nn.Module | None,
+        damping: float = 0.0,
+        loss: Loss | str | Callable = SQUARES,
+        mean: bool | None = None,
+        output: str | int | None = None,
+        traced: bool = False,
+        tolerance: float = 0.3,
+        jacobian_dtype: torch.dtype | None = None,
+        **blocks,
+    ):
+        self.loss, of_torch = loss_of(loss)
+        if any(part.training for part in network.modules()):
+            raise ValueError("network: expected one in evaluation mode, all parts of it; call network.eval() first.")
+        reading, self._points, c = prepare(network, x_train, "x_train", output=output)
+        self._model = network if isinstance(network, TwoLayer) else reading
+        self.prediction = predict(reading, self._points)
+        self.y = targets_of(self.loss, y_train, self.prediction, "y_train")
+        check_ridge(ridge)
+        if not ridge + damping > 0 or not damping >= 0:
+            raise ValueError(
+                f"damping: expected a positive number where the network was trained without a ridge, got {damping}; "
+                f"after gradient descent for a time t (steps times step size), 1/t is a first guess."
+            )
+        if self.loss.curvature is not None and traced and c > 1:
+            raise ValueError(
+                f"loss: expected half squares with the traced kernel, got another loss with {c} outputs; its curvature "
+                f"couples the outputs, so take traced=False."
+            )
+        n = len(self._points)
+        if of_torch if mean is None else mean:
+            ridge, damping = n * ridge, n * damping
+        if start is not None:
+            _check_start(network, start, ridge)
+            share = gradient_share(self._model, start, self._points, self.y, ridge, loss=self.loss)
+            check_stationary(share, tolerance, n)
+        square = self._kernels(jacobian_dtype, traced=traced, **blocks)
+        curvature = self.loss.curvature(self.prediction, self.y) if self.loss.curvature else None
+        how = {"damping": damping, "curvature": curvature, "flat": self.loss.flat}
+        self.fit = linearized_fit(square, self.loss.gradient(self.prediction, self.y), ridge, **how)
+
+    def influence(self, x_test, y_test: torch.Tensor, *, block_size: int | None = None) -> torch.Tensor:
+        """(k, n) what leaving out each training point does to the loss of each test point; positive means helpful.
+
+        Args:
+            x_test: k points.
+            y_test: their targets.
+            block_size: test points handled at once; as many as there are training points where absent.
+
+        Raises:
+            TypeError, ValueError: points of another shape than the training points, or targets the loss does not take.
+            MemoryError: the result would not fit in memory.
+        """
+        x_test, y_test = self._tests(x_test, y_test)
+        out = self.prediction.new_empty(len(x_test), len(self.y))
+        for rows in row_blocks(len(x_test), block_size or max(256, len(self.y))):
+            prediction, kernel = predict(self._model, x_test[rows]), self._against(x_test[rows])
+            if self.fit.root is None:
+                out[rows] = self.fit.loo_influence(kernel, self.loss.gradient(prediction, y_test[rows]))
+            else:
+                change = self.fit.loo_change(kernel)
+                out[rows] = change_of_loss(self.loss.value, prediction, change, y_test[rows])
+        return out
+
+    def change(self, x_test) -> torch.Tensor:
+        """(k, n, c) what leaving out each training point does to the outputs at k points; errors as `influence`."""
+        return self.fit.loo_change(self._against(self._tests(x_test)[0]))
+
+    def measured(self, x_test, measure: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        """(k, n) what leaving out each training point does to a measure of the outputs, such as a logit or a margin.
+
+        Args:
+            x_test: k points.
+            measure: of (..., c) outputs, (...): `lambda f: f[..., 3]` is logit 3.
+
+        Raises:
+            ValueError: the measure gives no number for each point; or as `influence`.
+        """
+        x_test = self._tests(x_test)[0]
+        before = predict(self._model, x_test)
+        after = measure(before[:, None] + self.fit.loo_change(self._against(x_test)))
+        if after.shape != (len(x_test), len(self.y)):
+            raise ValueError(
+                f"measure: expected a number for the outputs along the last axis, got shape {tuple(after.shape)} for "
+                f"{(len(x_test), len(self.y), before.shape[1])}."
+            )
+        return after - measure(before)[:, None]
+
+    def group_influence(self, groups, x_test, y_test: torch.Tensor) -> torch.Tensor:
+        """(k, g) what leaving out whole sets of training points does to the loss of each test point.
+
+        Exact for the linearised network, as for single points: not the sum over the points of a set.
+
+        Args:
+            groups: g sets of training rows, each once: lists, arrays, tensors, sets, or a mapping of such, as
+                `DataFrame.groupby(...).indices`.
+            x_test: k points.
+            y_test: their targets.
+
+        Raises:
+            ValueError: a loss whose curvature vanishes where its gradient does not; or as `influence`.
+        """
+        x_test, y_test = self._tests(x_test, y_test)
+        groups = [_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
+        change = self.fit.group_change(self._against(x_test), groups)
+        return change_of_loss(self.loss.value, predict(self._model, x_test), change, y_test)
+
+    def top(self, count: int, x_test, y_test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The training points with the largest influence on each test point, without the whole matrix.
+
+        Args:
+            count: how many.
+            x_test: k points.
+            y_test: their targets.
+
+        Returns:
+            (k, count) influences, the largest in size first, and (k, count) rows of the training points.
+
+        Raises:
+            ValueError: a count below one or above the number of training points; or as `influence`.
+        """
+        n = len(self.y)
+        if not 1 <= count <= n:
+            raise ValueError(f"count: expected between 1 and {n} training points, got {count}.")
+        x_test, y_test = self._tests(x_test, y_test)
+        found = []
+        for rows in row_blocks(len(x_test), 256):
+            some = self.influence(x_test[rows], y_test[rows])
+            order = some.abs().topk(count).indices
+            found.append((some.gather(1, order), order))
+        return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])
+
+    def step(self, row: int) -> list[torch.Tensor]:
+        """The movement of the trained parameters that leaving out a training point asks for, a tensor for each."""
+        weights = self.fit.loo_dual(row).reshape(self.prediction.shape)
+        with torch.enable_grad(), unchanged(self._model):
+            outputs = self._points.predicted_by(self._reading)
+            values = list(trained_parameters(self._model).values())
+            return list(torch.autograd.grad((weights * outputs).sum(), values, materialize_grads=True))
+
+    @torch.no_grad()
+    def linearity(self, x_test, rows: Sequence[int]) -> torch.Tensor:
+        """(r,) how far the network is from its linearisation along the steps that removals ask for.
+
+            |f(x; θ + Δ_i) - f(x; θ) - J Δ_i| / |J Δ_i|,    Δ_i the step of removal i, over all test points
+
+        One pass backward and one forward for each row. Near zero the linearised network is this network as far as the
+        removal goes; from about a half on the influences of these rows are not to be trusted. It says nothing of what
+        else is approximate: a minimum that was not reached, the network's own curvature.
+
+        Args:
+            x_test: k points.
+            rows: training rows, those of largest influence for example.
+        """
+        x_test = self._tests(x_test)[0]
+        moved, plain = copy.deepcopy(self._model), predict(self._model, x_test)
+        linear, shares = self.change(x_test), []
+        both = [trained_parameters(model).values() for model in (moved, self._model)]
+        for row in rows:
+            for value, own, step in zip(*both, self.step(row), strict=True):
+                value.copy_(own + step)
+            off = predict(moved, x_test) - plain - linear[:, row]
+            shares.append(off.norm() / linear[:, row].norm())
+        return torch.stack(shares)
+
+    def _kernels(self, dtype: torch.dtype | None, *, traced: bool, **blocks) -> torch.Tensor:
+        """The kernel among the training points; notes what gives it with others."""
+        self._dtype, points = dtype, self._points
+        if isinstance(self._model, TwoLayer):
+            if dtype is not None:
+                raise ValueError("jacobian_dtype: expected none for the two-layer network, which needs no Jacobian.")
+            (x,) = points.arrays
+            self._with = partial(tangent_kernel, self._model, traced=traced, **blocks)
+            return self._with(x)
+        model = self._model
+        if dtype is not None:
+            model, points = copy.deepcopy(model).to(dtype), points.to(dtype)
+        kernel = TangentKernel(model, points, traced=traced, **blocks)
+        self._with = kernel.against
+        return kernel.square().to(self.prediction)
+
+    def _against(self, points: Points) -> torch.Tensor:
+        if isinstance(self._model, TwoLayer):
+            return self._with(points.arrays[0], self._points.arrays[0])
+        return self._with(points if self._dtype is None else points.to(self._dtype), "x_test").to(self.prediction)
+
+    @property
+    def _reading(self) -> Reading:
+        return self._model if isinstance(self._model, Reading) else Reading(self._model)
+
+    def _tests(self, x_test, y_test: torch.Tensor | None = None) -> tuple[Points, torch.Tensor | None]:
+        test = points_of(x_test, self._reading, "x_test")
+        if test.shapes != self._points.shapes or test.names != self._points.names:
+            wanted, came = (", ".join(map(str, points.shapes)) for points in (self._points, test))
+            raise ValueError(f"x_test: expected points of shape {wanted} as the training points, got {came}.")
+        if y_test is None:
+            return test, None
+        outputs = self.prediction.new_empty(len(test), self.prediction.shape[1])
+        return test, targets_of(self.loss, y_test, outputs, "y_test")
 
 
-def _prepared(network: torch.nn.Module, x_train, x_test, output: str | int | None) -> tuple:
-    """What predicts, and points that it takes: the two-layer network as it is, any other as its `Reading`."""
-    if any(part.training for part in network.modules()):
-        raise ValueError("network: expected one in evaluation mode, all parts of it; call network.eval() first.")
-    reading, train, _ = prepare(network, x_train, "x_train", output=output)
-    test = points_of(x_test, reading, "x_test")
-    if test.shapes != train.shapes or test.names != train.names:
-        raise ValueError(f"x_test: expected points of shape {_told(train)} as the training points, got {_told(test)}.")
-    if isinstance(network, TwoLayer):
-        return network, *train.arrays, *test.arrays
-    return reading, train, prepare(reading, test, "x_test")[1]
-
-
-def _rounded(model: torch.nn.Module, x_train, x_test, dtype: torch.dtype | None) -> tuple:
-    """Network and points in another dtype, where one is named."""
-    if dtype is None:
-        return model, x_train, x_test
-    if not isinstance(model, Reading):
-        raise ValueError("jacobian_dtype: expected none for the two-layer network, which needs no Jacobian.")
-    return copy.deepcopy(model).to(dtype), x_train.to(dtype), x_test.to(dtype)
-
-
-def _told(points: Points) -> str:
-    return ", ".join(map(str, points.shapes))
-
-
-def _kernels(model: torch.nn.Module, x_train, x_test, **how) -> tuple[torch.Tensor, torch.Tensor]:
-    """Those among the training points and between test and training points."""
-    if isinstance(model, TwoLayer):
-        return tangent_kernel(model, x_train, **how), tangent_kernel(model, x_test, x_train, **how)
-    return module_kernels(model, x_train, x_test, **how)
-
-
-@torch.no_grad()
-@in_own_precision
-def gradient_share(
-    network: torch.nn.Module,
-    start: torch.nn.Module,
-    x,
-    y: torch.Tensor,
-    ridge: float,
-    *,
-    loss: Loss = SQUARES,
-) -> float:
-    """How far training is from a minimum: the gradient of the objective (Eq. 2), as a share of that of its losses.
-
-        |J g + λ (θ - θ(0))| / |J g|,    g the gradient of the losses by the outputs, f - y for half squares
-
-    At a minimum the two parts balance and it is 0. Where a ReLU network rests on kinks it stays above, since the
-    gradient there jumps from one side to the other. Where the losses have no gradient at all, as in a perfect fit, only
-    a network that has not moved is at the minimum: its share is 0, that of any other infinite.
-
-    Args:
-        network: trained.
-        start: the same before training.
-        x: n training points.
-        y: (n, c) targets.
-        ridge: penalty λ.
-        loss: that of the training.
-
-    Returns:
-        the share, from 0 to infinity.
-    """
-    pull = _loss_gradient(network, x, y, loss)
-    ends = trained_parameters(network.module if isinstance(network, Reading) else network).values()
-    starts = trained_parameters(start).values()
-    moved = [end.detach() - begin.detach() for end, begin in zip(ends, starts, strict=True)]
-    gradient = [p + ridge * m for p, m in zip(pull, moved, strict=True)]
-    whole, of_losses = _norm(gradient), _norm(pull)
-    if of_losses == 0:
-        return math.inf if whole > 0 else 0.0
-    return whole / of_losses
-
-
-def _loss_gradient(network: torch.nn.Module, x, y: torch.Tensor, loss: Loss) -> Sequence[torch.Tensor]:
-    """J g, the gradient of the sum of the losses, a tensor for each parameter."""
-    with torch.enable_grad(), unchanged(network):
-        total = loss.value(points_of(x, network).predicted_by(reading_of(network)), y).sum()
-        return torch.autograd.grad(total, list(trained_parameters(network).values()), materialize_grads=True)
-
-
-def _norm(parts: Sequence[torch.Tensor]) -> float:
-    return float(torch.stack([part.norm() for part in parts]).norm())
-
-
-def _check_stationary(share: float, tolerance: float, n: int) -> None:
-    size = (
-        "only that of its ridge, as its losses have none" if math.isinf(share) else f"{share:.2g} of that of its losses"
-    )
-    message = f"the gradient of the objective at the trained weights is {size}"
-    if not share <= tolerance:
-        raise NotStationaryError(
-            f"network: expected one that minimises the sum of losses plus ridge/2 times the squared distance "
-            f"from `start`, but {message}, above the tolerance {tolerance:g}. Train longer or with a smaller "
-            f"step; if the objective was the mean of the losses, pass mean=True, which takes {n} times the ridge; "
-            f"or, if it was trained otherwise, pass start=None and a damping, and measure what that gives."
-        )
-    if share > _NOTABLE:
-        warnings.warn(f"{message}; the influences are those of a minimum nearby.", stacklevel=3)
+def _rows(group) -> torch.Tensor:
+    """Training rows as users name them."""
+    if isinstance(group, torch.Tensor):
+        return group
+    return torch.tensor(sorted(group) if isinstance(group, (set, frozenset)) else [int(row) for row in group])
 
 
 def _check_start(network: torch.nn.Module, start: torch.nn.Module, ridge: float) -> None:

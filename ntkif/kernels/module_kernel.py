@@ -1,7 +1,8 @@
 """The tangent kernel of any torch module: products of its Jacobian, made in parts and never kept whole."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 
@@ -9,10 +10,10 @@ from ntkif.blocks import mirror_upper_, row_blocks
 from ntkif.checks import available_bytes, check_fits
 from ntkif.kernels.jacobian import PASS, check_finite, jacobian, pieces
 from ntkif.kernels.layers import Layer, Part, layers_of, parts_of
-from ntkif.networks.inputs import Points, Reading, in_own_precision, unchanged
+from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, unchanged
 from ntkif.networks.modules import prepare, trained_parameters
 
-__all__ = ["module_kernel", "module_kernels"]
+__all__ = ["TangentKernel", "module_kernel"]
 
 _KEPT = 2**30  # numbers of the Jacobian at once, at most, where so many are free
 _SHARE_OF_MEMORY = 0.25
@@ -66,74 +67,107 @@ def module_kernel(
             block below one.
         MemoryError: the result would not fit in memory.
     """
-    how = {"traced": traced, "point_block": point_block, "output_block": output_block}
-    reading, x, c = prepare(module, x, output=output)
-    if z is None or z is x:
-        return _kernels(reading, c, x, None, parameter_block, **how)[0]
-    z = prepare(module, z, "z", output=output)[1]
-    return _kernels(reading, c, x, z, parameter_block, square=False, **how)[1]
+    blocks = {"point_block": point_block, "parameter_block": parameter_block, "output_block": output_block}
+    z = z if z is None or z is x else points_of(z, module, "z")
+    kernel = TangentKernel(module, x if z is None else z, output=output, traced=traced, **blocks)
+    return kernel.square() if z is None or z is x else kernel.against(x, "x")
 
 
-@torch.no_grad()
-@in_own_precision
-def module_kernels(
-    module: torch.nn.Module,
-    x,
-    z,
-    *,
-    output: str | int | None = None,
-    traced: bool = False,
-    point_block: int | None = None,
-    parameter_block: int | None = None,
-    output_block: int | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """K(x, x) and K(z, x) of `module_kernel`, from one Jacobian of `x`; arguments and errors are those of it."""
-    reading, x, c = prepare(module, x, output=output)
-    z = prepare(module, z, "z", output=output)[1]
-    how = {"traced": traced, "point_block": point_block, "output_block": output_block}
-    square, across = _kernels(reading, c, x, z, parameter_block, **how)
-    return square, across.T if across.ndim == 2 else across.permute(1, 0, 3, 2)
+class TangentKernel:
+    """The tangent kernel of a module among n points, and of others with them.
 
+    Where it fits in memory the Jacobian of the n points, or what stands for it, is made once and kept.
 
-def _kernels(
-    reading: Reading,
-    c: int,
-    x: Points,
-    z: Points | None,
-    parameter_block: int | None,
-    *,
-    traced: bool,
-    square: bool = True,
-    **blocks,
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """K(x, x) and K(x, z), those that are asked for."""
-    n, k, single = len(x), 0 if z is None else len(z), traced or c == 1
-    like = next(iter(trained_parameters(reading).values()))
-    kernels = [None, None]
-    for number, (wanted, columns) in enumerate(((square, n), (z is not None, k))):
-        if wanted:
-            size = (n, columns) if single else (n, columns, c, c)
-            check_fits("the tangent kernel", *size, like=like, advice="use fewer points, float32 or the traced kernel.")
-            kernels[number] = like.new_zeros((n, columns) if single else (n * c, columns * c))
-    most, others = _kept(like) // (n + k), x if z is None else z
-    layers = _layers(reading, x, c, most)
-    for group in _groups(layers, c, most):
-        parts = [_parts(reading, points, c, group, blocks["point_block"]) for points in ((x,) if z is None else (x, z))]
-        for own, other in zip(parts[0], parts[-1], strict=True):
-            for kernel, against in zip(kernels, (own, other), strict=True):
-                if kernel is not None:
-                    _add(kernel, own, against, single)
-    rest = set(trained_parameters(reading)) - {name for layer in layers for name in layer.names()}
-    for piece in pieces(reading, parameter_block or max(1, most // c), rest):
-        own = Part(jacobian(reading, x, piece, **blocks))
-        for kernel, points in zip(kernels, (x, others), strict=True):
-            if kernel is not None:
-                _add(kernel, own, own if points is x else Part(jacobian(reading, points, piece, **blocks)), single)
-    if square:
-        mirror_upper_(kernels[0])
-    if single:
-        return tuple(kernels)
-    return tuple(a if a is None else a.reshape(n, c, -1, c).transpose(1, 2).contiguous() for a in kernels)
+    Args:
+        module, x, output, traced and blocks: as of `module_kernel`.
+
+    Raises:
+        TypeError, ValueError: as `module_kernel`.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        x,
+        *,
+        output: str | int | None = None,
+        traced: bool = False,
+        point_block: int | None = None,
+        parameter_block: int | None = None,
+        output_block: int | None = None,
+    ):
+        self.reading, self.x, self.c = prepare(module, x, output=output)
+        self.single = traced or self.c == 1
+        self.blocks = {"point_block": point_block, "output_block": output_block}
+        trained = trained_parameters(self.reading)
+        self.like = next(iter(trained.values()))
+        most = _kept(self.like) // (2 * len(self.x))
+        self.groups = list(_groups(_layers(self.reading, self.x, self.c, most), self.c, most))
+        rest = set(trained) - {name for group in self.groups for layer in group for name in layer.names()}
+        self.pieces = list(pieces(self.reading, parameter_block or max(1, most // self.c), rest))
+        numbers = sum(layer.numbers(self.c) for group in self.groups for layer in group)
+        numbers += self.c * sum(trained[name].numel() for name in rest)
+        self.kept = {} if numbers <= most else None
+
+    @torch.no_grad()
+    @in_own_precision
+    def square(self) -> torch.Tensor:
+        """(n, n) or (n, n, c, c) K(x, x).
+
+        Raises:
+            MemoryError: it would not fit in memory.
+            ValueError: a point whose gradient is not finite.
+        """
+        kernel = self._room(len(self.x))
+        for own in self._own():
+            for part in own:
+                _add(kernel, part, part, self.single)
+        return self._shaped(mirror_upper_(kernel), len(self.x))
+
+    @torch.no_grad()
+    @in_own_precision
+    def against(self, z, name: str = "z") -> torch.Tensor:
+        """(k, n) or (k, n, c, c) K(z, x) of k other points; errors as of `square`.
+
+        Args:
+            z: k points.
+            name: of them, for errors.
+        """
+        z = prepare(self.reading, z, name)[1]
+        kernel = self._room(len(z))
+        for own, made in zip(self._own(), self._makers(), strict=True):
+            for part, other in zip(own, made(z), strict=True):
+                _add(kernel, other, part, self.single)
+        return self._shaped(kernel, len(z))
+
+    def _makers(self) -> Iterator[Callable[[Points], list[Part]]]:
+        """For each group of layers, and each piece of other parameters, what makes its parts at points."""
+        for group in self.groups:
+            yield partial(_parts, self.reading, c=self.c, group=group, point_block=self.blocks["point_block"])
+        for piece in self.pieces:
+            yield lambda points, piece=piece: [Part(jacobian(self.reading, points, piece, **self.blocks))]
+
+    def _own(self) -> Iterator[list[Part]]:
+        """The parts at the n points."""
+        for number, made in enumerate(self._makers()):
+            if self.kept is None:
+                yield made(self.x)
+            else:
+                if number not in self.kept:
+                    self.kept[number] = made(self.x)
+                yield self.kept[number]
+
+    def _room(self, rows: int) -> torch.Tensor:
+        n, c = len(self.x), self.c
+        size = (rows, n) if self.single else (rows, n, c, c)
+        advice = "use fewer points, float32 or the traced kernel."
+        check_fits("the tangent kernel", *size, like=self.like, advice=advice)
+        return self.like.new_zeros((rows, n) if self.single else (rows * c, n * c))
+
+    def _shaped(self, kernel: torch.Tensor, rows: int) -> torch.Tensor:
+        if self.single:
+            return kernel
+        return kernel.reshape(rows, self.c, -1, self.c).transpose(1, 2).contiguous()
 
 
 def _add(kernel: torch.Tensor, one: Part, other: Part, single: bool) -> None:

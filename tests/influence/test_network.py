@@ -1,8 +1,8 @@
 """Influence in a trained network, and how far its training is from a minimum."""
 
-import math
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 from kinds import made
@@ -13,13 +13,14 @@ from torch import nn
 from ntkif import ihvp_influence, loo_influence
 from ntkif.influence.ihvp import network_ihvp
 from ntkif.influence.linearized import linearized_fit
-from ntkif.influence.network import NotStationaryError, gradient_share, network_influence
+from ntkif.influence.network import NetworkInfluence, network_influence
+from ntkif.influence.stationary import NotStationaryError, gradient_share
 from ntkif.kernels import module_kernel as kernel_module
 from ntkif.kernels.jacobian import jacobian
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.descent import safe_learning_rate, train
 from ntkif.networks.inputs import reading_of
-from ntkif.networks.losses import CROSS_ENTROPY, LOSSES, SQUARES
+from ntkif.networks.losses import CROSS_ENTROPY, LOSSES, SQUARES, change_of_loss, targets_of
 from ntkif.networks.modules import predict
 from ntkif.networks.two_layer import random_network
 
@@ -37,55 +38,6 @@ def test_damping_is_added_to_the_ridge(fitted):
     arrays = p.x_train, p.y_train, p.x_test, p.y_test
     apart = network_influence(module, *arrays, 0.1, start=None, damping=RIDGE - 0.1)
     assert close(apart, network_influence(module, *arrays, RIDGE, start=fitted.start))
-
-
-def test_a_network_that_is_not_trained(fitted):
-    p = fitted.p
-    arrays = p.x_train, p.y_train, p.x_test, p.y_test
-    assert gradient_share(fitted.start, fitted.start, p.x_train, p.y_train, RIDGE) == pytest.approx(1, rel=1e-12)
-    with pytest.raises(NotStationaryError, match=r"is 1 of that of its losses, above the tolerance 0\.3"):
-        network_influence(fitted.start, *arrays, RIDGE, start=fitted.start)
-    near = fitted.trained()
-    with torch.no_grad():
-        near.trained.weight.mul_(0.95)
-    share = gradient_share(near, fitted.start, p.x_train, p.y_train, RIDGE)
-    assert 0.01 < share < 0.3
-    with pytest.warns(UserWarning, match=f"trained weights is {share:.2g} of that of its losses"):
-        network_influence(near, *arrays, RIDGE, start=fitted.start)
-    network_influence(near, *arrays, RIDGE, start=None)  # no check, and so no warning: they are errors here
-
-
-def test_the_share_by_plain_gradients(fitted):
-    module, p = fitted.start, fitted.p
-    moved = fitted.trained()
-    with torch.no_grad():
-        moved.trained.bias += 1
-    parameters = [moved.trained.weight, moved.trained.bias]
-    loss = (moved(p.x_train) - p.y_train).square().sum() / 2
-    penalty = sum(
-        (a - b).square().sum() for a, b in zip(parameters, (module.trained.weight, module.trained.bias), strict=True)
-    )
-    whole, pull = (
-        torch.cat([g.flatten() for g in torch.autograd.grad(value, parameters, retain_graph=True)]).norm()
-        for value in (loss + RIDGE / 2 * penalty, loss)
-    )
-    assert gradient_share(moved, module, p.x_train, p.y_train, RIDGE) == pytest.approx(float(whole / pull), rel=1e-12)
-
-
-@pytest.mark.parametrize("kind", ["module", "two-layer network"])
-def test_a_perfect_fit_is_a_minimum_where_the_network_has_not_moved(fitted, kind):
-    """Where the losses have no gradient: with nothing to learn no point matters; else the ridge pulls back."""
-    p, start, moved = fitted.p, fitted.start, fitted.trained()
-    if kind == "two-layer network":
-        start, moved = (random_network(6, width=32, init_scale=1.0, seed=s, outputs=fitted.outputs) for s in (0, 1))
-    arrays = p.x_train, predict(start, p.x_train), p.x_test, p.y_test
-    assert gradient_share(start, start, *arrays[:2], RIDGE) == 0
-    assert not network_influence(start, *arrays, RIDGE, start=start).any()
-    arrays = p.x_train, predict(moved, p.x_train), p.x_test, p.y_test
-    assert gradient_share(moved, start, *arrays[:2], RIDGE) == math.inf
-    with pytest.raises(NotStationaryError, match=r"is only that of its ridge, as its losses have none, above the tol"):
-        network_influence(moved, *arrays, RIDGE, start=start)
-    assert not network_influence(moved, *arrays, RIDGE, start=None).any()
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
@@ -206,6 +158,97 @@ def test_networks_of_many_kinds(kind):
     influence = network_influence(module, points, y[:, 0] if c == 1 else y, points, y, 1.0, start=None, output=output)
     squares = replace(SQUARES, curvature=lambda f, y: torch.eye(c, dtype=f.dtype).expand(len(f), c, c))
     assert torch.allclose(influence, newton(module, points, y, points, y, 1.0, squares), rtol=0, atol=1e-10)
+
+
+OTHERS = {
+    "squares": (LOSSES["squares"], 2),
+    "one output": (LOSSES["squares"], 1),
+    "cross-entropy": (LOSSES["cross-entropy"], 3),
+    "binary cross-entropy": (LOSSES["binary cross-entropy"], 1),
+    "huber": (LOSSES["huber"], 2),
+}
+
+
+@pytest.fixture(params=OTHERS)
+def asked(request):
+    """A network of which things are asked, its points and targets."""
+    loss, c = OTHERS[request.param]
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, c)).double().eval()
+    x, test = some(12, 4), some(5, 4, seed=1)
+    targets = {"cross-entropy": lambda z: z[:, :3].argmax(1), "binary cross-entropy": lambda z: (z[:, :1] > 0).double()}
+    y, y_test = (targets.get(request.param, lambda z: 3 * z[:, :c])(each) for each in (x, test))
+    return NetworkInfluence(module, x, y, 0.3, start=None, loss=loss), module, x, y, test, y_test
+
+
+def test_influence_is_of_the_changes(asked):
+    model, module, x, y, test, y_test = asked
+    influence = model.influence(test, y_test)
+    assert close(influence, network_influence(module, x, y, test, y_test, 0.3, start=None, loss=model.loss))
+    targets = targets_of(model.loss, y_test, predict(module, test), "y")
+    assert close(change_of_loss(model.loss.value, predict(module, test), model.change(test), targets), influence)
+    assert close(model.measured(test, lambda f: f[..., 0]), model.change(test)[..., 0])
+    with pytest.raises(ValueError, match="measure: expected a number for the outputs along the last axis"):
+        model.measured(test, lambda f: f)
+
+
+def test_the_step_is_that_of_the_change(asked):
+    """J times the step is the change of the linearised outputs."""
+    model, module, x, _, test, _ = asked
+    j, change = jacobian(module, test), model.change(test)
+    for row in range(len(x)):
+        step = torch.cat([part.flatten() for part in model.step(row)])
+        torch.testing.assert_close(j @ step, change[:, row], rtol=0, atol=1e-11)
+
+
+def test_groups_are_not_sums(asked):
+    model, module, x, y, test, y_test = asked
+    if model.loss.flat:
+        with pytest.raises(ValueError, match="expected a loss whose curvature vanishes nowhere"):
+            model.group_influence([[1]], test, y_test)
+        return
+    single = model.group_influence([[3], [5]], test, y_test)
+    assert close(single, model.influence(test, y_test)[:, [3, 5]])
+    several = [{3, 5, 8}, torch.tensor([8, 3, 5]), pd.Series([5, 8, 3])]
+    one, *same = model.group_influence(several, test, y_test).T
+    assert all(close(each, one) for each in same)
+    named = pd.DataFrame({"label": [0, 1, 1] * 4}).groupby("label").indices
+    assert model.group_influence(named, test, y_test).shape == (5, 2)
+    j, reading = jacobian(module, x), reading_of(module)
+    f, y = predict(reading, x), targets_of(model.loss, y, predict(reading, x), "y")
+    gradient = model.loss.gradient(f, y)
+    curvature = (
+        model.loss.curvature(f, y) if model.loss.curvature else torch.eye(f.shape[1]).double().expand(12, -1, -1)
+    )
+    hessians = torch.einsum("iap,iab,ibq->ipq", j, curvature, j)
+    kept = [i for i in range(12) if i not in {3, 5, 8}]
+    whole = hessians[kept].sum(0) + 0.3 * torch.eye(j.shape[2], dtype=j.dtype)
+    step = torch.linalg.solve(whole, torch.einsum("ia,iap->p", gradient[[3, 5, 8]], j[[3, 5, 8]]))
+    change = jacobian(module, test) @ step
+    f_test, y_test = predict(reading, test), targets_of(model.loss, y_test, predict(reading, test), "y")
+    torch.testing.assert_close(one, model.loss.value(f_test + change, y_test) - model.loss.value(f_test, y_test))
+
+
+def test_the_largest_without_the_matrix(asked):
+    model, *_, test, y_test = asked
+    values, rows = model.top(3, test, y_test)
+    influence = model.influence(test, y_test)
+    assert torch.equal(rows, influence.abs().topk(3).indices) and torch.equal(values, influence.gather(1, rows))
+    with pytest.raises(ValueError, match="count: expected between 1 and 12 training points, got 13"):
+        model.top(13, test, y_test)
+
+
+def test_linearity_tells_a_linear_network_from_one_that_bends():
+    x, y, test = some(12, 4), some(12, 1), some(5, 4, seed=1)
+    linear = nn.Linear(4, 1).double().eval()
+    before = [value.clone() for value in linear.parameters()]
+    model = NetworkInfluence(linear, x, y, 0.3, start=None)
+    assert (model.linearity(test, range(12)) < 1e-10).all()
+    assert all(torch.equal(a, b) for a, b in zip(before, linear.parameters(), strict=True))
+    torch.manual_seed(0)
+    bent = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).double().eval()
+    weak, strong = (NetworkInfluence(bent, x, y, ridge, start=None).linearity(test, [0, 5]) for ridge in (100.0, 0.01))
+    assert (weak < 0.05).all() and (strong > 0.3).all()
 
 
 def test_a_test_point_costs_no_jacobian_of_the_training_points(monkeypatch):

@@ -8,7 +8,7 @@ from tiny_modules import MODULES
 from torch import nn
 
 from ntkif.kernels import module_kernel as kernel_module
-from ntkif.kernels.module_kernel import module_kernel, module_kernels
+from ntkif.kernels.module_kernel import TangentKernel, module_kernel
 from ntkif.kernels.tangent import tangent_kernel
 
 BLOCKS = [
@@ -86,12 +86,19 @@ def test_mixed_dtypes():
         module_kernel(module, make_problem(n=8).x_train)
 
 
-def test_both_kernels_from_one_jacobian(module):
+@pytest.mark.parametrize("most", [None, 3])
+def test_kernels_against_the_same_points(module, most, monkeypatch):
+    """Whether the Jacobian of these is kept or does not fit."""
+    if most:
+        monkeypatch.setattr(kernel_module, "_kept", lambda like: most * 16)
     p = make_problem(n=8, k=5)
     for blocks in ({}, {"parameter_block": 7}, {"traced": True}):
-        square, across = module_kernels(module, p.x_train, p.x_test, **blocks)
-        assert torch.allclose(square, tangent_kernel(module, p.x_train, **blocks), rtol=0, atol=1e-13)
-        assert torch.allclose(across, tangent_kernel(module, p.x_test, p.x_train, **blocks), rtol=0, atol=1e-13)
+        kernel = TangentKernel(module, p.x_train, **blocks)
+        assert (kernel.kept is None) == bool(most)
+        assert torch.allclose(kernel.square(), tangent_kernel(module, p.x_train, **blocks), rtol=0, atol=1e-13)
+        across = tangent_kernel(module, p.x_test, p.x_train, **blocks)
+        for _ in range(2):
+            assert torch.allclose(kernel.against(p.x_test), across, rtol=0, atol=1e-13)
 
 
 def test_complex_points_are_refused():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from problem import make_problem
 
-from ntkif.influence.network import gradient_share
+from ntkif.influence.stationary import gradient_share
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.losses import CROSS_ENTROPY
 from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, train_module

@@ -10,7 +10,7 @@ import torch
 from ntkif.data import Dataset
 from ntkif.influence.closed_form import loo_influence
 from ntkif.influence.linearized import LinearizedFit, linearized_fit
-from ntkif.influence.network import gradient_share
+from ntkif.influence.stationary import gradient_share
 from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import ntk
 from ntkif.kernels.tangent import tangent_kernel

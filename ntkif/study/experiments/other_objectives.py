@@ -9,7 +9,7 @@ import torch
 from ntkif.data import Dataset
 from ntkif.influence.flow import influence_at
 from ntkif.influence.linearized import linearized_fit
-from ntkif.influence.network import gradient_share
+from ntkif.influence.stationary import gradient_share
 from ntkif.kernels.infinite import ntk
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement, misfit, share

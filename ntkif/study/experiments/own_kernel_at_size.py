@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 
 from ntkif.data import Dataset
-from ntkif.influence.network import gradient_share
+from ntkif.influence.stationary import gradient_share
 from ntkif.metrics import rms
 from ntkif.networks.two_layer import TwoLayer
 from ntkif.retraining import runs

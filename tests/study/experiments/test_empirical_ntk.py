@@ -8,7 +8,8 @@ from ntkif import loo_influence, ntk, ridge_fit
 from ntkif.data import load
 from ntkif.influence.ihvp import network_ihvp
 from ntkif.influence.linearized import linearized_fit
-from ntkif.influence.network import gradient_share, network_influence
+from ntkif.influence.network import network_influence
+from ntkif.influence.stationary import gradient_share
 from ntkif.kernels.infinite import deep_ntk
 from ntkif.kernels.kinks import kernel_on_kinks, resting_pairs
 from ntkif.networks.descent import safe_learning_rate, train

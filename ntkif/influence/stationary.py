@@ -1,0 +1,95 @@
+"""How far a network is from a minimum of its objective: the gradient that training left."""
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import torch
+
+from ntkif.networks.inputs import Reading, in_own_precision, points_of, reading_of, unchanged
+from ntkif.networks.losses import SQUARES, Loss
+from ntkif.networks.modules import trained_parameters
+
+__all__ = ["NotStationaryError", "check_stationary", "gradient_share"]
+
+_NOTABLE = 0.01  # share of the gradient above which the user is warned
+
+
+class NotStationaryError(ValueError):
+    """The network is not at a minimum of the objective that the formula assumes."""
+
+
+@torch.no_grad()
+@in_own_precision
+def gradient_share(
+    network: torch.nn.Module,
+    start: torch.nn.Module,
+    x,
+    y: torch.Tensor,
+    ridge: float,
+    *,
+    loss: Loss = SQUARES,
+) -> float:
+    """How far training is from a minimum: the gradient of the objective (Eq. 2), as a share of that of its losses.
+
+        |J g + λ (θ - θ(0))| / |J g|,    g the gradient of the losses by the outputs, f - y for half squares
+
+    At a minimum the two parts balance and it is 0. Where a ReLU network rests on kinks it stays above, since the
+    gradient there jumps from one side to the other. Where the losses have no gradient at all, as in a perfect fit, only
+    a network that has not moved is at the minimum: its share is 0, that of any other infinite.
+
+    Args:
+        network: trained.
+        start: the same before training.
+        x: n training points.
+        y: (n, c) targets.
+        ridge: penalty λ.
+        loss: that of the training.
+
+    Returns:
+        the share, from 0 to infinity.
+    """
+    pull = _loss_gradient(network, x, y, loss)
+    ends = trained_parameters(network.module if isinstance(network, Reading) else network).values()
+    starts = trained_parameters(start).values()
+    moved = [end.detach() - begin.detach() for end, begin in zip(ends, starts, strict=True)]
+    gradient = [p + ridge * m for p, m in zip(pull, moved, strict=True)]
+    whole, of_losses = _norm(gradient), _norm(pull)
+    if of_losses == 0:
+        return math.inf if whole > 0 else 0.0
+    return whole / of_losses
+
+
+def _loss_gradient(network: torch.nn.Module, x, y: torch.Tensor, loss: Loss) -> Sequence[torch.Tensor]:
+    """J g, the gradient of the sum of the losses, a tensor for each parameter."""
+    with torch.enable_grad(), unchanged(network):
+        total = loss.value(points_of(x, network).predicted_by(reading_of(network)), y).sum()
+        return torch.autograd.grad(total, list(trained_parameters(network).values()), materialize_grads=True)
+
+
+def _norm(parts: Sequence[torch.Tensor]) -> float:
+    return float(torch.stack([part.norm() for part in parts]).norm())
+
+
+def check_stationary(share: float, tolerance: float, n: int) -> None:
+    """Require a `gradient_share` of n points that is within the tolerance, and warn of one above a hundredth.
+
+    Raises:
+        NotStationaryError: it is larger.
+
+    Warns:
+        UserWarning: it is notable.
+    """
+    size = (
+        "only that of its ridge, as its losses have none" if math.isinf(share) else f"{share:.2g} of that of its losses"
+    )
+    message = f"the gradient of the objective at the trained weights is {size}"
+    if not share <= tolerance:
+        raise NotStationaryError(
+            f"network: expected one that minimises the sum of losses plus ridge/2 times the squared distance "
+            f"from `start`, but {message}, above the tolerance {tolerance:g}. Train longer or with a smaller "
+            f"step; if the objective was the mean of the losses, pass mean=True, which takes {n} times the ridge; "
+            f"or, if it was trained otherwise, pass start=None and a damping, and measure what that gives."
+        )
+    if share > _NOTABLE:
+        warnings.warn(f"{message}; the influences are those of a minimum nearby.", stacklevel=4)

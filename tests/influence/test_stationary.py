@@ -1,0 +1,61 @@
+"""How far training is from a minimum, and what is said of it."""
+
+import math
+
+import pytest
+import torch
+from linear_model import RIDGE
+
+from ntkif.influence.network import network_influence
+from ntkif.influence.stationary import NotStationaryError, gradient_share
+from ntkif.networks.modules import predict
+from ntkif.networks.two_layer import random_network
+
+
+def test_a_network_that_is_not_trained(fitted):
+    p = fitted.p
+    arrays = p.x_train, p.y_train, p.x_test, p.y_test
+    assert gradient_share(fitted.start, fitted.start, p.x_train, p.y_train, RIDGE) == pytest.approx(1, rel=1e-12)
+    with pytest.raises(NotStationaryError, match=r"is 1 of that of its losses, above the tolerance 0\.3"):
+        network_influence(fitted.start, *arrays, RIDGE, start=fitted.start)
+    near = fitted.trained()
+    with torch.no_grad():
+        near.trained.weight.mul_(0.95)
+    share = gradient_share(near, fitted.start, p.x_train, p.y_train, RIDGE)
+    assert 0.01 < share < 0.3
+    with pytest.warns(UserWarning, match=f"trained weights is {share:.2g} of that of its losses"):
+        network_influence(near, *arrays, RIDGE, start=fitted.start)
+    network_influence(near, *arrays, RIDGE, start=None)  # no check, and so no warning: they are errors here
+
+
+def test_the_share_by_plain_gradients(fitted):
+    module, p = fitted.start, fitted.p
+    moved = fitted.trained()
+    with torch.no_grad():
+        moved.trained.bias += 1
+    parameters = [moved.trained.weight, moved.trained.bias]
+    loss = (moved(p.x_train) - p.y_train).square().sum() / 2
+    penalty = sum(
+        (a - b).square().sum() for a, b in zip(parameters, (module.trained.weight, module.trained.bias), strict=True)
+    )
+    whole, pull = (
+        torch.cat([g.flatten() for g in torch.autograd.grad(value, parameters, retain_graph=True)]).norm()
+        for value in (loss + RIDGE / 2 * penalty, loss)
+    )
+    assert gradient_share(moved, module, p.x_train, p.y_train, RIDGE) == pytest.approx(float(whole / pull), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["module", "two-layer network"])
+def test_a_perfect_fit_is_a_minimum_where_the_network_has_not_moved(fitted, kind):
+    """Where the losses have no gradient: with nothing to learn no point matters; else the ridge pulls back."""
+    p, start, moved = fitted.p, fitted.start, fitted.trained()
+    if kind == "two-layer network":
+        start, moved = (random_network(6, width=32, init_scale=1.0, seed=s, outputs=fitted.outputs) for s in (0, 1))
+    arrays = p.x_train, predict(start, p.x_train), p.x_test, p.y_test
+    assert gradient_share(start, start, *arrays[:2], RIDGE) == 0
+    assert not network_influence(start, *arrays, RIDGE, start=start).any()
+    arrays = p.x_train, predict(moved, p.x_train), p.x_test, p.y_test
+    assert gradient_share(moved, start, *arrays[:2], RIDGE) == math.inf
+    with pytest.raises(NotStationaryError, match=r"is only that of its ridge, as its losses have none, above the tol"):
+        network_influence(moved, *arrays, RIDGE, start=start)
+    assert not network_influence(moved, *arrays, RIDGE, start=None).any()
