@@ -16,6 +16,7 @@ __all__ = ["PASS", "check_finite", "jacobian", "pieces", "plain_jacobian"]
 
 #: Numbers that one pass backward makes, at most: half a gigabyte in float64.
 PASS = 2**26
+_HELD = 4  # outputs at which the fast way is held against plain passes
 _log = logging.getLogger(__name__)
 
 
@@ -81,8 +82,8 @@ def _derivatives(
     except Exception as refused:  # whatever the module or torch makes of it; what is wrong with both, plain passes say
         found, reason = None, str(refused).strip().split("\n")[0]
     if found is not None:
-        some = plain(few, outputs=4)
-        if torch.allclose(found[:, :4], some, rtol=1e-3, atol=1e-6, equal_nan=True):
+        some = plain(few, outputs=_HELD)
+        if torch.allclose(found[:, :_HELD], some, rtol=1e-3, atol=1e-6, equal_nan=True):
             return fast
     _say(type(reading.module).__name__, reason)
     return plain
@@ -117,9 +118,9 @@ def _by_functions(reading: Reading, piece: dict[str, slice], output_block: int |
     return derivatives
 
 
-def plain_jacobian(reading: Reading, x: Points, names: Sequence[str]) -> torch.Tensor:
-    """(n, c, p) derivatives by some parameters, a pass backward for each point and output."""
-    return _by_passes(reading, {name: slice(None) for name in names})(x)
+def plain_jacobian(reading: Reading, x: Points, names: Sequence[str], outputs: int | None = None) -> torch.Tensor:
+    """(n, c, p) derivatives of the first outputs, or all, by some parameters, a pass backward for each."""
+    return _by_passes(reading, {name: slice(None) for name in names})(x, outputs)
 
 
 def _by_passes(reading: Reading, piece: dict[str, slice]) -> Callable:

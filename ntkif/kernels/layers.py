@@ -20,6 +20,8 @@ from ntkif.networks.modules import trained_parameters
 
 __all__ = ["Layer", "Part", "layers_of", "parts_of"]
 
+_HELD = 4  # outputs at which a layer is held against plain passes
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -119,8 +121,9 @@ def layers_of(reading: Reading, x: Points, c: int) -> list[Layer]:
         layers.append(Layer(weight, bias, places, inner, of_weight[0][1].shape[3]))
     kept = []
     for layer in layers:
-        found = _in_order(layer, _part(layer, uses).jacobian())
-        if torch.allclose(found, plain_jacobian(reading, x, layer.names()), rtol=1e-3, atol=1e-6):
+        part, some = _part(layer, uses), min(c, _HELD)
+        found = _in_order(layer, Part(part.pulls[:, :some], part.inputs).jacobian())
+        if torch.allclose(found, plain_jacobian(reading, x, layer.names(), some), rtol=1e-3, atol=1e-6):
             kept.append(layer)
     return kept
 
@@ -213,10 +216,14 @@ def _uses(
     others = list(trained.values()) if elsewhere else []
     if not outs or not found.requires_grad:
         return [], set(trained)
-    pulls, directly = [[] for _ in outs], set()
+    pulls, directly = [], set()
+    for use in watching.uses:
+        places = use.of_places(use.out.detach())
+        pulls.append(places.new_zeros(len(x), c, *places.shape[1:]))
     for a in range(c):
         gradients = torch.autograd.grad(found[:, a].sum(), outs + others, retain_graph=a + 1 < c, allow_unused=True)
         for use, kept, gradient in zip(watching.uses, pulls, gradients, strict=False):
-            kept.append(use.of_places(torch.zeros_like(use.out) if gradient is None else gradient))
+            if gradient is not None:
+                kept[:, a] = use.of_places(gradient)
         directly |= {name for name, g in zip(trained, gradients[len(outs) :], strict=False) if g is not None}
-    return [(use, torch.stack(kept, 1)) for use, kept in zip(watching.uses, pulls, strict=True)], directly
+    return list(zip(watching.uses, pulls, strict=True)), directly

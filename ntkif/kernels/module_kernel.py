@@ -101,7 +101,7 @@ class TangentKernel:
         self.blocks = {"point_block": point_block, "output_block": output_block}
         trained = trained_parameters(self.reading)
         self.like = next(iter(trained.values()))
-        most = _kept(self.like) // (2 * len(self.x))
+        most = _kept(self.like) // len(self.x)
         self.groups = list(_groups(_layers(self.reading, self.x, self.c, most), self.c, most))
         rest = set(trained) - {name for group in self.groups for layer in group for name in layer.names()}
         self.pieces = list(pieces(self.reading, parameter_block or max(1, most // self.c), rest))
@@ -134,10 +134,11 @@ class TangentKernel:
             name: of them, for errors.
         """
         z = prepare(self.reading, z, name)[1]
-        kernel = self._room(len(z))
+        kernel, high = self._room(len(z)), 1 if self.single else self.c
         for own, made in zip(self._own(), self._makers(), strict=True):
-            for part, other in zip(own, made(z), strict=True):
-                _add(kernel, other, part, self.single)
+            for rows in row_blocks(len(z), len(self.x)):  # as many at once as there are of the n points
+                for part, other in zip(own, made(z[rows]), strict=True):
+                    _add(kernel[rows.start * high : rows.stop * high], other, part, self.single)
         return self._shaped(kernel, len(z))
 
     def _makers(self) -> Iterator[Callable[[Points], list[Part]]]:
@@ -210,13 +211,18 @@ def _groups(layers: list[Layer], c: int, most: int) -> Iterator[list[Layer]]:
 
 def _parts(reading: Reading, x: Points, c: int, group: list[Layer], point_block: int | None) -> list[Part]:
     """Of all points, some at once."""
-    numbers, found = sum(layer.numbers(c) + layer.places * (layer.inner + c * layer.outer) for layer in group), None
+    # What a pass makes beside what is kept; of a single place that is one output at a time.
+    numbers = sum(layer.places * (layer.inner + (c if layer.places > 1 else 1) * layer.outer) for layer in group)
+    blocks, found = list(row_blocks(len(x), point_block or max(1, PASS // numbers))), None
     with unchanged(reading):
-        for rows in row_blocks(len(x), point_block or max(1, PASS // numbers)):
+        for rows in blocks:
             some = parts_of(reading, x[rows], c, group)
+            for part in some:
+                check_finite(part.pulls, rows.start)
+            if len(blocks) == 1:
+                return some
             found = [part.room(len(x)) for part in some] if found is None else found
             for part, whole in zip(some, found, strict=True):
-                check_finite(part.pulls, rows.start)
                 whole.fill(rows, part)
     return found
 
