@@ -5,6 +5,7 @@ from ntkif.influence.network import NetworkInfluence, network_influence
 from ntkif.kernels.infinite import ntk, ntk_monte_carlo
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.regression.ridge import RidgeFit, refit_without, ridge_fit
+from ntkif.retraining.validation import validate
 from ntkif.training.recorded import record_training
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ __all__ = [
     "refit_without",
     "ridge_fit",
     "tangent_kernel",
+    "validate",
 ]
 
 

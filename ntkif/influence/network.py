@@ -89,6 +89,8 @@ class NetworkInfluence:
     Attributes:
         fit: the linearised network as a kernel ridge fit, a `LinearizedFit`.
         prediction: (n, c) at the training points.
+        y: (n, c) their targets.
+        loss: a `Loss`.
 
     Raises:
         NotStationaryError: the gradient is larger than the tolerance allows; the error says by how much.
@@ -118,7 +120,7 @@ class NetworkInfluence:
         jacobian_dtype: torch.dtype | None = None,
         **blocks,
     ):
-        self.loss, of_torch = loss_of(loss)
+        (self.loss, of_torch), self.output = loss_of(loss), output
         if any(part.training for part in network.modules()):
             raise ValueError("network: expected one in evaluation mode, all parts of it; call network.eval() first.")
         reading, self._points, c = prepare(network, x_train, "x_train", output=output)

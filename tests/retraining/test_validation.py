@@ -1,0 +1,67 @@
+"""A few removals really carried out, and what is said of them."""
+
+import pytest
+import torch
+from torch import nn
+
+from ntkif.influence.network import NetworkInfluence
+from ntkif.metrics import agreement
+from ntkif.networks.modules import train_module
+from ntkif.retraining.validation import validate
+
+RIDGE = 1.0
+
+
+def some(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+X, Y, TEST, Y_TEST = some(30, 4), some(30, seed=1), some(6, 4, seed=2), some(6, seed=3)
+
+
+def trainer(start, seen=None):
+    def train(kept):
+        assert torch.is_grad_enabled()  # a user's training needs it
+        if seen is not None:
+            seen.append(kept.tolist())
+        return train_module(start, X[kept], Y[kept, None], RIDGE)
+
+    return train
+
+
+def test_a_linear_network_is_predicted_exactly():
+    start, seen = nn.Linear(4, 1).double().eval(), []
+    train = trainer(start, seen)
+    network = train(torch.arange(30))
+    model = NetworkInfluence(network, X, Y, RIDGE, start=start)
+    seen.clear()
+    found = validate(model, train, TEST, Y_TEST, count=6, progress=False)
+    whole = set(range(30))
+    assert [whole - set(kept) for kept in seen] == [set(), *({row} for row in found.rows)]
+    assert found.scores["relative_error"] < 1e-6 and found.scores["slope"] == pytest.approx(1, abs=1e-6)
+    assert torch.equal(found.predicted, model.influence(TEST, Y_TEST)[:, found.rows])
+    sizes = model.influence(TEST, Y_TEST).norm(dim=0).argsort(descending=True).tolist()
+    assert found.rows[:3] == sizes[:3] and len(set(found.rows)) == 6
+    again = validate(model, train, TEST, Y_TEST, rows=found.rows[:2], progress=False)
+    assert again.rows == found.rows[:2]
+
+
+def test_a_network_that_bends_shows_its_error_and_how_sure_that_is():
+    torch.manual_seed(0)
+    start = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).double().eval()
+    train = trainer(start)
+    model = NetworkInfluence(train(torch.arange(30)), X, Y, RIDGE, start=start, tolerance=0.5)
+    found = validate(model, train, TEST, Y_TEST, count=8, progress=False)
+    assert found.scores == agreement(found.predicted, found.actual)
+    for name, (low, high) in found.spread.items():
+        assert low < high and low - 0.1 < found.scores[name] < high + 0.1
+    first, *lines = str(found).split("\n")
+    assert first == "8 removals, 6 test points, 90 % of draws"
+    assert [line.split()[0] for line in lines] == ["pearson", "spearman", "slope", "relative_error"]
+
+
+def test_wrong_input():
+    start = nn.Linear(4, 1).double().eval()
+    model = NetworkInfluence(start, X, Y, RIDGE, start=None)
+    with pytest.raises(ValueError, match="count: expected between 2 and 30 training points, got 1"):
+        validate(model, trainer(start), TEST, Y_TEST, count=1)
