@@ -5,8 +5,10 @@ import os
 import re
 import sys
 from importlib.util import find_spec
+from numbers import Real
 from pathlib import Path
 
+import numpy as np
 import torch
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "check_symmetric",
     "check_training_kernel",
     "check_unit_rows",
+    "group_rows",
     "peak_bytes",
     "require_extra",
 ]
@@ -97,8 +100,11 @@ def check_ridge(ridge: float, *, positive: bool = False) -> None:
     """Require a finite ridge, at least zero, or above zero where `positive`.
 
     Raises:
+        TypeError: it is no number.
         ValueError: the ridge is negative, NaN or infinite, or zero where it must not be.
     """
+    if not isinstance(ridge, (Real, torch.Tensor)):
+        raise TypeError(f"ridge: expected a number, got {type(ridge).__name__}.")
     wanted = "a positive number" if positive else "zero or a positive number"
     if not math.isfinite(ridge) or ridge < 0 or (positive and ridge == 0):
         why = ": without a ridge the Hessian of an over-parameterized network has no inverse" if positive else ""
@@ -178,6 +184,16 @@ def require_extra(extra: str, *packages: str) -> None:
 def _linux_bytes(file: Path, entry: str) -> int:
     """A size that Linux tells in kB in a file of /proc."""
     return 1024 * int(re.search(rf"{entry}:\s+(\d+) kB", file.read_text())[1])
+
+
+def group_rows(group) -> torch.Tensor:
+    """Rows as users name them, a list, an array, a tensor, a series or a set, as a tensor; see `check_group`."""
+    if isinstance(group, torch.Tensor):
+        return group
+    rows = np.array(sorted(group) if isinstance(group, (set, frozenset)) else group)  # a copy: pandas' are read-only
+    if rows.dtype.kind not in "biuf":
+        raise TypeError(f"group: expected rows of the training set, whole numbers, got {rows.dtype} of {type(group)}.")
+    return torch.from_numpy(rows)
 
 
 def check_group(group: torch.Tensor, n: int, name: str = "group") -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Bad input: each error says what was expected, what came and what to do."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from problem import make_problem
@@ -17,6 +18,7 @@ from ntkif import (
     refit_without,
     ridge_fit,
 )
+from ntkif.checks import check_group, check_ridge, group_rows
 from ntkif.regression import flow, ridge
 from ntkif.regression.flow import kernel_flow
 
@@ -169,3 +171,21 @@ def test_every_large_matrix_is_checked(call, what, monkeypatch):
     monkeypatch.setattr("ntkif.checks.available_bytes", lambda device: 1000)
     with pytest.raises(MemoryError, match=f"{what} of shape .* are free; "):
         call()
+
+
+def test_rows_of_a_group_come_in_many_forms():
+    wanted = torch.tensor([1, 2, 5])
+    read_only = np.array([1, 2, 5])
+    read_only.flags.writeable = False
+    for group in ([1, 2, 5], (1, 2, 5), {5, 1, 2}, read_only, pd.Series([1, 2, 5]), wanted, range(1, 6)):
+        assert torch.equal(check_group(group_rows(group), 9)[[0, 1, -1]], wanted)
+    with pytest.raises(TypeError, match="group: expected rows of the training set, whole numbers, got <U1"):
+        group_rows(["a", "b"])
+    with pytest.raises(ValueError, match="expected a list of distinct training rows"):
+        check_group(group_rows([1.5]), 9)
+
+
+@pytest.mark.parametrize("ridge", [None, "1"])
+def test_a_ridge_is_a_number(ridge):
+    with pytest.raises(TypeError, match=f"ridge: expected a number, got {type(ridge).__name__}"):
+        check_ridge(ridge)

@@ -3,7 +3,7 @@
 Needs scikit-learn, which the rest of the package does without.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import available_bytes, check_fits
+from ntkif.checks import available_bytes, check_fits, group_rows
 from ntkif.estimators.points import kernel_between, to_sphere
 from ntkif.estimators.state import Array, Diagnosis, Top, diagnosis, read_state, to_numpy, write_state
 from ntkif.influence.closed_form import group_influence, loo_influence
@@ -128,16 +128,17 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
         timed = influence_at(self._training(), self._kernel(points), targets, time, block_size=self._block)
         return self._like(timed.influence, X_test)
 
-    def group_influence(self, groups: Sequence[Sequence[int]], X_test: Array, y_test: Array) -> Array:
+    def group_influence(self, groups, X_test: Array, y_test: Array) -> Array:
         """(k, g) influence of removing whole sets of training points together.
 
         Args:
-            groups: g lists of rows of the training set, each row once in a list.
+            groups: g sets of rows of the training set, each row once: lists, arrays, sets, or a mapping of such, as
+                `DataFrame.groupby(...).indices`.
             X_test: (k, d) test points.
             y_test: their targets.
         """
         points, targets = self._test(X_test, y_test)
-        rows = [torch.as_tensor(np.asarray(to_numpy(group))) for group in groups]
+        rows = [group_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
         return self._like(group_influence(self.fit_, self._kernel(points), targets, rows), X_test)
 
     def self_influence(self) -> np.ndarray:

@@ -106,7 +106,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, np.ndarray):
-        return {"array": [_plain(each) for each in value.tolist()], "dtype": value.dtype.str}
+        numbers = value.view(np.int64) if value.dtype.kind in "mM" else value  # dates as what they count
+        return {"array": [_plain(each) for each in numbers.tolist()], "dtype": value.dtype.str}
     if isinstance(value, np.generic):
         return value.item()
     return str(value) if isinstance(value, torch.device) else value
@@ -121,5 +122,7 @@ def _arrays(value: Any) -> Any:
 
 
 def to_numpy(values: Array) -> Array:
-    """The array of a torch tensor; everything else as it is."""
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+    """The array of a torch tensor, of bfloat16 in float32, which NumPy has; everything else as it is."""
+    if not isinstance(values, torch.Tensor):
+        return values
+    return (values.float() if values.dtype == torch.bfloat16 else values).detach().cpu().numpy()

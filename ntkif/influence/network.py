@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import check_ridge
+from ntkif.checks import check_ridge, group_rows
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.stationary import check_stationary, gradient_share
 from ntkif.kernels.module_kernel import TangentKernel
@@ -212,7 +212,7 @@ class NetworkInfluence:
             ValueError: a loss whose curvature vanishes where its gradient does not; or as `influence`.
         """
         x_test, y_test = self._tests(x_test, y_test)
-        groups = [_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
+        groups = [group_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
         change = self.fit.group_change(self._against(x_test), groups)
         return change_of_loss(self.loss.value, predict(self._model, x_test), change, y_test)
 
@@ -308,13 +308,6 @@ class NetworkInfluence:
             return test, None
         outputs = self.prediction.new_empty(len(test), self.prediction.shape[1])
         return test, targets_of(self.loss, y_test, outputs, "y_test")
-
-
-def _rows(group) -> torch.Tensor:
-    """Training rows as users name them."""
-    if isinstance(group, torch.Tensor):
-        return group
-    return torch.tensor(sorted(group) if isinstance(group, (set, frozenset)) else [int(row) for row in group])
 
 
 def _check_start(network: torch.nn.Module, start: torch.nn.Module, ridge: float) -> None:

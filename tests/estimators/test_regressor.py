@@ -1,10 +1,11 @@
 """The regressor: scikit-learn's own checks, and every method against scikit-learn's kernel ridge fitted again."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from estimator_problem import RIDGE, TARGETS, X_TEST, X, check_estimator, unit
-from problem import linear
+from problem import linear, make_problem
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -158,3 +159,19 @@ def test_a_function_gets_the_rows_as_they_are_where_none_is_normalized():
     fit = ridge_fit(linear(torch.tensor(X)), torch.tensor(y[:30, None]), RIDGE)
     wanted = fit.predict(linear(torch.tensor(X_TEST), torch.tensor(X)))[:, 0].numpy()
     assert model.predict(X_TEST) == pytest.approx(wanted)
+
+
+def test_groups_and_numbers_as_people_have_them():
+    """Sets, read-only series, groups by name; and numbers of half precision."""
+    p = make_problem(n=12, k=3, outputs=1)
+    arrays = p.x_test.numpy(), p.y_test[:, 0].numpy()
+    model = NTKInfluence(0.5).fit(p.x_train.numpy(), p.y_train[:, 0].numpy())
+    plain = model.group_influence([[0, 3], [1, 4]], *arrays)
+    frozen = pd.Series([1, 4])
+    frozen.values.flags.writeable = False
+    assert np.array_equal(model.group_influence([{3, 0}, frozen], *arrays), plain)
+    named = pd.DataFrame({"label": [0, 1, 2] * 4}).groupby("label").indices
+    assert model.group_influence(named, *arrays).shape == (3, 3)
+    rounded = p.x_train.bfloat16()
+    half = NTKInfluence(0.5).fit(rounded, p.y_train[:, 0]).influence(*arrays)
+    assert np.array_equal(half, NTKInfluence(0.5).fit(rounded.double(), p.y_train[:, 0]).influence(*arrays))

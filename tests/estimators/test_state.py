@@ -56,3 +56,12 @@ def test_a_kernel_that_is_a_function_is_passed_again(tmp_path):
     assert again.influence_at(1.0, X_TEST, y[30:]) == pytest.approx(model.influence_at(1.0, X_TEST, y[30:]))
     NTKInfluence(RIDGE, kernel="deep_ntk").fit(X, y[:30]).save(file)
     assert NTKInfluence.load(file).kernel == "deep_ntk"
+
+
+def test_labels_that_are_dates_are_saved(tmp_path):
+    dates = np.array(["2020-01-01", "2021-03-05"] * 4, "datetime64[D]")
+    x = np.random.default_rng(0).normal(size=(8, 3))
+    model = NTKInfluenceClassifier().fit(x, dates)
+    model.save(tmp_path / "model")
+    loaded = NTKInfluenceClassifier.load(tmp_path / "model")
+    assert loaded.classes_.dtype == dates.dtype and (loaded.predict(x) == model.predict(x)).all()
