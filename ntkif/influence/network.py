@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
 
 import torch
@@ -71,9 +72,11 @@ class NetworkInfluence:
         x_train: n training points as the network takes them: a tensor, a tuple of tensors, or a mapping; of a
             DataLoader see `take_all`.
         y_train: (n, c) targets; (n,) for one output, or class numbers for cross-entropy.
-        ridge: penalty λ of the training.
-        start: the network before training, to which the penalty refers; how far the gradient of the objective is from
-            zero is then checked. None: no check, for a network that was trained otherwise.
+        ridge: penalty λ of the training; or one for each parameter, by patterns of their names of which the first that
+            fits counts: `{"*.bias": 1e-4, "*": 1.0}`.
+        start: the network before training, to which the penalty refers, or "zero" where it is on the parameters
+            themselves (weight decay); how far the gradient of the objective is from zero is then checked. None: no
+            check, for a network that was trained otherwise.
         damping: added to the ridge.
         loss: that of the training and of the influence: see `loss_of`. Another than half squares takes no traced
             kernel of several outputs.
@@ -108,9 +111,9 @@ class NetworkInfluence:
         network: torch.nn.Module,
         x_train,
         y_train: torch.Tensor,
-        ridge: float,
+        ridge: float | Mapping[str, float],
         *,
-        start: torch.nn.Module | None,
+        start: torch.nn.Module | str | None,
         damping: float = 0.0,
         loss: Loss | str | Callable = SQUARES,
         mean: bool | None = None,
@@ -127,28 +130,27 @@ class NetworkInfluence:
         self._model = network if isinstance(network, TwoLayer) else reading
         self.prediction = predict(reading, self._points)
         self.y = targets_of(self.loss, y_train, self.prediction, "y_train")
-        check_ridge(ridge)
-        if not ridge + damping > 0 or not damping >= 0:
-            raise ValueError(
-                f"damping: expected a positive number where the network was trained without a ridge, got {damping}; "
-                f"after gradient descent for a time t (steps times step size), 1/t is a first guess."
-            )
+        n = len(self._points)
+        times = n if (of_torch if mean is None else mean) else 1
+        penalties = {name: times * each for name, each in _penalties(network, ridge, damping).items()}
         if self.loss.curvature is not None and traced and c > 1:
             raise ValueError(
                 f"loss: expected half squares with the traced kernel, got another loss with {c} outputs; its curvature "
                 f"couples the outputs, so take traced=False."
             )
-        n = len(self._points)
-        if of_torch if mean is None else mean:
-            ridge, damping = n * ridge, n * damping
         if start is not None:
             _check_start(network, start, ridge)
-            share = gradient_share(self._model, start, self._points, self.y, ridge, loss=self.loss)
+            share = gradient_share(self._model, start, self._points, self.y, penalties, loss=self.loss)
             check_stationary(share, tolerance, n)
+        self._totals = {name: penalty + times * damping for name, penalty in penalties.items()}
+        alike = len(set(self._totals.values())) == 1
+        if not alike:
+            blocks["scales"] = {f"module.{name}": total**-0.5 for name, total in self._totals.items()}  # of the reading
         square = self._kernels(jacobian_dtype, traced=traced, **blocks)
         curvature = self.loss.curvature(self.prediction, self.y) if self.loss.curvature else None
-        how = {"damping": damping, "curvature": curvature, "flat": self.loss.flat}
-        self.fit = linearized_fit(square, self.loss.gradient(self.prediction, self.y), ridge, **how)
+        gradient, total = self.loss.gradient(self.prediction, self.y), next(iter(self._totals.values()))
+        self.fit = linearized_fit(square, gradient, total if alike else 1.0, curvature=curvature, flat=self.loss.flat)
+        self._scaled = not alike
 
     def influence(self, x_test, y_test: torch.Tensor, *, block_size: int | None = None) -> torch.Tensor:
         """(k, n) what leaving out each training point does to the loss of each test point; positive means helpful.
@@ -247,7 +249,10 @@ class NetworkInfluence:
         with torch.enable_grad(), unchanged(self._model):
             outputs = self._points.predicted_by(self._reading)
             values = list(trained_parameters(self._model).values())
-            return list(torch.autograd.grad((weights * outputs).sum(), values, materialize_grads=True))
+            steps = torch.autograd.grad((weights * outputs).sum(), values, materialize_grads=True)
+        if not self._scaled:
+            return list(steps)
+        return [step / total for step, total in zip(steps, self._totals.values(), strict=True)]
 
     @torch.no_grad()
     def linearity(self, x_test, rows: Sequence[int]) -> torch.Tensor:
@@ -310,12 +315,41 @@ class NetworkInfluence:
         return test, targets_of(self.loss, y_test, outputs, "y_test")
 
 
-def _check_start(network: torch.nn.Module, start: torch.nn.Module, ridge: float) -> None:
+def _penalties(network: torch.nn.Module, ridge: float | Mapping[str, float], damping: float) -> dict[str, float]:
+    """The ridge of each trained parameter, by its name."""
+    if not damping >= 0:
+        raise ValueError(f"damping: expected zero or a positive number, got {damping}.")
+    found = {}
+    for name in trained_parameters(network):
+        own = ridge
+        if isinstance(ridge, Mapping):
+            fitting = [value for pattern, value in ridge.items() if fnmatchcase(name, pattern)]
+            if not fitting:
+                raise ValueError(f"ridge: expected one for each parameter, got none for {name!r}; add a pattern '*'.")
+            own = fitting[0]
+        check_ridge(own)
+        if not own + damping > 0:
+            what = f"the ridge of {name!r}: expected a positive number, a small one where it is free, got 0"
+            raise ValueError(
+                f"damping: expected a positive number where the network was trained without a ridge, got {damping}; "
+                f"after gradient descent for a time t (steps times step size), 1/t is a first guess."
+                if not isinstance(ridge, Mapping)
+                else f"{what}; or pass a damping."
+            )
+        found[name] = own
+    return found
+
+
+def _check_start(network: torch.nn.Module, start: torch.nn.Module | str, ridge: float | Mapping[str, float]) -> None:
     if ridge == 0:
         raise ValueError(
             "start: expected None where the network was trained without a ridge, since the objective then has no "
             "minimum that depends on the start; pass start=None and a damping, and measure what that gives."
         )
+    if isinstance(start, str):
+        if start != "zero":
+            raise ValueError(f'start: expected a network, "zero" or None, got {start!r}.')
+        return
     shapes = [{name: tuple(value.shape) for name, value in trained_parameters(net).items()} for net in (network, start)]
     if type(network) is not type(start) or shapes[0] != shapes[1]:
         raise ValueError(f"start: expected the network before training, with parameters {shapes[0]}, got {shapes[1]}.")

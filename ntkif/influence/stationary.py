@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -23,10 +23,10 @@ class NotStationaryError(ValueError):
 @in_own_precision
 def gradient_share(
     network: torch.nn.Module,
-    start: torch.nn.Module,
+    start: torch.nn.Module | str,
     x,
     y: torch.Tensor,
-    ridge: float,
+    ridge: float | Mapping[str, float],
     *,
     loss: Loss = SQUARES,
 ) -> float:
@@ -40,20 +40,21 @@ def gradient_share(
 
     Args:
         network: trained.
-        start: the same before training.
+        start: the same before training; "zero" where the penalty is on the parameters themselves (weight decay).
         x: n training points.
         y: (n, c) targets.
-        ridge: penalty λ.
+        ridge: penalty λ, or one for each trained parameter by its name.
         loss: that of the training.
 
     Returns:
         the share, from 0 to infinity.
     """
     pull = _loss_gradient(network, x, y, loss)
-    ends = trained_parameters(network.module if isinstance(network, Reading) else network).values()
-    starts = trained_parameters(start).values()
-    moved = [end.detach() - begin.detach() for end, begin in zip(ends, starts, strict=True)]
-    gradient = [p + ridge * m for p, m in zip(pull, moved, strict=True)]
+    ends = trained_parameters(network.module if isinstance(network, Reading) else network)
+    starts = [0.0] * len(ends) if start == "zero" else [each.detach() for each in trained_parameters(start).values()]
+    moved = [end.detach() - begin for end, begin in zip(ends.values(), starts, strict=True)]
+    ridges = [ridge[name] if isinstance(ridge, Mapping) else ridge for name in ends]
+    gradient = [p + own * m for p, own, m in zip(pull, ridges, moved, strict=True)]
     whole, of_losses = _norm(gradient), _norm(pull)
     if of_losses == 0:
         return math.inf if whole > 0 else 0.0

@@ -68,6 +68,15 @@ class Part:
             return self.pulls
         return (self.pulls[:, :, :, None] * self.inputs[:, None, None]).flatten(2)
 
+    def scale_(self, inner: int, weight: float, bias: float | None) -> None:
+        """Derivatives by weight and bias times a number each, in place; `inner` as of the layer."""
+        columns = self.inputs if self.inputs is not None else self.pulls.unflatten(2, (-1, inner))
+        if bias is None:
+            columns *= weight
+        else:
+            columns[..., :-1] *= weight
+            columns[..., -1] *= bias
+
     def room(self, n: int) -> "Part":
         """For n points."""
         inputs = None if self.inputs is None else self.inputs.new_empty(n, *self.inputs.shape[1:])

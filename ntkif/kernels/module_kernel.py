@@ -1,7 +1,7 @@
 """The tangent kernel of any torch module: products of its Jacobian, made in parts and never kept whole."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import torch
@@ -80,6 +80,7 @@ class TangentKernel:
 
     Args:
         module, x, output, traced and blocks: as of `module_kernel`.
+        scales: by which the derivatives by a parameter are multiplied, by its name; one where absent.
 
     Raises:
         TypeError, ValueError: as `module_kernel`.
@@ -92,6 +93,7 @@ class TangentKernel:
         *,
         output: str | int | None = None,
         traced: bool = False,
+        scales: Mapping[str, float] | None = None,
         point_block: int | None = None,
         parameter_block: int | None = None,
         output_block: int | None = None,
@@ -99,7 +101,8 @@ class TangentKernel:
         self.reading, self.x, self.c = prepare(module, x, output=output)
         self.single = traced or self.c == 1
         self.blocks = {"point_block": point_block, "output_block": output_block}
-        trained = trained_parameters(self.reading)
+        trained, prefix = trained_parameters(self.reading), "" if self.reading is module else "module."
+        self.scales = {prefix + name: scale for name, scale in (scales or {}).items()}
         self.like = next(iter(trained.values()))
         most = _kept(self.like) // len(self.x)
         self.groups = list(_groups(_layers(self.reading, self.x, self.c, most), self.c, most))
@@ -144,9 +147,27 @@ class TangentKernel:
     def _makers(self) -> Iterator[Callable[[Points], list[Part]]]:
         """For each group of layers, and each piece of other parameters, what makes its parts at points."""
         for group in self.groups:
-            yield partial(_parts, self.reading, c=self.c, group=group, point_block=self.blocks["point_block"])
+            yield partial(self._of_layers, group)
         for piece in self.pieces:
-            yield lambda points, piece=piece: [Part(jacobian(self.reading, points, piece, **self.blocks))]
+            yield partial(self._of_piece, piece)
+
+    def _of_layers(self, group: list[Layer], points: Points) -> list[Part]:
+        parts = _parts(self.reading, points, self.c, group, self.blocks["point_block"])
+        for layer, part in zip(group, parts, strict=True):
+            scales = [self.scales.get(name, 1.0) for name in layer.names()]
+            if set(scales) != {1.0}:
+                part.scale_(layer.inner, scales[0], scales[1] if layer.bias else None)
+        return parts
+
+    def _of_piece(self, piece: dict[str, slice], points: Points) -> list[Part]:
+        found, first = jacobian(self.reading, points, piece, **self.blocks), 0
+        for name, rows in piece.items():
+            value = trained_parameters(self.reading)[name]
+            width = (rows.stop - rows.start) * (value[0].numel() if value.ndim else 1)
+            if (scale := self.scales.get(name, 1.0)) != 1:
+                found[:, :, first : first + width] *= scale
+            first += width
+        return [Part(found)]
 
     def _own(self) -> Iterator[list[Part]]:
         """The parts at the n points."""

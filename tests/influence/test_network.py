@@ -21,7 +21,7 @@ from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.descent import safe_learning_rate, train
 from ntkif.networks.inputs import reading_of
 from ntkif.networks.losses import CROSS_ENTROPY, LOSSES, SQUARES, change_of_loss, targets_of
-from ntkif.networks.modules import predict
+from ntkif.networks.modules import predict, train_module
 from ntkif.networks.two_layer import random_network
 
 
@@ -279,3 +279,62 @@ def test_a_jacobian_in_single_precision_and_a_solution_in_double():
         network_influence(
             network, arrays[0], some(12), arrays[2], some(5), 1.0, start=None, jacobian_dtype=torch.float32
         )
+
+
+def bent(outputs=2):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.LayerNorm(3), nn.Linear(3, outputs)).double().eval()
+
+
+@pytest.mark.parametrize("loss", ["squares", "cross-entropy"])
+def test_a_ridge_for_each_parameter(loss):
+    """Against one Newton step with a diagonal of penalties; the biases are nearly free."""
+    module, x, test = bent(), some(12, 4), some(5, 4, seed=1)
+    y, y_test = (each[:, :2] if loss == "squares" else each[:, :2].argmax(1) for each in (x, test))
+    ridge = {"0.weight": 2.0, "*.bias": 1e-3, "*": 0.5}
+    model = NetworkInfluence(module, x, y, ridge, start=None, damping=0.1, loss=loss, mean=True)
+    own = {name: ridge.get(name, 1e-3 if "bias" in name else 0.5) + 0.1 for name, _ in module.named_parameters()}
+    sizes = {name: value.numel() for name, value in module.named_parameters()}
+    penalties = torch.cat([12 * torch.full((size,), own[name], dtype=torch.float64) for name, size in sizes.items()])
+    asked = LOSSES[loss] if LOSSES[loss].curvature else replace(LOSSES[loss], curvature=_identity)
+    targets = [targets_of(asked, each, predict(module, z), "y") for each, z in ((y, x), (y_test, test))]
+    truth = newton(module, x, targets[0], test, targets[1], torch.diag(penalties), asked)
+    assert torch.allclose(model.influence(test, y_test), truth, rtol=0, atol=1e-11)
+    j, change = jacobian(module, test), model.change(test)
+    for row in (0, 7):
+        step = torch.cat([part.flatten() for part in model.step(row)])
+        torch.testing.assert_close(j @ step, change[:, row], rtol=0, atol=1e-11)
+
+
+def _identity(f, y):
+    return torch.eye(f.shape[1], dtype=f.dtype).expand(len(f), -1, -1)
+
+
+def test_weight_decay_is_a_penalty_on_the_parameters_themselves():
+    """The formula is the same; what is checked is another gradient."""
+    start = nn.Linear(4, 1).double().eval()
+    with torch.no_grad():
+        start.weight.zero_(), start.bias.zero_()
+    x, y = some(12, 4), some(12)
+    decayed = train_module(start, x, y[:, None], 1.0)
+    arrays = x, y, some(5, 4, seed=1), some(5, seed=2)
+    with_start = network_influence(decayed, *arrays, 1.0, start=start)
+    assert close(network_influence(decayed, *arrays, 1.0, start="zero"), with_start)
+    with torch.no_grad():
+        start.weight.add_(1)
+    elsewhere = train_module(start, x, y[:, None], 1.0)
+    with pytest.raises(NotStationaryError):
+        network_influence(elsewhere, *arrays, 1.0, start="zero")
+
+
+def test_wrong_penalties():
+    module, arrays = bent(), (some(12, 4), some(12, 2))
+    for ridge, said in (
+        ({"0.*": 1.0}, "got none for '2.weight'; add a pattern"),
+        ({"*.bias": 0.0, "*": 1.0}, "the ridge of '0.bias': expected a positive number, a small one where it is free"),
+        ({"*": -1.0}, "ridge: expected zero or a positive number"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            NetworkInfluence(module, *arrays, ridge, start=None)
+    with pytest.raises(ValueError, match="start: expected a network, \"zero\" or None, got 'first'"):
+        NetworkInfluence(module, *arrays, 1.0, start="first")
