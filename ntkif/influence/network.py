@@ -92,8 +92,10 @@ class NetworkInfluence:
     Attributes:
         fit: the linearised network as a kernel ridge fit, a `LinearizedFit`.
         prediction: (n, c) at the training points.
+        points: the training points, `Points`.
         y: (n, c) their targets.
         loss: a `Loss`.
+        totals: the ridge of each trained parameter by its name, of the sum of the losses, damping included.
 
     Raises:
         NotStationaryError: the gradient is larger than the tolerance allows; the error says by how much.
@@ -126,11 +128,11 @@ class NetworkInfluence:
         (self.loss, of_torch), self.output = loss_of(loss), output
         if any(part.training for part in network.modules()):
             raise ValueError("network: expected one in evaluation mode, all parts of it; call network.eval() first.")
-        reading, self._points, c = prepare(network, x_train, "x_train", output=output)
+        reading, self.points, c = prepare(network, x_train, "x_train", output=output)
         self._model = network if isinstance(network, TwoLayer) else reading
-        self.prediction = predict(reading, self._points)
+        self.prediction = predict(reading, self.points)
         self.y = targets_of(self.loss, y_train, self.prediction, "y_train")
-        n = len(self._points)
+        n = len(self.points)
         times = n if (of_torch if mean is None else mean) else 1
         penalties = {name: times * each for name, each in _penalties(network, ridge, damping).items()}
         if self.loss.curvature is not None and traced and c > 1:
@@ -140,15 +142,15 @@ class NetworkInfluence:
             )
         if start is not None:
             _check_start(network, start, ridge)
-            share = gradient_share(self._model, start, self._points, self.y, penalties, loss=self.loss)
+            share = gradient_share(self._model, start, self.points, self.y, penalties, loss=self.loss)
             check_stationary(share, tolerance, n)
-        self._totals = {name: penalty + times * damping for name, penalty in penalties.items()}
-        alike = len(set(self._totals.values())) == 1
+        self.totals = {name: penalty + times * damping for name, penalty in penalties.items()}
+        alike = len(set(self.totals.values())) == 1
         if not alike:
-            blocks["scales"] = {f"module.{name}": total**-0.5 for name, total in self._totals.items()}  # of the reading
+            blocks["scales"] = {f"module.{name}": total**-0.5 for name, total in self.totals.items()}  # of the reading
         square = self._kernels(jacobian_dtype, traced=traced, **blocks)
         curvature = self.loss.curvature(self.prediction, self.y) if self.loss.curvature else None
-        gradient, total = self.loss.gradient(self.prediction, self.y), next(iter(self._totals.values()))
+        gradient, total = self.loss.gradient(self.prediction, self.y), next(iter(self.totals.values()))
         self.fit = linearized_fit(square, gradient, total if alike else 1.0, curvature=curvature, flat=self.loss.flat)
         self._scaled = not alike
 
@@ -247,12 +249,12 @@ class NetworkInfluence:
         """The movement of the trained parameters that leaving out a training point asks for, a tensor for each."""
         weights = self.fit.loo_dual(row).reshape(self.prediction.shape)
         with torch.enable_grad(), unchanged(self._model):
-            outputs = self._points.predicted_by(self._reading)
+            outputs = self.points.predicted_by(self.reading)
             values = list(trained_parameters(self._model).values())
             steps = torch.autograd.grad((weights * outputs).sum(), values, materialize_grads=True)
         if not self._scaled:
             return list(steps)
-        return [step / total for step, total in zip(steps, self._totals.values(), strict=True)]
+        return [step / total for step, total in zip(steps, self.totals.values(), strict=True)]
 
     @torch.no_grad()
     def linearity(self, x_test, rows: Sequence[int]) -> torch.Tensor:
@@ -281,7 +283,7 @@ class NetworkInfluence:
 
     def _kernels(self, dtype: torch.dtype | None, *, traced: bool, **blocks) -> torch.Tensor:
         """The kernel among the training points; notes what gives it with others."""
-        self._dtype, points = dtype, self._points
+        self._dtype, points = dtype, self.points
         if isinstance(self._model, TwoLayer):
             if dtype is not None:
                 raise ValueError("jacobian_dtype: expected none for the two-layer network, which needs no Jacobian.")
@@ -297,17 +299,18 @@ class NetworkInfluence:
 
     def _against(self, points: Points) -> torch.Tensor:
         if isinstance(self._model, TwoLayer):
-            return self._with(points.arrays[0], self._points.arrays[0])
+            return self._with(points.arrays[0], self.points.arrays[0])
         return self._with(points if self._dtype is None else points.to(self._dtype), "x_test").to(self.prediction)
 
     @property
-    def _reading(self) -> Reading:
+    def reading(self) -> Reading:
+        """The network, whose outputs are a matrix."""
         return self._model if isinstance(self._model, Reading) else Reading(self._model)
 
     def _tests(self, x_test, y_test: torch.Tensor | None = None) -> tuple[Points, torch.Tensor | None]:
-        test = points_of(x_test, self._reading, "x_test")
-        if test.shapes != self._points.shapes or test.names != self._points.names:
-            wanted, came = (", ".join(map(str, points.shapes)) for points in (self._points, test))
+        test = points_of(x_test, self.reading, "x_test")
+        if test.shapes != self.points.shapes or test.names != self.points.names:
+            wanted, came = (", ".join(map(str, points.shapes)) for points in (self.points, test))
             raise ValueError(f"x_test: expected points of shape {wanted} as the training points, got {came}.")
         if y_test is None:
             return test, None
