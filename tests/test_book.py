@@ -41,6 +41,7 @@ def reader():
         "ridge": 1.0,
         "module_before_training": start,
         "module": train_module(start, data.x_train, data.y_train, 1.0),
+        "train": lambda kept: train_module(start, data.x_train[kept], data.y_train[kept], 1.0),
         "rows": ShiftedImages(data.images_train, data.y_train, radius=1),
         "landmarks": data.x_train[:5],
     }

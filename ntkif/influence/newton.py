@@ -11,6 +11,10 @@ Without training point i the Newton step from the trained parameters solves
 
 It needs products with the Hessian alone, one pass forward and two backward, and no (n c, n c) matrix; but each point
 is a solution of its own, begun at the step of the empirical kernel.
+
+It is not always nearer to the truth. On the convolutional network of the peers' page it took the relative error of
+eight removals from .11 to .07; on the multi-layer perceptron there it left .21; and on small networks that fit badly,
+where the Hessian is hardly positive, the Gauss-Newton matrix is the safer of the two.
 """
 
 import warnings
