@@ -10,7 +10,7 @@ from ntkif.networks.inputs import Reading, in_own_precision, points_of, reading_
 from ntkif.networks.losses import SQUARES, Loss
 from ntkif.networks.modules import trained_parameters
 
-__all__ = ["NotStationaryError", "check_stationary", "gradient_share"]
+__all__ = ["NotStationaryError", "balancing_ridge", "check_stationary", "gradient_share"]
 
 _NOTABLE = 0.01  # share of the gradient above which the user is warned
 
@@ -59,6 +59,39 @@ def gradient_share(
     if of_losses == 0:
         return math.inf if whole > 0 else 0.0
     return whole / of_losses
+
+
+@torch.no_grad()
+@in_own_precision
+def balancing_ridge(
+    network: torch.nn.Module, start: torch.nn.Module, x, y: torch.Tensor, *, loss: Loss = SQUARES
+) -> float:
+    """The ridge whose pull back to the start is as large as the gradient that training left.
+
+        λ = |J g| / |θ - θ(0)|
+
+    At a minimum of Eq. 2 it is the ridge itself. Of a network that was trained without one, and stopped, it is the
+    ridge that may stand for what stopped it.
+
+    Args:
+        network: trained.
+        start: the same before training.
+        x: n training points.
+        y: (n, c) targets.
+        loss: that of the training.
+
+    Raises:
+        ValueError: the network has not moved, or no gradient is left.
+    """
+    pull = _norm(_loss_gradient(network, x, y, loss))
+    ends = trained_parameters(network.module if isinstance(network, Reading) else network).values()
+    moved = _norm([a.detach() - b.detach() for a, b in zip(ends, trained_parameters(start).values(), strict=True)])
+    if not (pull > 0 and moved > 0):
+        raise ValueError(
+            f"damping: expected a network that has moved from its start and has a gradient left, got a movement of "
+            f"{moved:g} and a gradient of {pull:g}; name a damping, and measure what it gives."
+        )
+    return pull / moved
 
 
 def _loss_gradient(network: torch.nn.Module, x, y: torch.Tensor, loss: Loss) -> Sequence[torch.Tensor]:

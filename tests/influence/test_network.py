@@ -338,3 +338,12 @@ def test_wrong_penalties():
             NetworkInfluence(module, *arrays, ridge, start=None)
     with pytest.raises(ValueError, match="start: expected a network, \"zero\" or None, got 'first'"):
         NetworkInfluence(module, *arrays, 1.0, start="first")
+
+
+def test_many_classes_are_no_dead_end():
+    """Where the coupled kernel does not fit, what does is said before any Jacobian is made."""
+    module = nn.Linear(4, 5000).double().eval()
+    with pytest.raises(MemoryError, match=r"couples all outputs of all points; .* \(record_training\)"):
+        NetworkInfluence(
+            module, some(900, 4), torch.zeros(900, dtype=torch.long), 1.0, start=None, loss="cross-entropy"
+        )

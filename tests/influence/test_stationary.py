@@ -7,7 +7,7 @@ import torch
 from linear_model import RIDGE
 
 from ntkif.influence.network import network_influence
-from ntkif.influence.stationary import NotStationaryError, gradient_share
+from ntkif.influence.stationary import NotStationaryError, balancing_ridge, gradient_share
 from ntkif.networks.modules import predict
 from ntkif.networks.two_layer import random_network
 
@@ -59,3 +59,20 @@ def test_a_perfect_fit_is_a_minimum_where_the_network_has_not_moved(fitted, kind
     with pytest.raises(NotStationaryError, match=r"is only that of its ridge, as its losses have none, above the tol"):
         network_influence(moved, *arrays, RIDGE, start=start)
     assert not network_influence(moved, *arrays, RIDGE, start=None).any()
+
+
+def test_the_ridge_that_balances_is_that_of_the_training(fitted):
+    """At a minimum; and the network that has not moved has none."""
+    p, trained = fitted.p, fitted.trained()
+    assert balancing_ridge(trained, fitted.start, p.x_train, p.y_train) == pytest.approx(RIDGE, rel=1e-10)
+    arrays = p.x_train, p.y_train, p.x_test, p.y_test
+    truth = network_influence(trained, *arrays, RIDGE, start=None)
+    for how in ({"mean": True}, {}):
+        found = network_influence(trained, *arrays, 0.0, start=fitted.start, damping="auto", **how)
+        torch.testing.assert_close(found, truth, rtol=1e-8, atol=1e-12)
+    with pytest.raises(ValueError, match=r"expected a network that has moved from its start .* a movement of 0"):
+        balancing_ridge(fitted.start, fitted.start, p.x_train, p.y_train)
+    with pytest.raises(ValueError, match='expected the network before training as start for "auto"'):
+        network_influence(trained, *arrays, 0.0, start=None, damping="auto")
+    with pytest.raises(ValueError, match="damping: expected zero, a positive number or \"auto\", got 'some'"):
+        network_influence(trained, *arrays, 0.0, start=None, damping="some")
