@@ -2,14 +2,14 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from functools import partial
 
 import torch
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import check_fits, check_ridge, group_rows
+from ntkif.checks import check_fits, group_rows
 from ntkif.influence.linearized import linearized_fit
+from ntkif.influence.penalties import check_start, penalties_of
 from ntkif.influence.stationary import balancing_ridge, check_stationary, gradient_share
 from ntkif.kernels.module_kernel import TangentKernel
 from ntkif.kernels.tangent import tangent_kernel
@@ -140,7 +140,7 @@ class NetworkInfluence:
         times = n if (of_torch if mean is None else mean) else 1
         if damping == "auto":
             damping, start = self._balanced(network, start) / times, None
-        penalties = {name: times * each for name, each in _penalties(network, ridge, damping).items()}
+        penalties = {name: times * each for name, each in penalties_of(network, ridge, damping).items()}
         if self.loss.curvature is not None and c > 1:
             advice = (
                 "another loss couples all outputs of all points; use fewer points or float32, let the network return "
@@ -154,7 +154,7 @@ class NetworkInfluence:
                 f"couples the outputs, so take traced=False."
             )
         if start is not None:
-            _check_start(network, start, ridge)
+            check_start(network, start, ridge)
             share = gradient_share(self._model, start, self.points, self.y, penalties, loss=self.loss)
             check_stationary(share, tolerance, n)
         self.totals = {name: penalty + times * damping for name, penalty in penalties.items()}
@@ -298,7 +298,7 @@ class NetworkInfluence:
     def _balanced(self, network: torch.nn.Module, start: torch.nn.Module | str | None) -> float:
         if not isinstance(start, torch.nn.Module):
             raise ValueError('damping: expected the network before training as start for "auto", got none.')
-        _check_start(network, start, 1.0)
+        check_start(network, start, 1.0)
         return balancing_ridge(self._model, start, self.points, self.y, loss=self.loss)
 
     def _kernels(self, dtype: torch.dtype | None, *, traced: bool, **blocks) -> torch.Tensor:
@@ -336,43 +336,3 @@ class NetworkInfluence:
             return test, None
         outputs = self.prediction.new_empty(len(test), self.prediction.shape[1])
         return test, targets_of(self.loss, y_test, outputs, "y_test")
-
-
-def _penalties(network: torch.nn.Module, ridge: float | Mapping[str, float], damping: float) -> dict[str, float]:
-    """The ridge of each trained parameter, by its name."""
-    if isinstance(damping, str) or not damping >= 0:
-        raise ValueError(f'damping: expected zero, a positive number or "auto", got {damping!r}.')
-    found = {}
-    for name in trained_parameters(network):
-        own = ridge
-        if isinstance(ridge, Mapping):
-            fitting = [value for pattern, value in ridge.items() if fnmatchcase(name, pattern)]
-            if not fitting:
-                raise ValueError(f"ridge: expected one for each parameter, got none for {name!r}; add a pattern '*'.")
-            own = fitting[0]
-        check_ridge(own)
-        if not own + damping > 0:
-            what = f"the ridge of {name!r}: expected a positive number, a small one where it is free, got 0"
-            raise ValueError(
-                f"damping: expected a positive number where the network was trained without a ridge, got {damping}; "
-                f"after gradient descent for a time t (steps times step size), 1/t is a first guess."
-                if not isinstance(ridge, Mapping)
-                else f"{what}; or pass a damping."
-            )
-        found[name] = own
-    return found
-
-
-def _check_start(network: torch.nn.Module, start: torch.nn.Module | str, ridge: float | Mapping[str, float]) -> None:
-    if ridge == 0:
-        raise ValueError(
-            "start: expected None where the network was trained without a ridge, since the objective then has no "
-            "minimum that depends on the start; pass start=None and a damping, and measure what that gives."
-        )
-    if isinstance(start, str):
-        if start != "zero":
-            raise ValueError(f'start: expected a network, "zero" or None, got {start!r}.')
-        return
-    shapes = [{name: tuple(value.shape) for name, value in trained_parameters(net).items()} for net in (network, start)]
-    if type(network) is not type(start) or shapes[0] != shapes[1]:
-        raise ValueError(f"start: expected the network before training, with parameters {shapes[0]}, got {shapes[1]}.")
