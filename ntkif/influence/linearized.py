@@ -41,13 +41,14 @@ class LinearizedFit:
         fit: of the moved targets: n rows and c columns where the outputs do not couple, else n c rows and one column.
         residual: (n, c) predictions of the network minus targets, or what stands for them with another loss.
         root: (n, c, c) factors L_i of the curvature of another loss; None for half squares.
-        step: Lᵀ K, and (n, c) (I - S_i B_ii)^-1 g_i, where a curvature vanishes and its gradient does not; else None.
+        step: Lᵀ K, (n, c) (I - S_i B_ii)^-1 g_i and (n, c) B_ii times that, where a curvature vanishes and its gradient
+            does not; else None.
     """
 
     fit: RidgeFit
     residual: torch.Tensor
     root: torch.Tensor | None = None
-    step: tuple[torch.Tensor, torch.Tensor] | None = None
+    step: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
 
     @property
     def coupled(self) -> bool:
@@ -80,12 +81,23 @@ class LinearizedFit:
         coefficients = self.fit.coefficients(self._flat(k_test_train))
         n, c = self.residual.shape
         if self.step is not None:
-            pulled, step = self.step
+            pulled, step, _ = self.step
             hessian = (_flatten(k_test_train) - coefficients @ pulled) / self.fit.ridge
             return torch.einsum("tanb,nb->tna", hessian.reshape(-1, c, n, c), step)
         if not self.coupled:
             return coefficients[:, :, None] * self.loo_residual
         return torch.einsum("tanb,nb->tna", coefficients.reshape(-1, c, n, c), self.loo_residual)
+
+    @property
+    def self_change(self) -> torch.Tensor:
+        """(n, c) by how much each training point's own prediction changes without it.
+
+        With another loss up to what that does not feel, as the sum of the outputs of a softmax.
+        """
+        if self.step is not None:
+            return self.step[2]
+        change = self.loo_residual - self.residual
+        return change if self.root is None else torch.einsum("nab,nb->na", torch.linalg.pinv(self.root.mT), change)
 
     def loo_influence(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> torch.Tensor:
         """(k, n) leave-one-out influence in half squared errors; positive means helpful.
@@ -145,7 +157,7 @@ class LinearizedFit:
         """
         c = self.residual.shape[1]
         if self.step is not None:
-            pulled, step = self.step
+            pulled, step, _ = self.step
             own = torch.arange(row * c, row * c + c)
             weights = self.fit.inverse @ (pulled[:, own] @ step[row])
             weights = -self._rooted(weights) / self.fit.ridge
@@ -255,8 +267,8 @@ def linearized_fit(
     own = torch.einsum("nap,pnb->nab", pulled.T.reshape(n, c, -1), (fit.inverse @ pulled).reshape(-1, n, c))
     own = (diagonal - own) / shift
     eye = torch.eye(c, dtype=own.dtype, device=own.device)
-    step = torch.linalg.solve(eye - curvature @ own, gradient[:, :, None])[:, :, 0]
-    return LinearizedFit(fit, residual, root, (pulled, step))
+    step = torch.linalg.solve(eye - curvature @ own, gradient[:, :, None])
+    return LinearizedFit(fit, residual, root, (pulled, step[:, :, 0], (own @ step)[:, :, 0]))
 
 
 def _whiten(curvature: torch.Tensor, gradient: torch.Tensor, flat: bool) -> tuple[torch.Tensor, torch.Tensor, bool]:

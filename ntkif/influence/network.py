@@ -13,7 +13,7 @@ from ntkif.influence.penalties import check_start, penalties_of
 from ntkif.influence.stationary import balancing_ridge, check_stationary, gradient_share
 from ntkif.kernels.module_kernel import TangentKernel
 from ntkif.kernels.tangent import tangent_kernel
-from ntkif.networks.inputs import Points, Reading, points_of, unchanged
+from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, taken, unchanged
 from ntkif.networks.losses import SQUARES, Loss, change_of_loss, loss_of, targets_of
 from ntkif.networks.modules import predict, prepare, trained_parameters
 from ntkif.networks.two_layer import TwoLayer
@@ -69,9 +69,10 @@ class NetworkInfluence:
 
     Args:
         network: trained, with c outputs: any torch module as for `module_kernel`.
-        x_train: n training points as the network takes them: a tensor, a tuple of tensors, or a mapping; of a
-            DataLoader see `take_all`.
-        y_train: (n, c) targets; (n,) for one output, or class numbers for cross-entropy.
+        x_train: n training points as the network takes them: a tensor, a tuple of tensors, or a mapping; or a
+            DataLoader or Dataset of pairs of a point and a target, see `take_all`.
+        y_train: (n, c) targets; (n,) for one output, or class numbers for cross-entropy; None where the points bring
+            them.
         ridge: penalty λ of the training; or one for each parameter, by patterns of their names of which the first that
             fits counts: `{"*.bias": 1e-4, "*": 1.0}`.
         start: the network before training, to which the penalty refers, or "zero" where it is on the parameters
@@ -112,11 +113,12 @@ class NetworkInfluence:
         UserWarning: the gradient is allowed, but above a hundredth of what it balances.
     """
 
+    @in_own_precision
     def __init__(
         self,
         network: torch.nn.Module,
         x_train,
-        y_train: torch.Tensor,
+        y_train: torch.Tensor | None,
         ridge: float | Mapping[str, float],
         *,
         start: torch.nn.Module | str | None,
@@ -132,6 +134,7 @@ class NetworkInfluence:
         (self.loss, of_torch), self.output = loss_of(loss), output
         if any(part.training for part in network.modules()):
             raise ValueError("network: expected one in evaluation mode, all parts of it; call network.eval() first.")
+        x_train, y_train = taken(x_train, y_train)
         reading, self.points, c = prepare(network, x_train, "x_train", output=output)
         self._model = network if isinstance(network, TwoLayer) else reading
         self.prediction = predict(reading, self.points)
@@ -167,19 +170,20 @@ class NetworkInfluence:
         self.fit = linearized_fit(square, gradient, total if alike else 1.0, curvature=curvature, flat=self.loss.flat)
         self._scaled = not alike
 
-    def influence(self, x_test, y_test: torch.Tensor, *, block_size: int | None = None) -> torch.Tensor:
+    @in_own_precision
+    def influence(self, x_test, y_test: torch.Tensor | None = None, *, block_size: int | None = None) -> torch.Tensor:
         """(k, n) what leaving out each training point does to the loss of each test point; positive means helpful.
 
         Args:
             x_test: k points.
-            y_test: their targets.
+            y_test: their targets; None where the points bring them.
             block_size: test points handled at once; as many as there are training points where absent.
 
         Raises:
             TypeError, ValueError: points of another shape than the training points, or targets the loss does not take.
             MemoryError: the result would not fit in memory.
         """
-        x_test, y_test = self._tests(x_test, y_test)
+        x_test, y_test = self._with_targets(x_test, y_test)
         out = self.prediction.new_empty(len(x_test), len(self.y))
         for rows in row_blocks(len(x_test), block_size or max(256, len(self.y))):
             prediction, kernel = predict(self._model, x_test[rows]), self._against(x_test[rows])
@@ -190,10 +194,12 @@ class NetworkInfluence:
                 out[rows] = change_of_loss(self.loss.value, prediction, change, y_test[rows])
         return out
 
+    @in_own_precision
     def change(self, x_test) -> torch.Tensor:
         """(k, n, c) what leaving out each training point does to the outputs at k points; errors as `influence`."""
         return self.fit.loo_change(self._against(self._tests(x_test)[0]))
 
+    @in_own_precision
     def measured(self, x_test, measure: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         """(k, n) what leaving out each training point does to a measure of the outputs, such as a logit or a margin.
 
@@ -214,6 +220,13 @@ class NetworkInfluence:
             )
         return after - measure(before)[:, None]
 
+    @in_own_precision
+    def self_influence(self) -> torch.Tensor:
+        """(n,) loss on each training point by the network that has not seen it, less its training loss."""
+        unseen = self.loss.value(self.prediction + self.fit.self_change, self.y)
+        return unseen - self.loss.value(self.prediction, self.y)
+
+    @in_own_precision
     def group_influence(self, groups, x_test, y_test: torch.Tensor) -> torch.Tensor:
         """(k, g) what leaving out whole sets of training points does to the loss of each test point.
 
@@ -228,11 +241,12 @@ class NetworkInfluence:
         Raises:
             ValueError: a loss whose curvature vanishes where its gradient does not; or as `influence`.
         """
-        x_test, y_test = self._tests(x_test, y_test)
+        x_test, y_test = self._with_targets(x_test, y_test)
         groups = [group_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
         change = self.fit.group_change(self._against(x_test), groups)
         return change_of_loss(self.loss.value, predict(self._model, x_test), change, y_test)
 
+    @in_own_precision
     def top(self, count: int, x_test, y_test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The training points with the largest influence on each test point, without the whole matrix.
 
@@ -250,7 +264,7 @@ class NetworkInfluence:
         n = len(self.y)
         if not 1 <= count <= n:
             raise ValueError(f"count: expected between 1 and {n} training points, got {count}.")
-        x_test, y_test = self._tests(x_test, y_test)
+        x_test, y_test = self._with_targets(x_test, y_test)
         found = []
         for rows in row_blocks(len(x_test), 256):
             some = self.influence(x_test[rows], y_test[rows])
@@ -258,6 +272,7 @@ class NetworkInfluence:
             found.append((some.gather(1, order), order))
         return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])
 
+    @in_own_precision
     def step(self, row: int) -> list[torch.Tensor]:
         """The movement of the trained parameters that leaving out a training point asks for, a tensor for each."""
         weights = self.fit.loo_dual(row).reshape(self.prediction.shape)
@@ -270,6 +285,7 @@ class NetworkInfluence:
         return [step / total for step, total in zip(steps, self.totals.values(), strict=True)]
 
     @torch.no_grad()
+    @in_own_precision
     def linearity(self, x_test, rows: Sequence[int]) -> torch.Tensor:
         """(r,) how far the network is from its linearisation along the steps that removals ask for.
 
@@ -328,6 +344,7 @@ class NetworkInfluence:
         return self._model if isinstance(self._model, Reading) else Reading(self._model)
 
     def _tests(self, x_test, y_test: torch.Tensor | None = None) -> tuple[Points, torch.Tensor | None]:
+        x_test, y_test = taken(x_test, y_test)
         test = points_of(x_test, self.reading, "x_test")
         if test.shapes != self.points.shapes or test.names != self.points.names:
             wanted, came = (", ".join(map(str, points.shapes)) for points in (self.points, test))
@@ -336,3 +353,9 @@ class NetworkInfluence:
             return test, None
         outputs = self.prediction.new_empty(len(test), self.prediction.shape[1])
         return test, targets_of(self.loss, y_test, outputs, "y_test")
+
+    def _with_targets(self, x_test, y_test: torch.Tensor | None) -> tuple[Points, torch.Tensor]:
+        test, targets = self._tests(x_test, y_test)
+        if targets is None:
+            raise TypeError("y_test: expected targets, got none; pass them, or a DataLoader that brings them.")
+        return test, targets

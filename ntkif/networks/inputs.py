@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
-__all__ = ["Points", "Reading", "in_own_precision", "points_of", "reading_of", "take_all", "unchanged"]
+__all__ = ["Points", "Reading", "in_own_precision", "points_of", "reading_of", "take_all", "taken", "unchanged"]
 
 _USUAL = "logits"  # the entry that libraries of transformers name so
 
@@ -188,6 +188,11 @@ def take_all(data: DataLoader | Dataset) -> tuple:
     if not batches or not all(isinstance(batch, (tuple, list)) and len(batch) == 2 for batch in batches):
         raise TypeError("data: expected pairs of a point and a target, at least one; write a data set of such pairs.")
     return _joined([x for x, _ in batches]), _joined([y for _, y in batches])
+
+
+def taken(x, y: torch.Tensor | None) -> tuple:
+    """Points and targets as they are; of a DataLoader or Dataset without targets beside it, see `take_all`, both."""
+    return take_all(x) if y is None and isinstance(x, (DataLoader, Dataset)) else (x, y)
 
 
 def _joined(parts: list):

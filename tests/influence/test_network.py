@@ -9,6 +9,7 @@ from kinds import made
 from linear_model import RIDGE, Mixed
 from problem import close, make_problem
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from ntkif import ihvp_influence, loo_influence
 from ntkif.influence.ihvp import network_ihvp
@@ -192,6 +193,14 @@ def test_influence_is_of_the_changes(asked):
         model.measured(test, lambda f: f)
 
 
+def test_self_influence_is_the_influence_on_the_points_themselves(asked):
+    model, _, x, y, *_ = asked
+    torch.testing.assert_close(model.self_influence(), model.influence(x, y).diagonal(), rtol=1e-9, atol=1e-11)
+    if model.fit.root is None:
+        own = model.change(x).diagonal(dim1=0, dim2=1).T
+        torch.testing.assert_close(model.fit.self_change, own, rtol=0, atol=1e-11)
+
+
 def test_the_step_is_that_of_the_change(asked):
     """J times the step is the change of the linearised outputs."""
     model, module, x, _, test, _ = asked
@@ -334,3 +343,31 @@ def test_many_classes_are_no_dead_end():
         NetworkInfluence(
             module, some(900, 4), torch.zeros(900, dtype=torch.long), 1.0, start=None, loss="cross-entropy"
         )
+
+
+def test_a_loader_brings_points_and_targets():
+    """In the order of its rows, though it shuffles."""
+    module = nn.Linear(4, 2).double().eval()
+    x, y, test, y_test = some(12, 4), some(12, 2), some(5, 4, seed=1), some(5, 2, seed=2)
+    loader = DataLoader(TensorDataset(x, y), 5, shuffle=True)
+    model = NetworkInfluence(module, loader, None, 1.0, start=None)
+    plain = network_influence(module, x, y, test, y_test, 1.0, start=None)
+    assert torch.equal(model.influence(TensorDataset(test, y_test)), plain)
+    assert torch.equal(network_influence(module, loader, None, test, y_test, 1.0, start=None), plain)
+    with pytest.raises(TypeError, match="y_test: expected targets, got none"):
+        model.influence(test)
+
+
+def test_a_precision_around_the_calls_changes_nothing():
+    module = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)).eval()
+    arrays = [each.float() for each in (some(12, 4), some(12, 2), some(5, 4, seed=1), some(5, 2, seed=2))]
+
+    def asked():
+        model = NetworkInfluence(module, *arrays[:2], 1.0, start=None)
+        groups = model.group_influence([[1, 2]], *arrays[2:])
+        return model.influence(*arrays[2:]), groups, model.change(arrays[2]), model.linearity(arrays[2], [0])
+
+    plain = asked()
+    with torch.autocast("cpu", torch.bfloat16):
+        for found, wanted in zip(asked(), plain, strict=True):
+            torch.testing.assert_close(found, wanted, rtol=0, atol=0)
