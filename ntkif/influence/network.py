@@ -168,7 +168,7 @@ class NetworkInfluence:
         curvature = self.loss.curvature(self.prediction, self.y) if self.loss.curvature else None
         gradient, total = self.loss.gradient(self.prediction, self.y), next(iter(self.totals.values()))
         self.fit = linearized_fit(square, gradient, total if alike else 1.0, curvature=curvature, flat=self.loss.flat)
-        self._scaled = not alike
+        self._scaled, self._traced = not alike, traced and c > 1
 
     @in_own_precision
     def influence(self, x_test, y_test: torch.Tensor | None = None, *, block_size: int | None = None) -> torch.Tensor:
@@ -274,7 +274,13 @@ class NetworkInfluence:
 
     @in_own_precision
     def step(self, row: int) -> list[torch.Tensor]:
-        """The movement of the trained parameters that leaving out a training point asks for, a tensor for each."""
+        """The movement of the trained parameters that leaving out a training point asks for, a tensor for each.
+
+        Raises:
+            ValueError: the traced kernel of several outputs, which is of no movement of the parameters.
+        """
+        if self._traced:
+            raise ValueError("traced: expected the whole kernel, since the traced one is of no step of the parameters.")
         weights = self.fit.loo_dual(row).reshape(self.prediction.shape)
         with torch.enable_grad(), unchanged(self._model):
             outputs = self.points.predicted_by(self.reading)
@@ -299,6 +305,9 @@ class NetworkInfluence:
         Args:
             x_test: k points.
             rows: training rows, those of largest influence for example.
+
+        Raises:
+            ValueError: as `step`.
         """
         x_test = self._tests(x_test)[0]
         moved, plain = copy.deepcopy(self._model), predict(self._model, x_test)

@@ -371,3 +371,11 @@ def test_a_precision_around_the_calls_changes_nothing():
     with torch.autocast("cpu", torch.bfloat16):
         for found, wanted in zip(asked(), plain, strict=True):
             torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
+def test_the_traced_kernel_has_no_step():
+    arrays = some(12, 4), some(12, 2)
+    model = NetworkInfluence(bent(), *arrays, 1.0, start=None, traced=True)
+    with pytest.raises(ValueError, match="the traced one is of no step of the parameters"):
+        model.linearity(some(5, 4), [0])
+    NetworkInfluence(bent(1), arrays[0], arrays[1][:, 0], 1.0, start=None, traced=True).step(0)
