@@ -26,12 +26,12 @@ def reader():
     data = load("mnist-sample").head(30, 10)
     start = Mlp(784, width=8)
     classifier = torch.nn.Linear(784, 2).double()
-    one_hot_train, one_hot_test = (torch.cat([y > 0, y < 0], 1).double() for y in (data.y_train, data.y_test))
+    classes, test_classes = ((y[:, 0] > 0).long() for y in (data.y_train, data.y_test))
     return {
         "classifier": classifier,
         "optimizer": torch.optim.Adam(classifier.parameters()),
-        "one_hot_train": one_hot_train,
-        "one_hot_test": one_hot_test,
+        "classes": classes,
+        "test_classes": test_classes,
         "x_train": data.x_train,
         "y_train": data.y_train,
         "x_test": data.x_test,

@@ -8,12 +8,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from ntkif.checks import check_group, check_matrix, check_ridge
-from ntkif.networks.losses import CROSS_ENTROPY, Loss
+from ntkif.networks.losses import CROSS_ENTROPY, Loss, loss_of, targets_of
 from ntkif.networks.modules import trained_parameters
 from ntkif.training.optimizers import Optimizer
 from ntkif.training.tape import FlatModule
 
-__all__ = ["check_batches", "check_targets", "check_training"]
+__all__ = ["check_batches", "check_targets", "check_training", "loss_of_batches", "with_classes"]
 
 
 def check_training(
@@ -31,10 +31,6 @@ def check_training(
     if x.ndim < 2 or len(x) < 3 or not torch.isfinite(x).all():
         raise ValueError(
             f"x: expected at least three finite points, one a row, got shape {tuple(x.shape)} or NaN or infinity."
-        )
-    if not isinstance(loss, Loss):
-        raise TypeError(
-            f"loss: expected CROSS_ENTROPY or SQUARES of ntkif.networks.losses, or a Loss of your own, got {loss!r}."
         )
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
@@ -58,6 +54,29 @@ def check_training(
     return function
 
 
+def loss_of_batches(loss) -> Loss:
+    """The loss of one point, of whatever `loss_of` takes; a step takes its mean over the batch.
+
+    Raises:
+        TypeError, ValueError: as `loss_of`; or an object of torch that takes the sum.
+    """
+    found, _ = loss_of(loss)
+    if getattr(loss, "reduction", "mean") != "mean":
+        raise ValueError(
+            f"loss: expected the mean over a batch, which each step takes, got reduction={loss.reduction!r}; pass "
+            f"reduction='mean' and a learning rate as many times as large as a batch has points."
+        )
+    return found
+
+
+def with_classes(name: str, y: torch.Tensor, outputs: int, like: torch.Tensor, loss: Loss) -> torch.Tensor:
+    """One-hot targets of class numbers, for the cross-entropy; other targets as they are."""
+    numbers = torch.is_tensor(y) and y.ndim == 1 and not y.is_floating_point() and y.dtype != torch.bool
+    if loss is not CROSS_ENTROPY or not numbers:
+        return y
+    return targets_of(loss, y, like.new_empty(len(y), outputs), name)
+
+
 def check_targets(name: str, y: torch.Tensor, loss: Loss) -> None:
     """Require one-hot targets where the loss is the cross-entropy."""
     if loss is not CROSS_ENTROPY:
@@ -65,8 +84,8 @@ def check_targets(name: str, y: torch.Tensor, loss: Loss) -> None:
     fits = torch.is_tensor(y) and y.ndim == 2 and y.shape[1] > 1 and y.is_floating_point()
     if not fits or not ((y == 0) | (y == 1)).all() or not (y.sum(1) == 1).all():
         raise ValueError(
-            f"{name}: expected one-hot targets with a column for each class, as the cross-entropy needs; of class "
-            f"numbers make them with torch.nn.functional.one_hot(labels, classes).to(x)."
+            f"{name}: expected class numbers, integers of shape (n,), or one-hot targets with a column for each class, "
+            f"as the cross-entropy needs."
         )
 
 

@@ -23,7 +23,7 @@ really carried out: how well they are predicted tells how far the influences can
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -35,9 +35,9 @@ from torch.func import jacrev, vmap
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_group, check_matrix
 from ntkif.metrics import agreement
-from ntkif.networks.losses import Loss, change_of_loss
+from ntkif.networks.losses import CROSS_ENTROPY, Loss, change_of_loss
 from ntkif.retraining.leave_one_out import true_influence
-from ntkif.training.conditions import check_batches, check_targets, check_training
+from ntkif.training.conditions import check_batches, check_targets, check_training, loss_of_batches, with_classes
 from ntkif.training.folds import check_folds, folds_apart
 from ntkif.training.optimizers import Optimizer
 from ntkif.training.quantities import OUTPUTS, Quantities, quantities_for
@@ -60,7 +60,7 @@ def record_training(
     x: torch.Tensor,
     y: torch.Tensor,
     *,
-    loss: Loss,
+    loss: Loss | str | Callable,
     optimizer: Optimizer,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -80,8 +80,8 @@ def record_training(
         module: at its start; not changed. It is used as it stands, in training or evaluation mode, and must predict
             each point by itself and without chance.
         x: (n, ...) training points, dtype and device as the parameters.
-        y: (n, c) targets; one-hot for the cross-entropy.
-        loss: of one point.
+        y: (n, c) targets; class numbers or one-hot for the cross-entropy, for test points too.
+        loss: of one point, see `loss_of`: by name, an object of torch, or a function.
         optimizer: of `training.optimizers`; `from_torch` makes one of torch's.
         epochs: passes through the points, one where absent.
         batch_size: points of a step; all where absent.
@@ -104,6 +104,11 @@ def record_training(
             of another training.
         MemoryError: the states of the training do not fit, not even few of them.
     """
+    loss = loss_of_batches(loss)
+    if loss is CROSS_ENTROPY and torch.is_tensor(x) and torch.is_tensor(y) and y.ndim == 1:
+        with torch.no_grad():
+            outputs = module(x[:1])
+        y = with_classes("y", y, outputs.shape[1], outputs, loss)
     function = check_training(module, x, y, loss, optimizer, ridge)
     x, y, n = x.detach(), y.detach(), len(x)
     number = check_folds(min(20, n) if folds is None else folds, x, y)
@@ -179,6 +184,7 @@ class RecordedTraining:
         Warns:
             UserWarning: it is above 0.3.
         """
+        y_test = self._targets(y_test)
         estimate = self._best(x_test, y_test)
         if not trust:
             _judge(estimate.check["relative_error"])
@@ -203,11 +209,13 @@ class RecordedTraining:
         Returns:
             scores of `metrics.agreement` of the kind that is predicted worse, which kind (`of`), and the `curvature`.
         """
+        y_test = self._targets(y_test)
         estimate = self._best(x_test, y_test)
         return {"curvature": estimate.curvature} | estimate.check
 
     def first_order(self, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
         """(k, n) minus the derivative of the test loss by the weight of each training point, for comparison (MAGIC)."""
+        y_test = self._targets(y_test)
         return self._estimate(x_test, y_test, "Hessian").first_order
 
     def change(self, x_test: torch.Tensor, *, curvature: str = "Hessian") -> torch.Tensor:
@@ -240,6 +248,7 @@ class RecordedTraining:
         Raises:
             ValueError: no sets, or one that is no list of distinct rows; or as `influence`.
         """
+        y_test = self._targets(y_test)
         best = self._best(x_test, y_test)
         if not trust:
             _judge(best.check["relative_error"])
@@ -268,6 +277,7 @@ class RecordedTraining:
         sets = [check_group(torch.as_tensor(rows).reshape(-1), len(self.tape.x), "sets") for rows in sets]
         if not sets:
             raise ValueError("sets: expected at least one training row or list of them, got none.")
+        y_test = self._targets(y_test)
         self._check_test(x_test, y_test)
         return self._truth(self._trainings.without(sets), x_test, y_test)
 
@@ -284,6 +294,7 @@ class RecordedTraining:
         self, forces: Sequence[torch.Tensor], x_test: torch.Tensor, y_test: torch.Tensor, *, curvature: str = "Hessian"
     ) -> torch.Tensor:
         """(k, n) change of the test loss by forces of your own, (b, c) for each step, see `forces`; unchecked."""
+        y_test = self._targets(y_test)
         self._check_test(x_test, y_test)
         if [len(force) for force in forces] != [len(rows) for rows in self.tape.batches]:
             raise ValueError(f"forces: expected one for each of {len(self.tape.batches)} steps, of its batch.")
@@ -371,6 +382,10 @@ class RecordedTraining:
             return hessian
         other = self._estimate(x_test, y_test, "Gauss-Newton")
         return min(hessian, other, key=lambda estimate: estimate.check["relative_error"])
+
+    def _targets(self, y_test: torch.Tensor) -> torch.Tensor:
+        """As users have them."""
+        return with_classes("y_test", y_test, self.tape.y.shape[1], self.tape.y, self.tape.loss)
 
     def _check_test(self, x_test: torch.Tensor, y_test: torch.Tensor) -> None:
         self._check_points(x_test)

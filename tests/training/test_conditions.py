@@ -97,7 +97,8 @@ REFUSED = {
     "wrong gradient": (ValueError, "its gradient is not the derivative", {"loss": WRONG["gradient"]}),
     "wrong curvature": (ValueError, "its curvature is not the derivative", {"loss": WRONG["curvature"]}),
     "one value": (ValueError, r"a value for each point, of shape \(4,\)", {"loss": WRONG["shape"]}),
-    "loss of torch": (TypeError, "loss: expected CROSS_ENTROPY or SQUARES", {"loss": nn.CrossEntropyLoss()}),
+    "no loss": (TypeError, "loss: expected one of 'squares'", {"loss": 3}),
+    "sum": (ValueError, "the mean over a batch, .* reduction='sum'", {"loss": nn.CrossEntropyLoss(reduction="sum")}),
     "optimizer of torch": (
         TypeError,
         r"pass from_torch\(optimizer\)",
@@ -130,10 +131,23 @@ def test_errors_say_what_to_do(name):
 
 @pytest.mark.parametrize("target", [Y * 2 - 1, Y[:, :1], Y / 2], ids=["signs", "column", "halves"])
 def test_targets_of_the_wrong_kind_are_refused(target):
-    with pytest.raises(ValueError, match=r"y: expected one-hot .*one_hot\(labels"):
+    with pytest.raises(ValueError, match=r"y: expected class numbers, .* or one-hot targets"):
         record_training(network(), X, target, loss=CROSS_ENTROPY, optimizer=SGD(0.1))
-    with pytest.raises(ValueError, match="y: expected one-hot"):
-        record_training(network(), X, Y.argmax(1), loss=CROSS_ENTROPY, optimizer=SGD(0.1))
+    with pytest.raises(ValueError, match="y: expected classes from 0 to 2, got 3 in row"):
+        record_training(network(), X, Y.argmax(1) + 1, loss=CROSS_ENTROPY, optimizer=SGD(0.1))
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", nn.CrossEntropyLoss()], ids=str)
+def test_class_numbers_and_losses_by_name(loss):
+    how = {"optimizer": SGD(0.05, momentum=0.9), "batch_size": 8, "epochs": 5, "folds": 6}
+    plain, named = (
+        record_training(network(), X, y, loss=own, **how) for y, own in ((Y, CROSS_ENTROPY), (Y.argmax(1), loss))
+    )
+    assert torch.equal(named.theta, plain.theta) and torch.equal(named.tape.y, plain.tape.y)
+    wanted = plain.influence(X_TEST, Y_TEST, trust=True)
+    assert torch.equal(named.influence(X_TEST, Y_TEST.argmax(1), trust=True), wanted)
+    assert named.check(X_TEST, Y_TEST.argmax(1)) == plain.check(X_TEST, Y_TEST)
+    assert torch.equal(named.without([3], X_TEST, Y_TEST.argmax(1)), plain.without([3], X_TEST, Y_TEST))
 
 
 @pytest.mark.parametrize("module", [Recurrent, Attending])

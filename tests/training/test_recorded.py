@@ -198,7 +198,7 @@ def test_your_own_batches_are_followed(run):
 def test_test_points_are_checked(run):
     with pytest.raises(ValueError, match="x_test: expected at least one point like the training points"):
         run.influence(X_TEST[:, :3], Y_TEST)
-    with pytest.raises(ValueError, match="y_test: expected one-hot"):
+    with pytest.raises(ValueError, match="y_test: expected class numbers"):
         run.influence(X_TEST, Y_TEST * 2 - 1)
     with pytest.raises(ValueError, match="distinct training rows"):
         run.without([N], X_TEST, Y_TEST)
