@@ -4,6 +4,7 @@ import math
 import os
 import re
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from numbers import Real
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = [
     "check_training_kernel",
     "check_unit_rows",
     "group_rows",
+    "groups_of",
     "peak_bytes",
     "require_extra",
 ]
@@ -184,6 +186,11 @@ def require_extra(extra: str, *packages: str) -> None:
 def _linux_bytes(file: Path, entry: str) -> int:
     """A size that Linux tells in kB in a file of /proc."""
     return 1024 * int(re.search(rf"{entry}:\s+(\d+) kB", file.read_text())[1])
+
+
+def groups_of(groups) -> list[torch.Tensor]:
+    """Groups as users name them, a sequence or a mapping, each as `group_rows` makes it."""
+    return [group_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
 
 
 def group_rows(group) -> torch.Tensor:

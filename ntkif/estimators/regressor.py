@@ -3,7 +3,6 @@
 Needs scikit-learn, which the rest of the package does without.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +12,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import available_bytes, check_fits, group_rows
+from ntkif.checks import available_bytes, check_fits, groups_of
 from ntkif.estimators.points import kernel_between, to_sphere
 from ntkif.estimators.state import Array, Diagnosis, Top, diagnosis, read_state, to_numpy, write_state
 from ntkif.influence.closed_form import group_influence, loo_influence
@@ -138,8 +137,7 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
             y_test: their targets.
         """
         points, targets = self._test(X_test, y_test)
-        rows = [group_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
-        return self._like(group_influence(self.fit_, self._kernel(points), targets, rows), X_test)
+        return self._like(group_influence(self.fit_, self._kernel(points), targets, groups_of(groups)), X_test)
 
     def self_influence(self) -> np.ndarray:
         """(n,) loss on each training point by the model that has not seen it, less its training loss."""

@@ -27,7 +27,8 @@ from dataclasses import dataclass
 import torch
 
 from ntkif.checks import check_fits, check_group, check_matrix, check_ridge
-from ntkif.influence.closed_form import group_influence, ihvp_influence, loo_influence
+from ntkif.influence.closed_form import ihvp_influence, loo_influence
+from ntkif.influence.curvature import whiten
 from ntkif.regression.ridge import RidgeFit, ridge_fit
 
 __all__ = ["LinearizedFit", "linearized_fit"]
@@ -112,8 +113,7 @@ class LinearizedFit:
         self._check_squares()
         if not self.coupled:
             return loo_influence(self.fit, *self._moved(k_test_train, test_residual))
-        change = self.loo_change(k_test_train)
-        return (change * (test_residual[:, None] + change / 2)).sum(2)
+        return _of_squares(self.loo_change(k_test_train), test_residual)
 
     def group_influence(
         self, k_test_train: torch.Tensor, test_residual: torch.Tensor, groups: Sequence[torch.Tensor]
@@ -126,12 +126,8 @@ class LinearizedFit:
             groups: g sets, each a list of distinct training rows.
         """
         self._check_squares()
-        if self.coupled:
-            n, c = self.residual.shape
-            own = torch.arange(n * c).reshape(n, c)
-            groups = [own[check_group(group, n)].flatten() for group in groups]
-        by_row = group_influence(self.fit, *self._moved(k_test_train, test_residual), groups)
-        return by_row.reshape(len(test_residual), -1, len(groups)).sum(1)
+        self._check_residual(k_test_train, test_residual)
+        return _of_squares(self.group_change(k_test_train, groups), test_residual)
 
     def group_change(self, k_test_train: torch.Tensor, groups: Sequence[torch.Tensor]) -> torch.Tensor:
         """(k, g, c) by how much each prediction changes without whole sets of training points.
@@ -188,6 +184,9 @@ class LinearizedFit:
                 "take that loss of the predictions plus `loo_change`, as network_influence does."
             )
 
+    def _check_residual(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> None:
+        check_matrix("test_residual", test_residual, len(k_test_train), self.residual.shape[1], like=self.residual)
+
     def _own_blocks(self) -> torch.Tensor:
         """(n, c, c) blocks of (K + λI)^-1 on its diagonal."""
         n, c = self.residual.shape
@@ -195,7 +194,7 @@ class LinearizedFit:
 
     def _moved(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Kernel, and targets so moved that the fit's residual is the network's; rows of outputs where they couple."""
-        check_matrix("test_residual", test_residual, len(k_test_train), self.residual.shape[1], like=self.residual)
+        self._check_residual(k_test_train, test_residual)
         flat = self._flat(k_test_train)
         prediction = self.fit.predict(flat)
         return flat, prediction - test_residual.reshape_as(prediction)
@@ -254,7 +253,7 @@ def linearized_fit(
     check_ridge(ridge + damping, positive=True)
     root, gradient, pulled = None, residual, None
     if curvature is not None:
-        root, residual, within = _whiten(curvature, gradient, flat)
+        root, residual, within = whiten(curvature, gradient, flat)
         diagonal = _blocks(k_train_train).diagonal().movedim(-1, 0)
         pulled = torch.einsum("iba,ijbd->ijad", root, _blocks(k_train_train))
         k_train_train = torch.einsum("ijad,jde->ijae", pulled, root)
@@ -271,44 +270,9 @@ def linearized_fit(
     return LinearizedFit(fit, residual, root, (pulled, step[:, :, 0], (own @ step)[:, :, 0]))
 
 
-def _whiten(curvature: torch.Tensor, gradient: torch.Tensor, flat: bool) -> tuple[torch.Tensor, torch.Tensor, bool]:
-    """Factors L_i with S_i = L_i L_iᵀ, L_i⁺ g_i, and whether all gradients lie in the range, as a softmax's do.
-
-    They must, unless `flat`.
-    """
-    wanted = (*gradient.shape, gradient.shape[1])
-    if curvature.shape != wanted:
-        raise ValueError(f"curvature: expected shape {wanted}, got {tuple(curvature.shape)}.")
-    # Each diagonal is scaled to one, since eigh knows an eigenvalue only to the rounding of the largest, and along an
-    # output of small probability the curvature is far smaller.
-    size = curvature.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
-    size = torch.where(size > 0, size, 1)
-    values, vectors = torch.linalg.eigh(curvature / size[:, :, None] / size[:, None, :])
-    if (values[:, 0] < -(torch.finfo(values.dtype).eps ** 0.5)).any():
-        point = int(values[:, 0].argmin())
-        raise ValueError(
-            f"curvature: expected no negative eigenvalue, got one at training point {point}; the loss is not convex in "
-            f"the outputs there, and the empirical kernel knows no removal of such a point."
-        )
-    kept = values > values.shape[1] * torch.finfo(values.dtype).eps * values.amax(1, keepdim=True)
-    scale = torch.where(kept, values, 1).sqrt()
-    root = size[:, :, None] * vectors * (scale * kept)[:, None]
-    solution = torch.einsum("nba,nb->na", vectors, gradient / size) / scale * kept
-    return root, solution, _check_range(torch.einsum("nab,nb->na", root, solution), gradient, flat)
-
-
-def _check_range(reached: torch.Tensor, gradient: torch.Tensor, flat: bool) -> bool:
-    missed, whole = (reached - gradient).abs().amax(1), gradient.abs().amax(1)
-    bad = missed > torch.finfo(whole.dtype).eps ** 0.5 * whole
-    if bad.any() and not flat:
-        point = int(bad.nonzero()[0])
-        raise ValueError(
-            f"residual: expected gradients in the range of the curvature, but that of training point {point} is off "
-            f"by {float(missed[point] / whole[point]):.1e} of its size. Both must be of one loss; if they are, the "
-            f"network gives the right class of the point a probability too small for {whole.dtype}: leave the point "
-            f"out, or train with a larger ridge."
-        )
-    return not bool(bad.any())
+def _of_squares(change: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+    """(k, r) what changes (k, r, c) of the predictions do to half the squares of their (k, c) residuals."""
+    return (change * (residual[:, None] + change / 2)).sum(2)
 
 
 def _blocks(kernel: torch.Tensor) -> torch.Tensor:

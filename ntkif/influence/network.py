@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import check_fits, group_rows
+from ntkif.checks import check_fits, groups_of
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.penalties import check_start, penalties_of
 from ntkif.influence.stationary import balancing_ridge, check_stationary, gradient_share
@@ -183,7 +183,7 @@ class NetworkInfluence:
             TypeError, ValueError: points of another shape than the training points, or targets the loss does not take.
             MemoryError: the result would not fit in memory.
         """
-        x_test, y_test = self._with_targets(x_test, y_test)
+        x_test, y_test = self.test_points(x_test, y_test)
         out = self.prediction.new_empty(len(x_test), len(self.y))
         for rows in row_blocks(len(x_test), block_size or max(256, len(self.y))):
             prediction, kernel = predict(self._model, x_test[rows]), self._against(x_test[rows])
@@ -241,9 +241,8 @@ class NetworkInfluence:
         Raises:
             ValueError: a loss whose curvature vanishes where its gradient does not; or as `influence`.
         """
-        x_test, y_test = self._with_targets(x_test, y_test)
-        groups = [group_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
-        change = self.fit.group_change(self._against(x_test), groups)
+        x_test, y_test = self.test_points(x_test, y_test)
+        change = self.fit.group_change(self._against(x_test), groups_of(groups))
         return change_of_loss(self.loss.value, predict(self._model, x_test), change, y_test)
 
     @in_own_precision
@@ -264,7 +263,7 @@ class NetworkInfluence:
         n = len(self.y)
         if not 1 <= count <= n:
             raise ValueError(f"count: expected between 1 and {n} training points, got {count}.")
-        x_test, y_test = self._with_targets(x_test, y_test)
+        x_test, y_test = self.test_points(x_test, y_test)
         found = []
         for rows in row_blocks(len(x_test), 256):
             some = self.influence(x_test[rows], y_test[rows])
@@ -320,6 +319,13 @@ class NetworkInfluence:
             shares.append(off.norm() / linear[:, row].norm())
         return torch.stack(shares)
 
+    def test_points(self, x_test, y_test: torch.Tensor | None) -> tuple[Points, torch.Tensor]:
+        """Test points and (k, c) targets as they are asked for, of whatever `influence` takes; errors as of it."""
+        test, targets = self._tests(x_test, y_test)
+        if targets is None:
+            raise TypeError("y_test: expected targets, got none; pass them, or a DataLoader that brings them.")
+        return test, targets
+
     def _balanced(self, network: torch.nn.Module, start: torch.nn.Module | str | None) -> float:
         if not isinstance(start, torch.nn.Module):
             raise ValueError('damping: expected the network before training as start for "auto", got none.')
@@ -362,9 +368,3 @@ class NetworkInfluence:
             return test, None
         outputs = self.prediction.new_empty(len(test), self.prediction.shape[1])
         return test, targets_of(self.loss, y_test, outputs, "y_test")
-
-    def _with_targets(self, x_test, y_test: torch.Tensor | None) -> tuple[Points, torch.Tensor]:
-        test, targets = self._tests(x_test, y_test)
-        if targets is None:
-            raise TypeError("y_test: expected targets, got none; pass them, or a DataLoader that brings them.")
-        return test, targets

@@ -18,14 +18,14 @@ where the Hessian is hardly positive, the Gauss-Newton matrix is the safer of th
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from ntkif.influence.network import NetworkInfluence
-from ntkif.networks.inputs import Points, in_own_precision, points_of, unchanged
-from ntkif.networks.losses import change_of_loss, targets_of
+from ntkif.networks.inputs import Points, in_own_precision, unchanged
+from ntkif.networks.losses import change_of_loss
 from ntkif.networks.modules import predict, trained_parameters
 
 __all__ = ["NewtonInfluence", "newton_influence"]
@@ -78,15 +78,13 @@ def newton_influence(
             a step was not solved to the tolerance.
     """
     n = len(model.y)
-    if not all(0 <= row < n for row in rows):
+    if len(rows) == 0 or not all(0 <= row < n for row in rows):
         raise ValueError(f"rows: expected training rows from 0 to {n - 1}, got {list(rows)}.")
-    test = points_of(x_test, model.reading, "x_test")
+    test, targets = model.test_points(x_test, y_test)
     outputs = predict(model.reading, test)
-    targets = targets_of(model.loss, y_test, outputs, "y_test")
     parameters = list(trained_parameters(model.reading).values())
-    penalties = torch.cat(
-        [torch.full_like(p.detach(), t).flatten() for p, t in zip(parameters, model.totals.values(), strict=False)]
-    )
+    both = zip(parameters, model.totals.values(), strict=True)
+    penalties = _flat([torch.full_like(value, total, requires_grad=False) for value, total in both])
     whole = _gradient(model, model.points, model.y, parameters)
     columns, residuals, positive = [], [], []
     for row in rows:
@@ -95,7 +93,7 @@ def newton_influence(
         def product(v: torch.Tensor, one=one) -> torch.Tensor:
             return _times(whole, v, parameters) - _times(one, v, parameters) + penalties * v
 
-        start = torch.cat([part.flatten() for part in model.step(row)])
+        start = _flat(model.step(row))
         step, residual, bent = _solve(product, one.detach(), start, tolerance, iterations)
         columns.append(_change(model, test, start if bent else step, parameters))
         residuals.append(residual)
@@ -121,16 +119,14 @@ def _gradient(model: NetworkInfluence, x: Points, y: torch.Tensor, parameters: l
     """(P,) gradient of the sum of the losses, which can be differentiated again."""
     with unchanged(model.reading):
         total = model.loss.value(x.predicted_by(model.reading), y).sum()
-    parts = torch.autograd.grad(total, parameters, create_graph=True, materialize_grads=True)
-    return torch.cat([part.flatten() for part in parts])
+    return _flat(torch.autograd.grad(total, parameters, create_graph=True, materialize_grads=True))
 
 
 def _times(gradient: torch.Tensor, v: torch.Tensor, parameters: list) -> torch.Tensor:
     """(P,) the Hessian, of which the gradient is given, times a vector."""
     if not gradient.requires_grad:
         return torch.zeros_like(v)
-    parts = torch.autograd.grad(gradient @ v, parameters, retain_graph=True, materialize_grads=True)
-    return torch.cat([part.flatten() for part in parts])
+    return _flat(torch.autograd.grad(gradient @ v, parameters, retain_graph=True, materialize_grads=True))
 
 
 def _solve(
@@ -164,11 +160,9 @@ def _change(model: NetworkInfluence, test: Points, step: torch.Tensor, parameter
         found = test.predicted_by(model.reading)
         weights = torch.zeros_like(found, requires_grad=True)
         pulled = torch.autograd.grad(found, parameters, weights, create_graph=True, materialize_grads=True)
-        along = sum(
-            (part * own.view_as(part)).sum() for part, own in zip(pulled, _split(step, parameters), strict=False)
-        )
-        return torch.autograd.grad(along, weights)[0]
+        return torch.autograd.grad(_flat(pulled) @ step, weights)[0]
 
 
-def _split(v: torch.Tensor, parameters: list) -> list[torch.Tensor]:
-    return list(v.split([value.numel() for value in parameters]))
+def _flat(parts: Iterable[torch.Tensor]) -> torch.Tensor:
+    """(P,) all numbers of some tensors."""
+    return torch.cat([part.flatten() for part in parts])

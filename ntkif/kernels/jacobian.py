@@ -3,7 +3,7 @@
 import functools
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.func import functional_call, jacrev, vmap
@@ -12,11 +12,12 @@ from ntkif.blocks import row_blocks
 from ntkif.networks.inputs import Points, Reading, in_own_precision, unchanged
 from ntkif.networks.modules import prepare, trained_parameters
 
-__all__ = ["PASS", "check_finite", "jacobian", "pieces", "plain_jacobian"]
+__all__ = ["HELD", "PASS", "as_by_plain_passes", "check_finite", "few_of", "jacobian", "pieces"]
 
 #: Numbers that one pass backward makes, at most: half a gigabyte in float64.
 PASS = 2**26
-_HELD = 4  # outputs at which the fast way is held against plain passes
+#: Outputs at which a fast way is held against plain passes.
+HELD = 4
 _log = logging.getLogger(__name__)
 
 
@@ -71,22 +72,33 @@ def check_finite(derivatives: torch.Tensor, first: int) -> None:
         )
 
 
+def few_of(x: Points, c: int) -> Points:
+    """Points to try a way to derivatives of c outputs on.
+
+    Another number than the outputs: a wrong rule of batches may go unseen where there are as many.
+    """
+    return x[: 3 if c == 2 else 2]
+
+
+def as_by_plain_passes(derivatives: torch.Tensor, reading: Reading, few: Points, piece: dict[str, slice]) -> bool:
+    """Whether (n, c, p) derivatives at few points are those of plain passes backward, at the first outputs."""
+    plain = _by_passes(reading, piece)(few, HELD)
+    return torch.allclose(derivatives[:, :HELD], plain, rtol=1e-3, atol=1e-6, equal_nan=True)
+
+
 def _derivatives(
     reading: Reading, x: Points, c: int, piece: dict[str, slice], output_block: int | None
 ) -> Callable[[Points], torch.Tensor]:
     """What gives (n, c, p) derivatives: `torch.func` where it works and gives what plain passes give, else these."""
-    fast, plain = _by_functions(reading, piece, output_block), _by_passes(reading, piece)
-    few = x[: 3 if c == 2 else 2]  # a wrong rule of batches may go unseen where points and outputs are as many
+    fast, few = _by_functions(reading, piece, output_block), few_of(x, c)
     try:
         found, reason = fast(few), "gives another gradient there than a plain pass backward"
     except Exception as refused:  # whatever the module or torch makes of it; what is wrong with both, plain passes say
         found, reason = None, str(refused).strip().split("\n")[0]
-    if found is not None:
-        some = plain(few, outputs=_HELD)
-        if torch.allclose(found[:, :_HELD], some, rtol=1e-3, atol=1e-6, equal_nan=True):
-            return fast
+    if found is not None and as_by_plain_passes(found, reading, few, piece):
+        return fast
     _say(type(reading.module).__name__, reason)
-    return plain
+    return _by_passes(reading, piece)
 
 
 @functools.cache
@@ -116,11 +128,6 @@ def _by_functions(reading: Reading, piece: dict[str, slice], output_block: int |
             return torch.cat([part.flatten(2) for part in one(moving, x.arrays).values()], 2)
 
     return derivatives
-
-
-def plain_jacobian(reading: Reading, x: Points, names: Sequence[str], outputs: int | None = None) -> torch.Tensor:
-    """(n, c, p) derivatives of the first outputs, or all, by some parameters, a pass backward for each."""
-    return _by_passes(reading, {name: slice(None) for name in names})(x, outputs)
 
 
 def _by_passes(reading: Reading, piece: dict[str, slice]) -> Callable:

@@ -14,13 +14,11 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from ntkif.kernels.jacobian import plain_jacobian
+from ntkif.kernels.jacobian import HELD, as_by_plain_passes
 from ntkif.networks.inputs import Points, Reading
 from ntkif.networks.modules import trained_parameters
 
 __all__ = ["Layer", "Part", "layers_of", "parts_of"]
-
-_HELD = 4  # outputs at which a layer is held against plain passes
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def layers_of(reading: Reading, x: Points, c: int) -> list[Layer]:
 
     Args:
         reading: the network.
-        x: few points, of another number than places or outputs.
+        x: few points, see `few_of`.
         c: outputs.
 
     Returns:
@@ -130,9 +128,10 @@ def layers_of(reading: Reading, x: Points, c: int) -> list[Layer]:
         layers.append(Layer(weight, bias, places, inner, of_weight[0][1].shape[3]))
     kept = []
     for layer in layers:
-        part, some = _part(layer, uses), min(c, _HELD)
-        found = _in_order(layer, Part(part.pulls[:, :some], part.inputs).jacobian())
-        if torch.allclose(found, plain_jacobian(reading, x, layer.names(), some), rtol=1e-3, atol=1e-6):
+        part = _part(layer, uses)
+        few_outputs = Part(part.pulls[:, :HELD], part.inputs)  # of all it might not fit
+        piece = {name: slice(None) for name in layer.names()}
+        if as_by_plain_passes(_in_order(layer, few_outputs.jacobian()), reading, x, piece):
             kept.append(layer)
     return kept
 

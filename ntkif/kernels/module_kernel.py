@@ -8,7 +8,7 @@ import torch
 
 from ntkif.blocks import mirror_upper_, row_blocks
 from ntkif.checks import available_bytes, check_fits
-from ntkif.kernels.jacobian import PASS, check_finite, jacobian, pieces
+from ntkif.kernels.jacobian import PASS, check_finite, few_of, jacobian, pieces
 from ntkif.kernels.layers import Layer, Part, layers_of, parts_of
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, unchanged
 from ntkif.networks.modules import prepare, trained_parameters
@@ -210,7 +210,7 @@ def _layers(reading: Reading, x: Points, c: int, most: int) -> list[Layer]:
     """Layers whose Jacobian is a product, see `layers`, and fits as such."""
     try:
         with unchanged(reading):
-            found = layers_of(reading, x[: 3 if c == 2 else 2], c)
+            found = layers_of(reading, few_of(x, c), c)
     except Exception as refused:  # then all parameters are taken another way, which says what is wrong
         _log.debug("%s: no layers are taken by themselves: %s", type(reading.module).__name__, refused)
         return []

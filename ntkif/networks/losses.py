@@ -146,10 +146,6 @@ def _told(row: torch.Tensor) -> str:
     return "[" + ", ".join(f"{value:g}" for value in row[:8].tolist()) + (", ...]" if len(row) > 8 else "]")
 
 
-def _diagonal(values: torch.Tensor) -> torch.Tensor:
-    return torch.diag_embed(values)
-
-
 #: 1/2 |f - y|², the loss of the paper (Eq. 2).
 SQUARES = Loss(half_squares, lambda f, y: f - y)
 #: -Σ_c y_c log softmax(f)_c, of classes or of probabilities that sum to one.
@@ -160,13 +156,13 @@ CROSS_ENTROPY = Loss(
 BINARY_CROSS_ENTROPY = Loss(
     lambda f, y: (nn.functional.softplus(f) - y * f).sum(-1),
     lambda f, y: f.sigmoid() * (1 - y) - y * (-f).sigmoid(),
-    lambda f, y: _diagonal(f.sigmoid() * (-f).sigmoid()),
+    lambda f, y: torch.diag_embed(f.sigmoid() * (-f).sigmoid()),
     targets=_binary,
 )
 _HUBER = Loss(
     lambda f, y: nn.functional.huber_loss(f, y.expand_as(f), reduction="none").sum(-1),
     lambda f, y: (f - y).clamp(-1, 1),
-    lambda f, y: _diagonal(((f - y).abs() < 1).to(f.dtype)),
+    lambda f, y: torch.diag_embed(((f - y).abs() < 1).to(f.dtype)),
     flat=True,
 )
 #: By name.

@@ -8,8 +8,7 @@ from tqdm import tqdm
 
 from ntkif.influence.network import NetworkInfluence
 from ntkif.metrics import agreement
-from ntkif.networks.inputs import points_of, reading_of
-from ntkif.networks.losses import targets_of
+from ntkif.networks.inputs import reading_of
 from ntkif.networks.modules import predict
 from ntkif.retraining.leave_one_out import leave_one_out, true_influence
 
@@ -78,7 +77,8 @@ def validate(
         ValueError: fewer than two removals, or more than points; or as `NetworkInfluence`.
     """
     n = len(influence.y)
-    predicted = influence.influence(x_test, y_test)
+    x_test, targets = influence.test_points(x_test, y_test)
+    predicted = influence.influence(x_test, targets)
     if rows is None:
         if not 2 <= count <= n:
             raise ValueError(f"count: expected between 2 and {n} training points, got {count}.")
@@ -87,9 +87,7 @@ def validate(
     trained = leave_one_out(lambda kept, _: train(kept), every, every, rows)
     outputs = []
     for network in tqdm(trained, total=1 + len(rows), unit="network", disable=not progress):
-        reading = reading_of(network, influence.output)
-        outputs.append(predict(reading, points_of(x_test, reading, "x_test")))
-    targets = targets_of(influence.loss, y_test, outputs[0], "y_test")
+        outputs.append(predict(reading_of(network, influence.output), x_test))
     actual = true_influence(outputs, targets, influence.loss.value)
     predicted = predicted[:, rows].to(actual)
     generator, draws = torch.Generator().manual_seed(seed), []

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from ntkif.kernels import layers as layers_module
-from ntkif.kernels.jacobian import jacobian
+from ntkif.kernels.jacobian import few_of, jacobian
 from ntkif.kernels.layers import layers_of, parts_of
 from ntkif.kernels.module_kernel import module_kernel
 from ntkif.networks.inputs import Reading, points_of
@@ -17,7 +17,7 @@ from ntkif.networks.modules import predict, prepare
 def found_in(module, x, output=None):
     reading, points, c = prepare(module, x, output=output)
 
-    return layers_of(reading, points[: 3 if c == 2 else 2], c), reading, points, c
+    return layers_of(reading, few_of(points, c), c), reading, points, c
 
 
 #: Kinds of modules, and the places of each of their layers that is taken by itself.
