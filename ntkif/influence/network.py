@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import torch
 
@@ -11,12 +10,10 @@ from ntkif.checks import check_fits, groups_of
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.penalties import check_start, penalties_of
 from ntkif.influence.stationary import balancing_ridge, check_stationary, gradient_share
-from ntkif.kernels.module_kernel import TangentKernel
-from ntkif.kernels.tangent import tangent_kernel
-from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, taken, unchanged
+from ntkif.kernels.tangent import kernel_with
+from ntkif.networks.inputs import Points, in_own_precision, points_of, taken, unchanged
 from ntkif.networks.losses import SQUARES, Loss, change_of_loss, loss_of, targets_of
 from ntkif.networks.modules import predict, prepare, trained_parameters
-from ntkif.networks.two_layer import TwoLayer
 
 __all__ = ["NetworkInfluence", "network_influence"]
 
@@ -97,6 +94,7 @@ class NetworkInfluence:
     Attributes:
         fit: the linearised network as a kernel ridge fit, a `LinearizedFit`.
         prediction: (n, c) at the training points.
+        reading: the network, whose outputs are a matrix.
         points: the training points, `Points`.
         y: (n, c) their targets.
         loss: a `Loss`.
@@ -135,9 +133,8 @@ class NetworkInfluence:
         if any(part.training for part in network.modules()):
             raise ValueError("network: expected one in evaluation mode, all parts of it; call network.eval() first.")
         x_train, y_train = taken(x_train, y_train)
-        reading, self.points, c = prepare(network, x_train, "x_train", output=output)
-        self._model = network if isinstance(network, TwoLayer) else reading
-        self.prediction = predict(reading, self.points)
+        self.reading, self.points, c = prepare(network, x_train, "x_train", output=output)
+        self.prediction = predict(self.reading, self.points)
         self.y = targets_of(self.loss, y_train, self.prediction, "y_train")
         n = len(self.points)
         times = n if (of_torch if mean is None else mean) else 1
@@ -158,16 +155,18 @@ class NetworkInfluence:
             )
         if start is not None:
             check_start(network, start, ridge)
-            share = gradient_share(self._model, start, self.points, self.y, penalties, loss=self.loss)
+            share = gradient_share(self.reading, start, self.points, self.y, penalties, loss=self.loss)
             check_stationary(share, tolerance, n)
         self.totals = {name: penalty + times * damping for name, penalty in penalties.items()}
         alike = len(set(self.totals.values())) == 1
         if not alike:
             blocks["scales"] = {f"module.{name}": total**-0.5 for name, total in self.totals.items()}  # of the reading
-        square = self._kernels(jacobian_dtype, traced=traced, **blocks)
+        self._kernel = kernel_with(self.reading, self.points, dtype=jacobian_dtype, traced=traced, **blocks)
         curvature = self.loss.curvature(self.prediction, self.y) if self.loss.curvature else None
         gradient, total = self.loss.gradient(self.prediction, self.y), next(iter(self.totals.values()))
-        self.fit = linearized_fit(square, gradient, total if alike else 1.0, curvature=curvature, flat=self.loss.flat)
+        self.fit = linearized_fit(
+            self._kernel.square(), gradient, total if alike else 1.0, curvature=curvature, flat=self.loss.flat
+        )
         self._scaled, self._traced = not alike, traced and c > 1
 
     @in_own_precision
@@ -186,7 +185,7 @@ class NetworkInfluence:
         x_test, y_test = self.test_points(x_test, y_test)
         out = self.prediction.new_empty(len(x_test), len(self.y))
         for rows in row_blocks(len(x_test), block_size or max(256, len(self.y))):
-            prediction, kernel = predict(self._model, x_test[rows]), self._against(x_test[rows])
+            prediction, kernel = predict(self.reading, x_test[rows]), self._kernel.against(x_test[rows], "x_test")
             if self.fit.root is None:
                 out[rows] = self.fit.loo_influence(kernel, self.loss.gradient(prediction, y_test[rows]))
             else:
@@ -197,7 +196,7 @@ class NetworkInfluence:
     @in_own_precision
     def change(self, x_test) -> torch.Tensor:
         """(k, n, c) what leaving out each training point does to the outputs at k points; errors as `influence`."""
-        return self.fit.loo_change(self._against(self._tests(x_test)[0]))
+        return self.fit.loo_change(self._kernel.against(self._tests(x_test)[0], "x_test"))
 
     @in_own_precision
     def measured(self, x_test, measure: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
@@ -211,8 +210,8 @@ class NetworkInfluence:
             ValueError: the measure gives no number for each point; or as `influence`.
         """
         x_test = self._tests(x_test)[0]
-        before = predict(self._model, x_test)
-        after = measure(before[:, None] + self.fit.loo_change(self._against(x_test)))
+        before = predict(self.reading, x_test)
+        after = measure(before[:, None] + self.fit.loo_change(self._kernel.against(x_test, "x_test")))
         if after.shape != (len(x_test), len(self.y)):
             raise ValueError(
                 f"measure: expected a number for the outputs along the last axis, got shape {tuple(after.shape)} for "
@@ -242,8 +241,8 @@ class NetworkInfluence:
             ValueError: a loss whose curvature vanishes where its gradient does not; or as `influence`.
         """
         x_test, y_test = self.test_points(x_test, y_test)
-        change = self.fit.group_change(self._against(x_test), groups_of(groups))
-        return change_of_loss(self.loss.value, predict(self._model, x_test), change, y_test)
+        change = self.fit.group_change(self._kernel.against(x_test, "x_test"), groups_of(groups))
+        return change_of_loss(self.loss.value, predict(self.reading, x_test), change, y_test)
 
     @in_own_precision
     def top(self, count: int, x_test, y_test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -281,9 +280,9 @@ class NetworkInfluence:
         if self._traced:
             raise ValueError("traced: expected the whole kernel, since the traced one is of no step of the parameters.")
         weights = self.fit.loo_dual(row).reshape(self.prediction.shape)
-        with torch.enable_grad(), unchanged(self._model):
+        with torch.enable_grad(), unchanged(self.reading):
             outputs = self.points.predicted_by(self.reading)
-            values = list(trained_parameters(self._model).values())
+            values = list(trained_parameters(self.reading).values())
             steps = torch.autograd.grad((weights * outputs).sum(), values, materialize_grads=True)
         if not self._scaled:
             return list(steps)
@@ -309,9 +308,9 @@ class NetworkInfluence:
             ValueError: as `step`.
         """
         x_test = self._tests(x_test)[0]
-        moved, plain = copy.deepcopy(self._model), predict(self._model, x_test)
+        moved, plain = copy.deepcopy(self.reading), predict(self.reading, x_test)
         linear, shares = self.change(x_test), []
-        both = [trained_parameters(model).values() for model in (moved, self._model)]
+        both = [trained_parameters(model).values() for model in (moved, self.reading)]
         for row in rows:
             for value, own, step in zip(*both, self.step(row), strict=True):
                 value.copy_(own + step)
@@ -330,33 +329,7 @@ class NetworkInfluence:
         if not isinstance(start, torch.nn.Module):
             raise ValueError('damping: expected the network before training as start for "auto", got none.')
         check_start(network, start, 1.0)
-        return balancing_ridge(self._model, start, self.points, self.y, loss=self.loss)
-
-    def _kernels(self, dtype: torch.dtype | None, *, traced: bool, **blocks) -> torch.Tensor:
-        """The kernel among the training points; notes what gives it with others."""
-        self._dtype, points = dtype, self.points
-        if isinstance(self._model, TwoLayer):
-            if dtype is not None:
-                raise ValueError("jacobian_dtype: expected none for the two-layer network, which needs no Jacobian.")
-            (x,) = points.arrays
-            self._with = partial(tangent_kernel, self._model, traced=traced, **blocks)
-            return self._with(x)
-        model = self._model
-        if dtype is not None:
-            model, points = copy.deepcopy(model).to(dtype), points.to(dtype)
-        kernel = TangentKernel(model, points, traced=traced, **blocks)
-        self._with = kernel.against
-        return kernel.square().to(self.prediction)
-
-    def _against(self, points: Points) -> torch.Tensor:
-        if isinstance(self._model, TwoLayer):
-            return self._with(points.arrays[0], self.points.arrays[0])
-        return self._with(points if self._dtype is None else points.to(self._dtype), "x_test").to(self.prediction)
-
-    @property
-    def reading(self) -> Reading:
-        """The network, whose outputs are a matrix."""
-        return self._model if isinstance(self._model, Reading) else Reading(self._model)
+        return balancing_ridge(self.reading, start, self.points, self.y, loss=self.loss)
 
     def _tests(self, x_test, y_test: torch.Tensor | None = None) -> tuple[Points, torch.Tensor | None]:
         x_test, y_test = taken(x_test, y_test)

@@ -1,5 +1,6 @@
 """The tangent kernel of any torch module: products of its Jacobian, made in parts and never kept whole."""
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -81,6 +82,7 @@ class TangentKernel:
     Args:
         module, x, output, traced and blocks: as of `module_kernel`.
         scales: by which the derivatives by a parameter are multiplied, by its name; one where absent.
+        dtype: of the Jacobian and its products, another than the module's; the kernels are in the module's.
 
     Raises:
         TypeError, ValueError: as `module_kernel`.
@@ -94,14 +96,18 @@ class TangentKernel:
         output: str | int | None = None,
         traced: bool = False,
         scales: Mapping[str, float] | None = None,
+        dtype: torch.dtype | None = None,
         point_block: int | None = None,
         parameter_block: int | None = None,
         output_block: int | None = None,
     ):
         self.reading, self.x, self.c = prepare(module, x, output=output)
+        self.given = self.reading  # as users have it
+        if dtype is not None:
+            self.reading, self.x = copy.deepcopy(self.reading).to(dtype), self.x.to(dtype)
         self.single = traced or self.c == 1
         self.blocks = {"point_block": point_block, "output_block": output_block}
-        trained, prefix = trained_parameters(self.reading), "" if self.reading is module else "module."
+        trained, prefix = trained_parameters(self.reading), "" if isinstance(module, Reading) else "module."
         self.scales = {prefix + name: scale for name, scale in (scales or {}).items()}
         self.like = next(iter(trained.values()))
         most = _kept(self.like) // len(self.x)
@@ -136,7 +142,7 @@ class TangentKernel:
             z: k points.
             name: of them, for errors.
         """
-        z = prepare(self.reading, z, name)[1]
+        z = prepare(self.reading, points_of(z, self.given, name).to(self.like.dtype), name)[1]
         kernel, high = self._room(len(z)), 1 if self.single else self.c
         for own, made in zip(self._own(), self._makers(), strict=True):
             for rows in row_blocks(len(z), len(self.x)):  # as many at once as there are of the n points
@@ -187,6 +193,7 @@ class TangentKernel:
         return self.like.new_zeros((rows, n) if self.single else (rows * c, n * c))
 
     def _shaped(self, kernel: torch.Tensor, rows: int) -> torch.Tensor:
+        kernel = kernel.to(next(self.given.parameters()).dtype)
         if self.single:
             return kernel
         return kernel.reshape(rows, self.c, -1, self.c).transpose(1, 2).contiguous()

@@ -8,10 +8,11 @@ numbers.
 import torch
 
 from ntkif.checks import check_fits, check_matrix
-from ntkif.kernels.module_kernel import module_kernel
+from ntkif.kernels.module_kernel import TangentKernel, module_kernel
+from ntkif.networks.inputs import Points, Reading
 from ntkif.networks.two_layer import TwoLayer
 
-__all__ = ["pull_back", "push_forward", "tangent_kernel"]
+__all__ = ["kernel_with", "pull_back", "push_forward", "tangent_kernel"]
 
 
 @torch.no_grad()
@@ -68,6 +69,38 @@ def tangent_kernel(
             both = (gates_x.T * (network.signs[:, a] * network.signs[:, b])) @ gates_z
             kernel[:, :, a, b] = kernel[:, :, b, a] = both.mul_(cosine)
     return kernel
+
+
+def kernel_with(reading: Reading, x: Points, *, dtype: torch.dtype | None = None, **how):
+    """The kernel of a network among n points and of others with them: what `TangentKernel` is, for any network.
+
+    Args:
+        reading: the network.
+        x: the points.
+        dtype: of the Jacobian, see `TangentKernel`.
+        **how: as of `TangentKernel`; the two-layer network takes `traced` alone.
+
+    Raises:
+        ValueError: a dtype for the two-layer network.
+    """
+    if not isinstance(reading.module, TwoLayer):
+        return TangentKernel(reading, x, dtype=dtype, **how)
+    if dtype is not None:
+        raise ValueError("jacobian_dtype: expected none for the two-layer network, which needs no Jacobian.")
+    return _ClosedForm(reading.module, x.arrays[0], how)
+
+
+class _ClosedForm:
+    """As `TangentKernel`, of the two-layer network."""
+
+    def __init__(self, network: TwoLayer, x: torch.Tensor, how: dict):
+        self.network, self.x, self.how = network, x, how
+
+    def square(self) -> torch.Tensor:
+        return tangent_kernel(self.network, self.x, **self.how)
+
+    def against(self, z: Points, name: str = "z") -> torch.Tensor:
+        return tangent_kernel(self.network, z.arrays[0], self.x, **self.how)
 
 
 @torch.no_grad()

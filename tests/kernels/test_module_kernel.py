@@ -129,3 +129,12 @@ def test_wide_outputs_of_a_linear_layer_need_no_jacobian():
     """Of 300 outputs the traced kernel is that of the inputs, and one for the bias."""
     module, x = nn.Linear(40, 300).double().eval(), torch.randn(20, 40, dtype=torch.float64)
     torch.testing.assert_close(module_kernel(module, x, traced=True), x @ x.T + 1, rtol=0, atol=1e-12)
+
+
+def test_a_jacobian_of_another_dtype(module):
+    """Points come, and kernels are given, in the module's own."""
+    p = make_problem(n=8, k=5)
+    exact, rounded = (TangentKernel(module, p.x_train, dtype=dtype) for dtype in (None, torch.float32))
+    for found, wanted in ((rounded.square(), exact.square()), (rounded.against(p.x_test), exact.against(p.x_test))):
+        assert found.dtype == torch.float64
+        assert 0 < (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
