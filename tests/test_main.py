@@ -214,8 +214,8 @@ def test_runs_in_half_precision_end_the_same_after_a_kill(tmp_path):
     script = """
 import sys
 from ntkif import __main__
-from ntkif.retraining import stacked
-stacked.networks_at_once = lambda *sizes: 2
+from ntkif.retraining import batches, stacked
+batches.networks_at_once = lambda *sizes: 2
 real, done = stacked.Stack.train, []
 def train(stack, *arguments):
     if len(done) == int(sys.argv[1]):

@@ -19,9 +19,9 @@ from ntkif.data import Dataset
 from ntkif.influence.network import network_influence
 from ntkif.networks.descent import train
 from ntkif.networks.two_layer import TwoLayer, random_network
+from ntkif.retraining.batches import train_in_batches
 from ntkif.retraining.leave_one_out import without
 from ntkif.retraining.protocol import LOOKS, Protocol, Retraining
-from ntkif.retraining.stacked import train_in_batches
 from ntkif.store import write_atomically
 
 __all__ = ["retrain", "start_of"]
