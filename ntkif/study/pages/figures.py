@@ -158,6 +158,7 @@ def house(imports: dict[tuple[str, str], int]) -> Figure:
         ax.text(x, y, label, ha="center", va="center", fontsize=10, bbox=box)
     ax.text(-0.9, 1.6, "the method", color=COLORS["helpful"], fontsize=11)
     ax.text(-0.9, -2.3, "the study", color=COLORS["harmful"], fontsize=11)
-    ax.set(xlim=(-1, 9.9), ylim=(-4.2, 1.9))
+    # matplotlib leaves out an arrow that ends outside of the axes
+    ax.set(xlim=(-1, 1.1 + max(x for x, _ in place.values())), ylim=(-4.2, 1.9))
     ax.axis("off")
     return figure

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.offsetbox import AnnotationBbox
 
 from ntkif.data.dataset import from_pixels
-from ntkif.study.pages import figures
+from ntkif.study.pages import figures, house
 from ntkif.study.pages.claims import VERDICTS
 from ntkif.study.pages.explorer import METHODS
 from ntkif.study.pages.scoreboard import DEFINITION, MARKS
@@ -65,3 +65,14 @@ def test_each_item_has_a_tile_of_its_verdict():
     corners = [tile.get_xy() for tile in ax.patches]  # down the first column, then down the second
     assert [int(x) for x, _ in corners] == [0, 0, 0, 1, 1] and corners[0][1] > corners[1][1] > corners[2][1]
     assert set(figures.VERDICT_COLORS) == set(kinds) and len(set(figures.VERDICT_COLORS.values())) == 4
+
+
+def test_plan_shows_every_part_and_its_arrows():
+    """matplotlib leaves out an arrow that ends outside of the axes."""
+    (ax,) = figures.house(house.arrows()).axes
+    labels = {text.get_text(): text for text in ax.texts}
+    assert {"data", "training", "command line"} <= set(labels)
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    for text in ax.texts:
+        for x, y in (text.get_position(), getattr(text, "xy", text.get_position())):
+            assert left < x < right and low < y < high
