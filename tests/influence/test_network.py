@@ -16,7 +16,7 @@ from ntkif.influence.ihvp import network_ihvp
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.network import NetworkInfluence, network_influence
 from ntkif.influence.stationary import NotStationaryError, gradient_share
-from ntkif.kernels import module_kernel as kernel_module
+from ntkif.kernels import parts as parts_module
 from ntkif.kernels.jacobian import jacobian
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.descent import safe_learning_rate, train
@@ -263,13 +263,13 @@ def test_linearity_tells_a_linear_network_from_one_that_bends():
 def test_a_test_point_costs_no_jacobian_of_the_training_points(monkeypatch):
     """One Jacobian of these serves all test points that are no more than they."""
     seen = []
-    plainly = kernel_module.jacobian
+    plainly = parts_module.jacobian
 
     def counted(module, x, *how, **more):
         seen.append(len(x))
         return plainly(module, x, *how, **more)
 
-    monkeypatch.setattr(kernel_module, "jacobian", counted)
+    monkeypatch.setattr(parts_module, "jacobian", counted)
     module, ids = nn.EmbeddingBag(9, 1).double().eval(), torch.randint(9, (16, 3))
     network_influence(module, ids[:9], some(9), ids[9:], some(7), 1.0, start=None)
     assert sorted(seen) == [7, 9]
