@@ -10,6 +10,7 @@ from ntkif.checks import check_fits, groups_of
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.penalties import check_start, penalties_of
 from ntkif.influence.stationary import balancing_ridge, check_stationary, gradient_share
+from ntkif.influence.table import InfluenceTable
 from ntkif.kernels.tangent import kernel_with
 from ntkif.networks.inputs import Points, in_own_precision, points_of, taken, unchanged
 from ntkif.networks.losses import SQUARES, Loss, change_of_loss, loss_of, targets_of
@@ -269,6 +270,33 @@ class NetworkInfluence:
             order = some.abs().topk(count).indices
             found.append((some.gather(1, order), order))
         return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])
+
+    def table(
+        self,
+        x_test,
+        y_test: torch.Tensor | None = None,
+        *,
+        measure: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        names: Sequence | None = None,
+        test_names: Sequence | None = None,
+        unit: str | None = None,
+    ) -> InfluenceTable:
+        """`influence`, or what is `measured`, with the names of its points, its largest entries, and a picture.
+
+        Args:
+            x_test: k points.
+            y_test: their targets; not needed for a measure.
+            measure: of the outputs, as of `measured`; the loss where absent.
+            names: n names of the training points; their positions where absent.
+            test_names: k names of the test points; their positions where absent.
+            unit: what is measured, in words.
+
+        Raises:
+            TypeError, ValueError, MemoryError: as `influence` and `measured`; another number of names.
+        """
+        found = self.influence(x_test, y_test) if measure is None else self.measured(x_test, measure)
+        unit = unit or f"change of the {'loss' if measure is None else 'measure'}"
+        return InfluenceTable(found, names=names, test_names=test_names, unit=unit)
 
     @in_own_precision
     def step(self, row: int) -> list[torch.Tensor]:
