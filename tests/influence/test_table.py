@@ -11,7 +11,7 @@ from ntkif import InfluenceTable, NetworkInfluence
 from ntkif.influence.table import names_of
 
 INFLUENCE = torch.tensor([[0.5, -2.0, 1.0, 0.25], [-1.0, 0.125, 3.0, -0.5]], dtype=torch.float64)
-NAMES, TESTS = ["ann", "bob", "cat", "<dan>"], ["first", "second"]
+NAMES, X
 
 
 @pytest.fixture
