@@ -11,7 +11,7 @@ from ntkif import InfluenceTable, NetworkInfluence
 from ntkif.influence.table import names_of
 
 INFLUENCE = torch.tensor([[0.5, -2.0, 1.0, 0.25], [-1.0, 0.125, 3.0, -0.5]], dtype=torch.float64)
-NAMES, X
+NAMES, TESTS = ["ann", "bob", "cat", "<dan>"], ["<first>", "second"]
 
 
 @pytest.fixture
@@ -84,9 +84,16 @@ def test_the_index_of_a_frame_is_its_names():
 
 def test_what_it_says_of_itself(table):
     text, page = repr(table), table._repr_html_()
-    assert text.startswith("InfluenceTable of 2 test points and 4 training points: change of a margin\nfirst: cat +1,")
+    assert text.startswith(
+        "InfluenceTable of 2 test points and 4 training points: change of a margin\n<first>: cat +1,"
+    )
     assert "| bob -2, <dan> +0.25, ann +0.5" in text
-    assert "&lt;dan&gt; +0.25" in page and "<dan>" not in page and page.count("<tr>") == 3
+    assert (
+        "&lt;dan&gt; +0.25" in page
+        and "<th>&lt;first&gt;</th>" in page
+        and "<dan>" not in page
+        and page.count("<tr>") == 3
+    )
     many = repr(InfluenceTable(torch.ones(12, 2).double()))
     assert many.startswith("InfluenceTable of 12 test points and 2 training points") and len(many.splitlines()) == 11
     assert "the first 10 test points:" in many
