@@ -2,6 +2,7 @@
 
 from ntkif.influence.closed_form import group_influence, ihvp_influence, influence_terms, loo_influence, ntk_influence
 from ntkif.influence.network import NetworkInfluence, network_influence
+from ntkif.influence.table import InfluenceTable
 from ntkif.kernels.infinite import ntk, ntk_monte_carlo
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.regression.ridge import RidgeFit, refit_without, ridge_fit
@@ -10,6 +11,7 @@ from ntkif.training.recorded import record_training
 
 __version__ = "0.1.0"
 __all__ = [
+    "InfluenceTable",
     "NTKInfluence",
     "NTKInfluenceClassifier",
     "NetworkInfluence",

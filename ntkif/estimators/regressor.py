@@ -3,6 +3,7 @@
 Needs scikit-learn, which the rest of the package does without.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from ntkif.estimators.points import kernel_between, to_sphere
 from ntkif.estimators.state import Array, Diagnosis, Top, diagnosis, read_state, to_numpy, write_state
 from ntkif.influence.closed_form import group_influence, loo_influence
 from ntkif.influence.flow import influence_at
+from ntkif.influence.table import InfluenceTable, names_of
 from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import kernel_of, of_the_sphere
 from ntkif.regression.flow import KernelFlow, kernel_flow
@@ -89,6 +91,7 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
             MemoryError: the kernel would not fit in memory.
             numpy.linalg.LinAlgError: K + λI is singular to working precision.
         """
+        self._names = names_of(X)
         X, y = self._validated(X, y)
         self._kernel_function = kernel_of(self.kernel)
         self._on_sphere = not self.normalize
@@ -117,6 +120,24 @@ class NTKInfluence(RegressorMixin, BaseEstimator):
         for rows in row_blocks(len(points), self._block):
             out[rows] = loo_influence(self.fit_, self._kernel(points[rows]), targets[rows], block_size=self._block)
         return self._like(out, X_test)
+
+    def table(
+        self, X_test: Array, y_test: Array, *, names: Sequence | None = None, test_names: Sequence | None = None
+    ) -> InfluenceTable:
+        """`influence` with the names of its points, its largest entries, and a picture of them.
+
+        Args:
+            X_test: (k, d) test points.
+            y_test: their targets.
+            names: n names of the training points; where absent the index of the DataFrame that `fit` got, else their
+                positions.
+            test_names: k names of the test points; where absent the index of a DataFrame, else their positions.
+        """
+        influence, unit = self.influence(X_test, y_test), "change of half the squared error"
+        names, test_names = (
+            own if given is None else given for given, own in ((names, self._names), (test_names, names_of(X_test)))
+        )
+        return InfluenceTable(influence, names=names, test_names=test_names, unit=unit)
 
     def influence_at(self, time: float, X_test: Array, y_test: Array) -> Array:
         """(k, n) influence after training by the flow (3) for a time, from 0 to infinity, which is `influence`.

@@ -15,20 +15,19 @@ In term I of the influence (Eq. 14) the IHVP lacks (I - A_i)^-1, and it has no t
 
 For another loss let g_i be its gradient and S_i = L_i L_iᵀ its curvature at the outputs of point i. To second order in
 the parameters the same holds with L_iᵀ K_ij L_j in place of K_ij, K_te L_i in place of K_te, and L_i⁺ g_i in place of
-r_i. Where a curvature vanishes and its gradient does not (the straight part of Huber's loss), there is no L_i⁺ g_i, and
-the same Newton step is written with the inverse of the Hessian, B = Jᵀ (λI + J S Jᵀ)^-1 J:
-
-    f^{-i}(x) - f(x) = B_te,i (I - S_i B_ii)^-1 g_i,    B_te = [K_te - K_te L (LᵀKL + λI)^-1 Lᵀ K] / λ
+r_i. Where a curvature vanishes and its gradient does not, there is no L_i⁺ g_i: see `inverse_hessian`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ntkif.checks import check_fits, check_group, check_matrix, check_ridge
 from ntkif.influence.closed_form import ihvp_influence, loo_influence
 from ntkif.influence.curvature import whiten
+from ntkif.influence.inverse_hessian import InverseHessian, inverse_hessian
+from ntkif.influence.output_rows import blocks_of, flattened, own_blocks, rows_of
 from ntkif.regression.ridge import RidgeFit, ridge_fit
 
 __all__ = ["LinearizedFit", "linearized_fit"]
@@ -42,14 +41,15 @@ class LinearizedFit:
         fit: of the moved targets: n rows and c columns where the outputs do not couple, else n c rows and one column.
         residual: (n, c) predictions of the network minus targets, or what stands for them with another loss.
         root: (n, c, c) factors L_i of the curvature of another loss; None for half squares.
-        step: Lᵀ K, (n, c) (I - S_i B_ii)^-1 g_i and (n, c) B_ii times that, where a curvature vanishes and its gradient
-            does not; else None.
+        own_change: (n, c) change of each training point's own outputs without it, for another loss.
+        beyond: where a curvature vanishes and its gradient does not, what tells of removals there; else None.
     """
 
     fit: RidgeFit
     residual: torch.Tensor
     root: torch.Tensor | None = None
-    step: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+    own_change: torch.Tensor | None = None
+    beyond: InverseHessian | None = None
 
     @property
     def coupled(self) -> bool:
@@ -79,26 +79,18 @@ class LinearizedFit:
         """
         size = (len(k_test_train), *self.residual.shape)
         check_fits("the changes", *size, like=self.residual, advice="pass fewer test points at once.")
+        if self.beyond is not None:
+            return self.beyond.loo_change(flattened(self._checked(k_test_train)))
         coefficients = self.fit.coefficients(self._flat(k_test_train))
         n, c = self.residual.shape
-        if self.step is not None:
-            pulled, step, _ = self.step
-            hessian = (_flatten(k_test_train) - coefficients @ pulled) / self.fit.ridge
-            return torch.einsum("tanb,nb->tna", hessian.reshape(-1, c, n, c), step)
         if not self.coupled:
             return coefficients[:, :, None] * self.loo_residual
         return torch.einsum("tanb,nb->tna", coefficients.reshape(-1, c, n, c), self.loo_residual)
 
     @property
     def self_change(self) -> torch.Tensor:
-        """(n, c) by how much each training point's own prediction changes without it.
-
-        With another loss up to what that does not feel, as the sum of the outputs of a softmax.
-        """
-        if self.step is not None:
-            return self.step[2]
-        change = self.loo_residual - self.residual
-        return change if self.root is None else torch.einsum("nab,nb->na", torch.linalg.pinv(self.root.mT), change)
+        """(n, c) by how much each training point's own prediction changes without it."""
+        return self.loo_residual - self.residual if self.own_change is None else self.own_change
 
     def loo_influence(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> torch.Tensor:
         """(k, n) leave-one-out influence in half squared errors; positive means helpful.
@@ -135,15 +127,15 @@ class LinearizedFit:
         Args:
             k_test_train: (k, n) or (k, n, c, c) kernel between test and training points.
             groups: g sets, each a list of distinct training rows.
-
-        Raises:
-            ValueError: a loss whose curvature vanishes where its gradient does not.
         """
-        if self.step is not None:
-            raise ValueError("groups: expected a loss whose curvature vanishes nowhere; take single points.")
-        (n, c), flat = self.residual.shape, self._flat(k_test_train)
-        own = torch.arange(n * c).reshape(n, c) if self.coupled else torch.arange(n)[:, None]
-        changes = [self.fit.shift_without(flat, own[check_group(group, n).cpu()].flatten()) for group in groups]
+        n, c = self.residual.shape
+        groups = [check_group(group, n).to(self.residual.device) for group in groups]
+        if self.beyond is not None:
+            kernel = flattened(self._checked(k_test_train))
+            changes = [kernel @ self.beyond.dual(group) for group in groups]
+        else:
+            flat, own = self._flat(k_test_train), c if self.coupled else 1
+            changes = [self.fit.shift_without(flat, rows_of(group, own)) for group in groups]
         return torch.stack([change.reshape(-1, c) for change in changes], 1)
 
     def loo_dual(self, row: int) -> torch.Tensor:
@@ -152,13 +144,8 @@ class LinearizedFit:
         So J v is the movement of the parameters.
         """
         c = self.residual.shape[1]
-        if self.step is not None:
-            pulled, step, _ = self.step
-            own = torch.arange(row * c, row * c + c)
-            weights = self.fit.inverse @ (pulled[:, own] @ step[row])
-            weights = -self._rooted(weights) / self.fit.ridge
-            weights[row] += step[row] / self.fit.ridge
-            return weights
+        if self.beyond is not None:
+            return self.beyond.dual(torch.tensor([row], device=self.residual.device)).reshape_as(self.residual)
         if not self.coupled and self.root is None:
             return self.fit.inverse[:, row, None] * self.loo_residual[row]
         own = torch.arange(row * c, row * c + c) if self.coupled else torch.tensor([row])
@@ -189,8 +176,7 @@ class LinearizedFit:
 
     def _own_blocks(self) -> torch.Tensor:
         """(n, c, c) blocks of (K + λI)^-1 on its diagonal."""
-        n, c = self.residual.shape
-        return self.fit.inverse.reshape(n, c, n, c).diagonal(dim1=0, dim2=2).movedim(-1, 0)
+        return own_blocks(self.fit.inverse, self.residual.shape[1])
 
     def _moved(self, k_test_train: torch.Tensor, test_residual: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Kernel, and targets so moved that the fit's residual is the network's; rows of outputs where they couple."""
@@ -199,16 +185,20 @@ class LinearizedFit:
         prediction = self.fit.predict(flat)
         return flat, prediction - test_residual.reshape_as(prediction)
 
-    def _flat(self, k_test_train: torch.Tensor) -> torch.Tensor:
+    def _checked(self, k_test_train: torch.Tensor) -> torch.Tensor:
         wanted = 4 if self.coupled else 2
         if k_test_train.ndim != wanted:
             raise ValueError(
                 f"k_test_train: expected {wanted} dimensions as the training kernel, "
                 f"got shape {tuple(k_test_train.shape)}; make both with tangent_kernel(..., traced=...) alike."
             )
+        return k_test_train
+
+    def _flat(self, k_test_train: torch.Tensor) -> torch.Tensor:
+        k_test_train = self._checked(k_test_train)
         if self.root is not None:
-            k_test_train = torch.einsum("tnab,nbe->tnae", _blocks(k_test_train), self.root)
-        return _flatten(k_test_train)
+            k_test_train = torch.einsum("tnab,nbe->tnae", blocks_of(k_test_train), self.root)
+        return flattened(k_test_train)
 
 
 @torch.no_grad()
@@ -251,38 +241,27 @@ def linearized_fit(
     if not damping >= 0:
         raise ValueError(f"damping: expected zero or a positive number, got {damping}.")
     check_ridge(ridge + damping, positive=True)
-    root, gradient, pulled = None, residual, None
-    if curvature is not None:
-        root, residual, within = whiten(curvature, gradient, flat)
-        diagonal = _blocks(k_train_train).diagonal().movedim(-1, 0)
-        pulled = torch.einsum("iba,ijbd->ijad", root, _blocks(k_train_train))
-        k_train_train = torch.einsum("ijad,jde->ijae", pulled, root)
-        pulled = None if within else _flatten(pulled)
-    shift, kernel = ridge + damping, _flatten(k_train_train)
+    shift = ridge + damping
+    if curvature is None:
+        return LinearizedFit(_moved_fit(flattened(k_train_train), residual, shift), residual)
+    gradient = residual
+    root, residual, within = whiten(curvature, gradient, flat)
+    pulled = torch.einsum("iba,ijbd->ijad", root, blocks_of(k_train_train))
+    fit = _moved_fit(flattened(torch.einsum("ijad,jde->ijae", pulled, root)), residual, shift)
+    if not within:
+        beyond = inverse_hessian(k_train_train, curvature, gradient, shift)
+        return LinearizedFit(fit, residual, root, beyond.own_change(flattened(k_train_train)), beyond)
+    found = LinearizedFit(fit, residual, root)
+    weights = torch.einsum("jaib,ib->jai", fit.inverse.reshape(n, c, n, c), found.loo_residual)
+    return replace(found, own_change=torch.einsum("jiad,jai->id", pulled, weights))
+
+
+def _moved_fit(kernel: torch.Tensor, residual: torch.Tensor, ridge: float) -> RidgeFit:
+    """Of the targets whose fit has these residuals."""
     right = residual.reshape(len(kernel), -1)
-    fit = ridge_fit(kernel, -(kernel @ right) / shift - right, shift)
-    if pulled is None:
-        return LinearizedFit(fit, residual, root)
-    own = torch.einsum("nap,pnb->nab", pulled.T.reshape(n, c, -1), (fit.inverse @ pulled).reshape(-1, n, c))
-    own = (diagonal - own) / shift
-    eye = torch.eye(c, dtype=own.dtype, device=own.device)
-    step = torch.linalg.solve(eye - curvature @ own, gradient[:, :, None])
-    return LinearizedFit(fit, residual, root, (pulled, step[:, :, 0], (own @ step)[:, :, 0]))
+    return ridge_fit(kernel, -(kernel @ right) / ridge - right, ridge)
 
 
 def _of_squares(change: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
     """(k, r) what changes (k, r, c) of the predictions do to half the squares of their (k, c) residuals."""
     return (change * (residual[:, None] + change / 2)).sum(2)
-
-
-def _blocks(kernel: torch.Tensor) -> torch.Tensor:
-    """(n, k, c, c), where a single output has none of its own."""
-    return kernel[:, :, None, None] if kernel.ndim == 2 else kernel
-
-
-def _flatten(kernel: torch.Tensor) -> torch.Tensor:
-    """(n, k, c, c) as (n c, k c), the outputs of a point side by side; (n, k) as it is."""
-    if kernel.ndim == 2:
-        return kernel
-    n, k, c, _ = kernel.shape
-    return kernel.transpose(1, 2).reshape(n * c, k * c)

@@ -34,6 +34,7 @@ from torch.func import jacrev, vmap
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_group, check_matrix
+from ntkif.influence.table import InfluenceTable
 from ntkif.metrics import agreement
 from ntkif.networks.losses import CROSS_ENTROPY, Loss, change_of_loss
 from ntkif.retraining.leave_one_out import true_influence
@@ -189,6 +190,18 @@ class RecordedTraining:
         if not trust:
             _judge(estimate.check["relative_error"])
         return self.with_retrained(estimate.influence, retrain, x_test, y_test)
+
+    def table(
+        self,
+        x_test: torch.Tensor,
+        y_test: torch.Tensor,
+        *,
+        names: Sequence | None = None,
+        test_names: Sequence | None = None,
+        **how,
+    ) -> InfluenceTable:
+        """`influence` with names of its n and k points, their positions where absent; `how` as there."""
+        return InfluenceTable(self.influence(x_test, y_test, **how), names=names, test_names=test_names)
 
     def with_retrained(
         self, influence: torch.Tensor, count: int, x_test: torch.Tensor, y_test: torch.Tensor

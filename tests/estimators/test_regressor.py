@@ -175,3 +175,18 @@ def test_groups_and_numbers_as_people_have_them():
     rounded = p.x_train.bfloat16()
     half = NTKInfluence(0.5).fit(rounded, p.y_train[:, 0]).influence(*arrays)
     assert np.array_equal(half, NTKInfluence(0.5).fit(rounded.double(), p.y_train[:, 0]).influence(*arrays))
+
+
+def test_a_table_has_the_names_of_a_frame(tmp_path):
+    frame = pd.DataFrame(X, index=[f"train {i}" for i in range(30)])
+    test = pd.DataFrame(X_TEST, index=pd.date_range("2020-01-01", periods=7))
+    frame.columns = test.columns = list("abcde")
+    y = TARGETS["one"]
+    model = NTKInfluence(RIDGE).fit(frame, y[:30])
+    table = model.table(test, y[30:])
+    assert np.array_equal(table.influence, model.influence(test, y[30:]))
+    assert table.names == list(frame.index) and table.test_names[1] == "2020-01-02 00:00:00"
+    model.save(tmp_path / "model")
+    assert NTKInfluence.load(tmp_path / "model").table(test, y[30:]).names == list(frame.index)
+    plain = NTKInfluence(RIDGE).fit(X, y[:30]).table(X_TEST, y[30:], test_names=["some"] * 7)
+    assert plain.names == list(range(30)) and plain.test_names == ["some"] * 7

@@ -1,12 +1,10 @@
 """Influence in a trained network, and how far its training is from a minimum."""
 
-from dataclasses import replace
-
-import pandas as pd
 import pytest
 import torch
 from kinds import made
 from linear_model import RIDGE, Mixed
+from newton_step import bent, newton, some
 from problem import close, make_problem
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -21,7 +19,7 @@ from ntkif.kernels.jacobian import jacobian
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.descent import safe_learning_rate, train
 from ntkif.networks.inputs import reading_of
-from ntkif.networks.losses import CROSS_ENTROPY, LOSSES, SQUARES, change_of_loss, targets_of
+from ntkif.networks.losses import CROSS_ENTROPY, LOSSES, SQUARES
 from ntkif.networks.modules import predict, train_module
 from ntkif.networks.two_layer import random_network
 
@@ -91,25 +89,6 @@ def test_wrong_input_of_a_network(fitted):
         network_influence(network, *arrays[:2], p.x_test[:, :3], p.y_test, RIDGE, start=None)
 
 
-def newton(module, x, y, test, y_test, ridge, loss, output=None):
-    """(k, n) change of the test loss by one Newton step without each point, in the parameters themselves."""
-    j, j_test = (jacobian(module, each, output=output) for each in (x, test))
-    reading = reading_of(module, output)
-    f, f_test = predict(reading, x), predict(reading, test)
-    gradient, curvature = loss.gradient(f, y), loss.curvature(f, y)
-    hessians = torch.einsum("iap,iab,ibq->ipq", j, curvature, j)
-    whole = hessians.sum(0) + ridge * torch.eye(j.shape[2], dtype=j.dtype)
-    columns = []
-    for i in range(len(j)):
-        step = torch.linalg.solve(whole - hessians[i], gradient[i] @ j[i])
-        columns.append(loss.value(f_test + j_test @ step, y_test) - loss.value(f_test, y_test))
-    return torch.stack(columns, 1)
-
-
-def some(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 @pytest.mark.parametrize("outputs", [1, 2])
 @pytest.mark.parametrize("name", ["binary cross-entropy", "huber"])
 def test_other_losses_are_newton_steps(name, outputs):
@@ -157,107 +136,8 @@ def test_networks_of_many_kinds(kind):
     c = predict(reading, points).shape[1]
     y = some(5, c)
     influence = network_influence(module, points, y[:, 0] if c == 1 else y, points, y, 1.0, start=None, output=output)
-    squares = replace(SQUARES, curvature=lambda f, y: torch.eye(c, dtype=f.dtype).expand(len(f), c, c))
-    assert torch.allclose(influence, newton(module, points, y, points, y, 1.0, squares), rtol=0, atol=1e-10)
-
-
-OTHERS = {
-    "squares": (LOSSES["squares"], 2),
-    "one output": (LOSSES["squares"], 1),
-    "cross-entropy": (LOSSES["cross-entropy"], 3),
-    "binary cross-entropy": (LOSSES["binary cross-entropy"], 1),
-    "huber": (LOSSES["huber"], 2),
-}
-
-
-@pytest.fixture(params=OTHERS)
-def asked(request):
-    """A network of which things are asked, its points and targets."""
-    loss, c = OTHERS[request.param]
-    torch.manual_seed(0)
-    module = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, c)).double().eval()
-    x, test = some(12, 4), some(5, 4, seed=1)
-    targets = {"cross-entropy": lambda z: z[:, :3].argmax(1), "binary cross-entropy": lambda z: (z[:, :1] > 0).double()}
-    y, y_test = (targets.get(request.param, lambda z: 3 * z[:, :c])(each) for each in (x, test))
-    return NetworkInfluence(module, x, y, 0.3, start=None, loss=loss), module, x, y, test, y_test
-
-
-def test_influence_is_of_the_changes(asked):
-    model, module, x, y, test, y_test = asked
-    influence = model.influence(test, y_test)
-    assert close(influence, network_influence(module, x, y, test, y_test, 0.3, start=None, loss=model.loss))
-    targets = targets_of(model.loss, y_test, predict(module, test), "y")
-    assert close(change_of_loss(model.loss.value, predict(module, test), model.change(test), targets), influence)
-    assert close(model.measured(test, lambda f: f[..., 0]), model.change(test)[..., 0])
-    with pytest.raises(ValueError, match="measure: expected a number for the outputs along the last axis"):
-        model.measured(test, lambda f: f)
-
-
-def test_self_influence_is_the_influence_on_the_points_themselves(asked):
-    model, _, x, y, *_ = asked
-    torch.testing.assert_close(model.self_influence(), model.influence(x, y).diagonal(), rtol=1e-9, atol=1e-11)
-    if model.fit.root is None:
-        own = model.change(x).diagonal(dim1=0, dim2=1).T
-        torch.testing.assert_close(model.fit.self_change, own, rtol=0, atol=1e-11)
-
-
-def test_the_step_is_that_of_the_change(asked):
-    """J times the step is the change of the linearised outputs."""
-    model, module, x, _, test, _ = asked
-    j, change = jacobian(module, test), model.change(test)
-    for row in range(len(x)):
-        step = torch.cat([part.flatten() for part in model.step(row)])
-        torch.testing.assert_close(j @ step, change[:, row], rtol=0, atol=1e-11)
-
-
-def test_groups_are_not_sums(asked):
-    model, module, x, y, test, y_test = asked
-    if model.loss.flat:
-        with pytest.raises(ValueError, match="expected a loss whose curvature vanishes nowhere"):
-            model.group_influence([[1]], test, y_test)
-        return
-    single = model.group_influence([[3], [5]], test, y_test)
-    assert close(single, model.influence(test, y_test)[:, [3, 5]])
-    several = [{3, 5, 8}, torch.tensor([8, 3, 5]), pd.Series([5, 8, 3])]
-    one, *same = model.group_influence(several, test, y_test).T
-    assert all(close(each, one) for each in same)
-    named = pd.DataFrame({"label": [0, 1, 1] * 4}).groupby("label").indices
-    assert model.group_influence(named, test, y_test).shape == (5, 2)
-    j, reading = jacobian(module, x), reading_of(module)
-    f, y = predict(reading, x), targets_of(model.loss, y, predict(reading, x), "y")
-    gradient = model.loss.gradient(f, y)
-    curvature = (
-        model.loss.curvature(f, y) if model.loss.curvature else torch.eye(f.shape[1]).double().expand(12, -1, -1)
-    )
-    hessians = torch.einsum("iap,iab,ibq->ipq", j, curvature, j)
-    kept = [i for i in range(12) if i not in {3, 5, 8}]
-    whole = hessians[kept].sum(0) + 0.3 * torch.eye(j.shape[2], dtype=j.dtype)
-    step = torch.linalg.solve(whole, torch.einsum("ia,iap->p", gradient[[3, 5, 8]], j[[3, 5, 8]]))
-    change = jacobian(module, test) @ step
-    f_test, y_test = predict(reading, test), targets_of(model.loss, y_test, predict(reading, test), "y")
-    torch.testing.assert_close(one, model.loss.value(f_test + change, y_test) - model.loss.value(f_test, y_test))
-
-
-def test_the_largest_without_the_matrix(asked):
-    model, *_, test, y_test = asked
-    values, rows = model.top(3, test, y_test)
-    influence = model.influence(test, y_test)
-    assert torch.equal(rows, influence.abs().topk(3).indices) and torch.equal(values, influence.gather(1, rows))
-    with pytest.raises(ValueError, match="count: expected between 1 and 12 training points, got 13"):
-        model.top(13, test, y_test)
-
-
-def test_linearity_tells_a_linear_network_from_one_that_bends():
-    x, y, test = some(12, 4), some(12, 1), some(5, 4, seed=1)
-    linear = nn.Linear(4, 1).double().eval()
-    before = [value.clone() for value in linear.parameters()]
-    model = NetworkInfluence(linear, x, y, 0.3, start=None)
-    assert (model.linearity(test, range(12)) < 1e-10).all()
-    assert all(torch.equal(a, b) for a, b in zip(before, linear.parameters(), strict=True))
-    torch.manual_seed(0)
-    bent = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)).double().eval()
-    weak, strong = (NetworkInfluence(bent, x, y, ridge, start=None).linearity(test, [0, 5]) for ridge in (100.0, 0.01))
-    assert (weak < 0.05).all() and (strong > 0.3).all()
+    found = newton(module, points, y, points, y, 1.0, SQUARES, output=output)
+    assert torch.allclose(influence, found, rtol=0, atol=1e-10)
 
 
 def test_a_test_point_costs_no_jacobian_of_the_training_points(monkeypatch):
@@ -290,11 +170,6 @@ def test_a_jacobian_in_single_precision_and_a_solution_in_double():
         )
 
 
-def bent(outputs=2):
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.LayerNorm(3), nn.Linear(3, outputs)).double().eval()
-
-
 @pytest.mark.parametrize("loss", ["squares", "cross-entropy"])
 def test_a_ridge_for_each_parameter(loss):
     """Against one Newton step with a diagonal of penalties; the biases are nearly free."""
@@ -305,18 +180,12 @@ def test_a_ridge_for_each_parameter(loss):
     own = {name: ridge.get(name, 1e-3 if "bias" in name else 0.5) + 0.1 for name, _ in module.named_parameters()}
     sizes = {name: value.numel() for name, value in module.named_parameters()}
     penalties = torch.cat([12 * torch.full((size,), own[name], dtype=torch.float64) for name, size in sizes.items()])
-    asked = LOSSES[loss] if LOSSES[loss].curvature else replace(LOSSES[loss], curvature=_identity)
-    targets = [targets_of(asked, each, predict(module, z), "y") for each, z in ((y, x), (y_test, test))]
-    truth = newton(module, x, targets[0], test, targets[1], torch.diag(penalties), asked)
+    truth = newton(module, x, y, test, y_test, torch.diag(penalties), LOSSES[loss])
     assert torch.allclose(model.influence(test, y_test), truth, rtol=0, atol=1e-11)
     j, change = jacobian(module, test), model.change(test)
     for row in (0, 7):
         step = torch.cat([part.flatten() for part in model.step(row)])
         torch.testing.assert_close(j @ step, change[:, row], rtol=0, atol=1e-11)
-
-
-def _identity(f, y):
-    return torch.eye(f.shape[1], dtype=f.dtype).expand(len(f), -1, -1)
 
 
 def test_weight_decay_is_a_penalty_on_the_parameters_themselves():
@@ -371,11 +240,3 @@ def test_a_precision_around_the_calls_changes_nothing():
     with torch.autocast("cpu", torch.bfloat16):
         for found, wanted in zip(asked(), plain, strict=True):
             torch.testing.assert_close(found, wanted, rtol=0, atol=0)
-
-
-def test_the_traced_kernel_has_no_step():
-    arrays = some(12, 4), some(12, 2)
-    model = NetworkInfluence(bent(), *arrays, 1.0, start=None, traced=True)
-    with pytest.raises(ValueError, match="the traced one is of no step of the parameters"):
-        model.linearity(some(5, 4), [0])
-    NetworkInfluence(bent(1), arrays[0], arrays[1][:, 0], 1.0, start=None, traced=True).step(0)

@@ -115,6 +115,12 @@ def test_the_largest_influences_come_first(run):
     assert torch.equal(values.abs()[:, 0], influence.abs().amax(1))
 
 
+def test_a_table_names_its_points(run):
+    table = run.table(X_TEST, Y_TEST, names=[f"point {i}" for i in range(N)], retrain=1)
+    assert torch.equal(table.influence, run.influence(X_TEST, Y_TEST, retrain=1))
+    assert table.names[3] == "point 3" and table.test_names == [0, 1, 2, 3]
+
+
 def test_the_points_that_matter_most_can_be_retrained(run, truth):
     estimate = run.influence(X_TEST, Y_TEST)
     found = run.influence(X_TEST, Y_TEST, retrain=3)
