@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import available_bytes, check_fits, check_group, check_ridge
+from ntkif.influence.curvature import whiten
 from ntkif.regression.nystrom import check_rest, cholesky_factor
 
 __all__ = ["ProjectedFit", "projected_fit"]
@@ -35,20 +36,24 @@ class ProjectedFit:
         factor: (p, p) Cholesky factor of H.
         steps: (n, p) δ_i.
         self_change: (n, c) by how much each training point's own prediction changes without it, φ_i δ_i.
-        leverage: (n, c, c) S_i B_ii.
+        largest_leverage: (n,) largest eigenvalue of each A_i = L_iᵀ B_ii L_i, with S_i = L_i L_iᵀ.
+        freedom: (n,) trace of each.
         rows: what gives (b, c, p) φ of training points, by their numbers.
         gradient: (n, c) g_i.
-        curvature: (n, c, c) S_i; None for half squares, where it is one.
+        curvature: (n, c, c) S_i, one for half squares.
     """
 
     ridge: float
     factor: torch.Tensor
     steps: torch.Tensor
     self_change: torch.Tensor
-    leverage: torch.Tensor
+    largest_leverage: torch.Tensor
+    freedom: torch.Tensor
     rows: Rows
     gradient: torch.Tensor
-    curvature: torch.Tensor | None = None
+    curvature: torch.Tensor
+
+    by_residuals = False  # influences are those of changes of the outputs, see `LinearizedFit`
 
     def loo_change(self, rows: torch.Tensor) -> torch.Tensor:
         """(k, n, c) by how much predictions change without each training point.
@@ -78,8 +83,7 @@ class ProjectedFit:
         own, (s, c) = self.rows(group).to(self.gradient), (len(group), self.gradient.shape[1])
         flat = own.reshape(s * c, -1)
         between = flat @ torch.cholesky_solve(flat.T, self.factor)
-        if self.curvature is not None:
-            between = (self.curvature[group] @ between.reshape(s, c, s * c)).reshape(s * c, s * c)
+        between = (self.curvature[group] @ between.reshape(s, c, s * c)).reshape(s * c, s * c)
         eye = torch.eye(s * c, dtype=flat.dtype, device=flat.device)
         pull = torch.linalg.solve(eye - between, self.gradient[group].reshape(-1, 1))
         return torch.cholesky_solve(flat.T @ pull, self.factor)[:, 0]
@@ -92,51 +96,58 @@ def projected_fit(
     """Both passes over the training points.
 
     Rows are kept between them where a quarter of the free memory holds them, and made twice where it does not. H is
-    summed in the dtype of the gradient, whatever that of the rows; to this the working memory is 3 p² numbers.
+    summed in the dtype of the gradient, whatever that of the rows. Beside rows and steps, memory is some 6 p² numbers.
 
     Args:
         rows: what gives (b, c, p) rows φ of training points, by a slice of their numbers or a list of them.
         gradient: (n, c) g_i.
         ridge: λ > 0, damping included.
-        curvature: (n, c, c) S_i, positive semidefinite; one where absent.
+        curvature: (n, c, c) S_i; one where absent.
         progress: whether to show a bar, on a terminal.
 
     Raises:
-        ValueError: no positive ridge.
+        ValueError: no positive ridge, or a curvature with a negative eigenvalue.
         MemoryError: H or the steps would not fit in memory.
         numpy.linalg.LinAlgError: a leverage of one, or an H that is singular, to working precision.
     """
     check_ridge(ridge, positive=True)
-    n, c = gradient.shape
-    first = rows(slice(0, 1))
-    p, like = first.shape[2], first
-    advice = "take fewer projections."
-    check_fits("the matrix of the projections", 3, p, p, like=gradient, advice=advice)
+    (n, c), like = gradient.shape, rows(slice(0, 1))
+    p, advice = like.shape[2], "take fewer projections."
+    check_fits("the matrix of the projections", 6, p, p, like=gradient, advice=advice)
     check_fits("the steps of the removals", n, p, like=like, advice=advice)
-    blocks = list(row_blocks(n, max(1, p // c)))
     free = available_bytes(like.device)
-    fit_in_memory = free is not None and n * c * p * like.element_size() <= _SHARE_OF_MEMORY * free
-    kept: list[torch.Tensor] | None = [] if fit_in_memory else None
+    kept = [] if free is not None and n * c * like[0, 0].nbytes <= _SHARE_OF_MEMORY * free else None
+    if curvature is None:
+        curvature = root = torch.eye(c, dtype=gradient.dtype, device=gradient.device).expand(n, c, c)
+    else:
+        root = whiten(curvature, gradient, flat=True)[0]
+    blocks = list(row_blocks(n, max(1, p // c)))
     with tqdm(total=2 * len(blocks), unit="block", leave=False, disable=not progress or None) as bar:
         h = ridge * torch.eye(p, dtype=gradient.dtype, device=gradient.device)
         for block, own in _each(rows, blocks, kept, bar):
-            bent = own if curvature is None else curvature[block].to(own) @ own
-            h += own.flatten(0, 1).T @ bent.flatten(0, 1)
+            bent = (root[block].mT.to(own) @ own).flatten(0, 1)
+            h += bent.T @ bent
         factor = cholesky_factor(h, "ridge: expected one that the precision can see beside the rows")
-        steps, changes, leverages = like.new_empty(n, p), torch.empty_like(gradient), gradient.new_empty(n, c, c)
-        for block, own in _each(rows, blocks, kept, bar):
-            white = torch.linalg.solve_triangular(factor.to(own), own.flatten(0, 1).T, upper=False)
-            white = white.T.reshape(own.shape).to(gradient)
-            between = white @ white.mT
-            leverages[block] = between if curvature is None else curvature[block] @ between
-            eye = torch.eye(c, dtype=gradient.dtype, device=gradient.device)
-            pull = torch.linalg.solve(eye - leverages[block], gradient[block][:, :, None])
-            changes[block] = (between @ pull)[:, :, 0]
-            moved = (white.mT @ pull)[:, :, 0]
-            steps[block] = torch.linalg.solve_triangular(factor.T, moved.T, upper=True).T.to(steps)
-    rest = 1 - torch.linalg.eigvals(leverages).real.amax(1)
-    check_rest(rest, 100 * p**0.5 * torch.finfo(like.dtype).eps, "projections")
-    return ProjectedFit(ridge, factor, steps, changes, leverages, rows, gradient, curvature)
+        found = [
+            _removals(own, factor, gradient[block], curvature[block], root[block])
+            for block, own in _each(rows, blocks, kept, bar)
+        ]
+    steps, changes, largest, freedom = map(torch.cat, zip(*found, strict=True))
+    check_rest(1 - largest, 100 * p**0.5 * torch.finfo(like.dtype).eps, "projections")
+    return ProjectedFit(ridge, factor, steps, changes, largest, freedom, rows, gradient, curvature)
+
+
+def _removals(own: torch.Tensor, factor: torch.Tensor, gradient, curvature, root) -> tuple[torch.Tensor, ...]:
+    """Of a block of points δ_i, φ_i δ_i, and the largest eigenvalue and the trace of A_i."""
+    white = torch.linalg.solve_triangular(factor.to(own), own.flatten(0, 1).T, upper=False)
+    white = white.T.reshape(own.shape).to(gradient)
+    between = white @ white.mT
+    bent = curvature @ between
+    pull = torch.linalg.solve(torch.eye(len(bent[0])).to(bent) - bent, gradient[:, :, None])
+    steps = torch.linalg.solve_triangular(factor.T, (white.mT @ pull)[:, :, 0].T, upper=True).T
+    leverage = root.mT @ between @ root
+    values = torch.linalg.eigvalsh(leverage)
+    return steps.to(own), (between @ pull)[:, :, 0], values[:, -1], values.sum(1)
 
 
 def _each(rows: Rows, blocks: list[slice], kept: list | None, bar: tqdm) -> Iterator[tuple[slice, torch.Tensor]]:

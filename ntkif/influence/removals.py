@@ -8,6 +8,7 @@ import torch
 from ntkif.blocks import row_blocks
 from ntkif.checks import groups_of
 from ntkif.influence.linearized import LinearizedFit
+from ntkif.influence.projected import ProjectedFit
 from ntkif.influence.table import InfluenceTable
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, taken, unchanged
 from ntkif.networks.losses import Loss, change_of_loss, targets_of
@@ -15,11 +16,13 @@ from ntkif.networks.modules import predict, trained_parameters
 
 __all__ = ["Removals"]
 
+_CHANGES = 2**27  # numbers of them at once
+
 
 class Removals:
     """What leaving out training points does to a linearised network; `NetworkInfluence` says what each attribute is."""
 
-    fit: LinearizedFit
+    fit: LinearizedFit | ProjectedFit
     prediction: torch.Tensor
     reading: Reading
     points: Points
@@ -36,14 +39,12 @@ class Removals:
         A_i = L_iᵀ J_i (λI + J S Jᵀ)^-1 J_iᵀ L_i has a row for each output; S_i = L_i L_iᵀ is the curvature of the loss,
         one for half squares. Near one the network passes through the point in some direction of its outputs.
         """
-        blocks = self.fit.leverage
-        return blocks if blocks.ndim == 1 else torch.linalg.eigvalsh(blocks)[:, -1]
+        return self.fit.largest_leverage
 
     @property
     def freedom(self) -> torch.Tensor:
         """(n,) trace of each A_i of `leverage`: how many parameters a training point takes, all outputs together."""
-        blocks = self.fit.leverage
-        return blocks * self.y.shape[1] if blocks.ndim == 1 else blocks.diagonal(dim1=1, dim2=2).sum(1)
+        return self.fit.freedom
 
     @in_own_precision
     def influence(self, x_test, y_test: torch.Tensor | None = None, *, block_size: int | None = None) -> torch.Tensor:
@@ -52,7 +53,8 @@ class Removals:
         Args:
             x_test: k points.
             y_test: their targets; None where the points bring them.
-            block_size: test points handled at once; as many as there are training points where absent.
+            block_size: test points handled at once; where absent as many as there are training points, or so many that
+                the changes of their outputs take a gigabyte.
 
         Raises:
             TypeError, ValueError: points of another shape than the training points, or targets the loss does not take.
@@ -60,9 +62,10 @@ class Removals:
         """
         x_test, y_test = self.test_points(x_test, y_test)
         out = self.prediction.new_empty(len(x_test), len(self.y))
-        for rows in row_blocks(len(x_test), block_size or max(256, len(self.y))):
+        block_size = block_size or max(1, min(max(256, len(self.y)), _CHANGES // self.prediction.numel()))
+        for rows in row_blocks(len(x_test), block_size):
             prediction, kernel = predict(self.reading, x_test[rows]), self._kernel.against(x_test[rows], "x_test")
-            if self.fit.root is None:
+            if self.fit.by_residuals:
                 out[rows] = self.fit.loo_influence(kernel, self.loss.gradient(prediction, y_test[rows]))
             else:
                 change = self.fit.loo_change(kernel)
@@ -185,6 +188,8 @@ class Removals:
         """
         if self._traced:
             raise ValueError("traced: expected the whole kernel, since the traced one is of no step of the parameters.")
+        if isinstance(self.fit, ProjectedFit):
+            return [step.to(self.prediction) for step in self._kernel.movement(self.fit.steps[row])]
         weights = self.fit.loo_dual(row).reshape(self.prediction.shape)
         with torch.enable_grad(), unchanged(self.reading):
             outputs = self.points.predicted_by(self.reading)

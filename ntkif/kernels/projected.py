@@ -16,7 +16,7 @@ from ntkif.blocks import row_blocks
 from ntkif.kernels.jacobian import PASS
 from ntkif.kernels.layers import Part
 from ntkif.kernels.parts import JacobianParts
-from ntkif.networks.inputs import Points, in_own_precision
+from ntkif.networks.inputs import Points, in_own_precision, points_of
 from ntkif.networks.modules import prepare, trained_parameters
 
 __all__ = ["ProjectedJacobian"]
@@ -60,6 +60,7 @@ class ProjectedJacobian:
         if int(projections) != projections or projections < 1:
             raise ValueError(f"projections: expected a whole number of columns, one or more, got {projections}.")
         self.reading, x, self.c = prepare(module, x, output=output)
+        self.given = self.reading  # as users have it
         if dtype is not None:
             self.reading, x = copy.deepcopy(self.reading).to(dtype), x.to(dtype)
         self.like = next(iter(trained_parameters(self.reading).values()))
@@ -86,6 +87,10 @@ class ProjectedJacobian:
                     self._add(out[some], columns, first)
                     first += columns.shape[2]
         return out
+
+    def against(self, z, name: str = "z") -> torch.Tensor:
+        """`rows` of other points, see `module_kernel`; the name is for errors."""
+        return self.rows(prepare(self.given, points_of(z, self.given, name), name)[1])
 
     def movement(self, columns: torch.Tensor) -> list[torch.Tensor]:
         """Of each trained parameter, so that outputs change, to first order, by φ(x)·v for (p,) numbers v: Ω v."""

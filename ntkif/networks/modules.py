@@ -11,12 +11,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ntkif.blocks import row_blocks
 from ntkif.checks import check_ridge
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, reading_of, unchanged
 from ntkif.networks.losses import SQUARES, Loss
 
-__all__ = ["Antisymmetric", "ConvNet", "Mlp", "predict", "prepare", "train_module", "trained_parameters"]
+__all__ = ["AT_ONCE", "Antisymmetric", "ConvNet", "Mlp", "predict", "prepare", "train_module", "trained_parameters"]
 
+#: Points that go through a module at once.
+AT_ONCE = 8192
 _ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu}
 
 
@@ -198,8 +201,9 @@ def train_module(
 @in_own_precision
 def predict(module: nn.Module, x) -> torch.Tensor:
     """(k, c) outputs at the points `x`, see `points_of`, without what a gradient needs."""
+    points, reading = points_of(x, module), reading_of(module)
     with unchanged(module):
-        return points_of(x, module).predicted_by(reading_of(module))
+        return torch.cat([points[rows].predicted_by(reading) for rows in row_blocks(len(points), AT_ONCE)])
 
 
 def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
