@@ -99,6 +99,7 @@ class NetworkInfluence(Removals):
 
     Attributes:
         fit: the linearised network as a kernel ridge fit, a `LinearizedFit`.
+        kernel: what makes the kernel of points with the training points, or their projected rows.
         prediction: (n, c) at the training points.
         reading: the network, whose outputs are a matrix.
         points: the training points, `Points`.
@@ -173,19 +174,19 @@ class NetworkInfluence(Removals):
         gradient = self.loss.gradient(self.prediction, self.y)
         total = next(iter(self.totals.values())) if alike else 1.0
         if projections is None:
-            self._kernel = kernel_with(self.reading, self.points, dtype=jacobian_dtype, traced=traced, **blocks)
-            self.fit = linearized_fit(self._kernel.square(), gradient, total, curvature=curvature, flat=self.loss.flat)
+            self.kernel = kernel_with(self.reading, self.points, dtype=jacobian_dtype, traced=traced, **blocks)
+            self.fit = linearized_fit(self.kernel.square(), gradient, total, curvature=curvature, flat=self.loss.flat)
         else:
             if traced:
                 raise ValueError("traced: expected the whole kernel with projections, of which all outputs are a part.")
             how = {"seed": seed, "dtype": jacobian_dtype, **blocks}
-            self._kernel = ProjectedJacobian(self.reading, self.points, projections, **how)
+            self.kernel = ProjectedJacobian(self.reading, self.points, projections, **how)
             self.fit = projected_fit(self._rows, gradient, total, curvature=curvature)
         self._scaled, self._traced = not alike, traced and c > 1
 
     def _rows(self, rows: slice | torch.Tensor) -> torch.Tensor:
         """Of training points, projected."""
-        return self._kernel.rows(self.points[rows])
+        return self.kernel.rows(self.points[rows])
 
     def _balanced(self, network: torch.nn.Module, start: torch.nn.Module | str | None) -> float:
         if not isinstance(start, torch.nn.Module):

@@ -10,6 +10,8 @@ from ntkif.checks import groups_of
 from ntkif.influence.linearized import LinearizedFit
 from ntkif.influence.projected import ProjectedFit
 from ntkif.influence.table import InfluenceTable
+from ntkif.kernels.module_kernel import TangentKernel
+from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, taken, unchanged
 from ntkif.networks.losses import Loss, change_of_loss, targets_of
 from ntkif.networks.modules import predict, trained_parameters
@@ -23,6 +25,7 @@ class Removals:
     """What leaving out training points does to a linearised network; `NetworkInfluence` says what each attribute is."""
 
     fit: LinearizedFit | ProjectedFit
+    kernel: TangentKernel | ProjectedJacobian
     prediction: torch.Tensor
     reading: Reading
     points: Points
@@ -64,7 +67,7 @@ class Removals:
         out = self.prediction.new_empty(len(x_test), len(self.y))
         block_size = block_size or max(1, min(max(256, len(self.y)), _CHANGES // self.prediction.numel()))
         for rows in row_blocks(len(x_test), block_size):
-            prediction, kernel = predict(self.reading, x_test[rows]), self._kernel.against(x_test[rows], "x_test")
+            prediction, kernel = predict(self.reading, x_test[rows]), self.kernel.against(x_test[rows], "x_test")
             if self.fit.by_residuals:
                 out[rows] = self.fit.loo_influence(kernel, self.loss.gradient(prediction, y_test[rows]))
             else:
@@ -75,7 +78,7 @@ class Removals:
     @in_own_precision
     def change(self, x_test) -> torch.Tensor:
         """(k, n, c) what leaving out each training point does to the outputs at k points; errors as `influence`."""
-        return self.fit.loo_change(self._kernel.against(self._tests(x_test)[0], "x_test"))
+        return self.fit.loo_change(self.kernel.against(self._tests(x_test)[0], "x_test"))
 
     @in_own_precision
     def measured(self, x_test, measure: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
@@ -90,7 +93,7 @@ class Removals:
         """
         x_test = self._tests(x_test)[0]
         before = predict(self.reading, x_test)
-        after = measure(before[:, None] + self.fit.loo_change(self._kernel.against(x_test, "x_test")))
+        after = measure(before[:, None] + self.fit.loo_change(self.kernel.against(x_test, "x_test")))
         if after.shape != (len(x_test), len(self.y)):
             raise ValueError(
                 f"measure: expected a number for the outputs along the last axis, got shape {tuple(after.shape)} for "
@@ -123,7 +126,7 @@ class Removals:
             ValueError: a group that is no list of distinct rows; or as `influence`.
         """
         x_test, y_test = self.test_points(x_test, y_test)
-        change = self.fit.group_change(self._kernel.against(x_test, "x_test"), groups_of(groups))
+        change = self.fit.group_change(self.kernel.against(x_test, "x_test"), groups_of(groups))
         return change_of_loss(self.loss.value, predict(self.reading, x_test), change, y_test)
 
     @in_own_precision
@@ -189,7 +192,7 @@ class Removals:
         if self._traced:
             raise ValueError("traced: expected the whole kernel, since the traced one is of no step of the parameters.")
         if isinstance(self.fit, ProjectedFit):
-            return [step.to(self.prediction) for step in self._kernel.movement(self.fit.steps[row])]
+            return [step.to(self.prediction) for step in self.kernel.movement(self.fit.steps[row])]
         weights = self.fit.loo_dual(row).reshape(self.prediction.shape)
         with torch.enable_grad(), unchanged(self.reading):
             outputs = self.points.predicted_by(self.reading)

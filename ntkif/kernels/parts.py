@@ -84,6 +84,15 @@ class JacobianParts:
                 place[:] = part.reshape(place.shape)
         return {name: value.mul_(self.scales.get(name, 1.0)) for name, value in found.items()}
 
+    def columns(self, gradient: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The gradient by the columns of the parts, from that by each parameter: the transpose of `movement`."""
+        values, found = {name: each * self.scales.get(name, 1.0) for name, each in gradient.items()}, []
+        for layer in (layer for group in self.groups for layer in group):
+            rows = values[layer.weight].reshape(layer.outer, -1)
+            found.append(rows if layer.bias is None else torch.cat([rows, values[layer.bias][:, None]], 1))
+        found += [rows for piece in self.pieces for _, rows in self._rows(piece, values)]
+        return torch.cat([rows.flatten() for rows in found])
+
     def _rows(self, piece: dict[str, slice], values=None) -> Iterator[tuple[str, torch.Tensor]]:
         """The rows of parameters that a piece names, of these or of other values."""
         values = trained_parameters(self.reading) if values is None else values

@@ -99,6 +99,15 @@ class ProjectedJacobian:
             moved[whole] *= columns[place].to(moved)
         return list(self.parts.movement(moved).values())
 
+    def columns(self, gradient: list[torch.Tensor]) -> torch.Tensor:
+        """(p,) the gradient by the columns of φ, from that by each trained parameter: Ωᵀ g."""
+        names = trained_parameters(self.reading)
+        of_parts = self.parts.columns(dict(zip(names, gradient, strict=True)))
+        found = of_parts.new_zeros(self.width)
+        for whole, place in self._places(0, len(of_parts)):
+            found[place] += of_parts[whole] * self.signs[whole]
+        return found
+
     def _drawn(self, seed: int) -> tuple[torch.Tensor, list[int]]:
         """A sign of each parameter, and where the first of each p of them goes; none that changes anything if exact."""
         numbers, generator = sum(self.widths), torch.Generator().manual_seed(seed)

@@ -144,6 +144,7 @@ def train_module(
     *,
     loss: Loss = SQUARES,
     iterations: int = 100,
+    point_block: int | None = None,
 ) -> nn.Module:
     """Minimise the objective (Eq. 2) over all trained parameters of a module, from its present ones.
 
@@ -159,6 +160,7 @@ def train_module(
         ridge: penalty λ.
         loss: l, half squares where absent.
         iterations: of L-BFGS, at most.
+        point_block: points that go through the module at once; `AT_ONCE` where absent.
 
     Returns:
         the trained module, a copy.
@@ -185,10 +187,14 @@ def train_module(
     def objective() -> torch.Tensor:
         descent.zero_grad()
         moved = sum((value - begin).square().sum() for value, begin in zip(parameters, start, strict=True))
-        total = loss.value(trained(x), y).sum() + ridge / 2 * moved
+        parts = [ridge / 2 * moved]
+        parts[0].backward()
+        for rows in row_blocks(len(x), point_block or AT_ONCE):
+            parts.append(loss.value(trained(x[rows]), y[rows]).sum())
+            parts[-1].backward()
+        total = sum(part.detach() for part in parts)
         if not torch.isfinite(total):
             raise ValueError(f"training: the loss became {total}; start from smaller weights, or clean the data.")
-        total.backward()
         return total
 
     with torch.enable_grad():

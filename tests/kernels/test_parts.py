@@ -34,3 +34,6 @@ def test_a_movement_of_the_columns_is_one_of_the_parameters(name, most):
     plain = jacobian(parts.reading, points)
     moved = torch.cat([movement[name].flatten() for name in trained])
     assert close(whole @ columns, plain @ moved)
+    gradient = {name: torch.randn(value.shape, generator=generator).double() for name, value in trained.items()}
+    product = sum((gradient[name] * movement[name]).sum() for name in trained)
+    assert close(parts.columns(gradient) @ columns, product)

@@ -36,9 +36,12 @@ def test_a_movement_is_that_of_the_projected_rows(name, projections):
     """Of v columns the outputs change by φ v: what the sign and the place of each parameter are for."""
     projected, points, rows = of_rows(name, projections, seed=3)
     v = torch.randn(projected.width, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    moved = torch.cat([value.flatten() for value in projected.movement(v)])
+    movement = projected.movement(v)
+    moved = torch.cat([part.flatten() for part in movement])
     assert rows.shape[2] == projections and not projected.exact
     assert close(rows @ v, jacobian(projected.reading, points) @ moved)
+    gradient = [torch.randn(part.shape, generator=torch.Generator().manual_seed(2)).double() for part in movement]
+    assert close(projected.columns(gradient) @ v, torch.cat([part.flatten() for part in gradient]) @ moved)
 
 
 def test_products_are_those_of_the_jacobian_in_the_mean_and_scatter_less_with_more_columns():
