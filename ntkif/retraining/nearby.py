@@ -1,7 +1,7 @@
 """Networks retrained from trained weights to the minimum nearby, without a point: few steps, for many points.
 
-With the Hessian H = L Lᵀ of a network near it, its own curvature left out, weights are θ = θ₀ + L^-T u. In u the objective
-is nearly a sphere, so L-BFGS takes few steps, of one or two passes over the points each.
+With H = L Lᵀ the Hessian of a network near it, its own curvature left out, weights are θ = θ₀ + L^-T u. In u the
+objective is nearly a sphere, so L-BFGS takes few steps, of one or two passes over the points each.
 """
 
 import copy

@@ -39,8 +39,9 @@ def test_it_is_the_minimum_without_the_point(trained, without, monkeypatch):
     kept = torch.arange(20) != (20 if without is None else without)
     assert gradient_share(found, start, x[kept], y[kept], RIDGE) < 1e-5
     assert left < 1e-4 or without is None  # then it may be at the minimum already
-    right = train_module(start, x[kept], y[kept], RIDGE, iterations=400)
-    assert close(predict(found, x), predict(right, x), 1e-5)
+    if len(start) == 1:  # a network with a hidden layer has more than one minimum
+        right = train_module(start, x[kept], y[kept], RIDGE, iterations=400)
+        assert close(predict(found, x), predict(right, x), 1e-5)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
