@@ -189,8 +189,16 @@ def _linux_bytes(file: Path, entry: str) -> int:
 
 
 def groups_of(groups) -> list[torch.Tensor]:
-    """Groups as users name them, a sequence or a mapping, each as `group_rows` makes it."""
-    return [group_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
+    """Groups as users name them, a sequence or a mapping, each as `group_rows` makes it.
+
+    Raises:
+        TypeError: rows that are no numbers.
+        ValueError: no groups.
+    """
+    found = [group_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
+    if not found:
+        raise ValueError("groups: expected at least one set of training rows, got none.")
+    return found
 
 
 def group_rows(group) -> torch.Tensor:

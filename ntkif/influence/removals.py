@@ -234,10 +234,14 @@ class Removals:
     def _tests(self, x_test, y_test: torch.Tensor | None = None) -> tuple[Points, torch.Tensor | None]:
         x_test, y_test = taken(x_test, y_test)
         test = points_of(x_test, self.reading, "x_test")
-        if test.shapes != self.points.shapes or test.names != self.points.names:
-            wanted, came = (", ".join(map(str, points.shapes)) for points in (self.points, test))
+        if test.shapes != self.points.shapes or test.names != self.points.names or test.floats != self.points.floats:
+            wanted, came = (", ".join(map(_told, points.arrays)) for points in (self.points, test))
             raise ValueError(f"x_test: expected points of shape {wanted} as the training points, got {came}.")
         if y_test is None:
             return test, None
         outputs = self.prediction.new_empty(len(test), self.prediction.shape[1])
         return test, targets_of(self.loss, y_test, outputs, "y_test")
+
+
+def _told(array: torch.Tensor) -> str:
+    return f"{tuple(array.shape[1:])}{'' if array.is_floating_point() else f' of {array.dtype}'}"
