@@ -4,6 +4,7 @@ import math
 import os
 import re
 import sys
+import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
 from numbers import Real
@@ -26,6 +27,7 @@ __all__ = [
     "groups_of",
     "peak_bytes",
     "require_extra",
+    "warn",
 ]
 
 
@@ -189,8 +191,16 @@ def _linux_bytes(file: Path, entry: str) -> int:
 
 
 def groups_of(groups) -> list[torch.Tensor]:
-    """Groups as users name them, a sequence or a mapping, each as `group_rows` makes it."""
-    return [group_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
+    """Groups as users name them, a sequence or a mapping, each as `group_rows` makes it.
+
+    Raises:
+        TypeError: rows that are no numbers.
+        ValueError: no groups.
+    """
+    found = [group_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
+    if not found:
+        raise ValueError("groups: expected at least one set of training rows, got none.")
+    return found
 
 
 def group_rows(group) -> torch.Tensor:
@@ -235,3 +245,11 @@ def check_condition(condition: float, ridge: float, dtype: torch.dtype) -> None:
         f"expected training points that all differ, or a larger ridge. Remove repeated points, raise the ridge, "
         f"or use float64."
     )
+
+
+def warn(message: str) -> None:
+    """Warn at the line of the first caller outside this package and torch, whatever stands between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("ntkif", "torch"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

@@ -13,8 +13,10 @@ from ntkif.influence.stationary import balancing_ridge, check_stationary, gradie
 from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.kernels.tangent import kernel_with
 from ntkif.networks.inputs import in_own_precision, taken
-from ntkif.networks.losses import SQUARES, Loss, loss_of, targets_of
+from ntkif.networks.losses import SQUARES, Loss, targets_of
+from ntkif.networks.module_checks import check_module
 from ntkif.networks.modules import predict, prepare
+from ntkif.networks.named_losses import loss_of
 
 __all__ = ["NetworkInfluence", "network_influence"]
 
@@ -28,6 +30,7 @@ def network_influence(
     ridge: float,
     *,
     block_size: int | None = None,
+    trust: bool = False,
     **how,
 ) -> torch.Tensor:
     """Leave-one-out influence of a trained network on test points, from its empirical NTK and its residuals.
@@ -41,6 +44,7 @@ def network_influence(
         y_test: their targets.
         ridge: penalty λ of the training.
         block_size: test points handled at once; as many as there are training points where absent.
+        trust: as of `Removals.influence`.
         **how: as of `NetworkInfluence`; `start` has to be named.
 
     Returns:
@@ -52,7 +56,9 @@ def network_influence(
     Warns:
         UserWarning: as `NetworkInfluence`.
     """
-    return NetworkInfluence(network, x_train, y_train, ridge, **how).influence(x_test, y_test, block_size=block_size)
+    return NetworkInfluence(network, x_train, y_train, ridge, **how).influence(
+        x_test, y_test, block_size=block_size, trust=trust
+    )
 
 
 class NetworkInfluence(Removals):
@@ -109,9 +115,10 @@ class NetworkInfluence(Removals):
 
     Raises:
         NotStationaryError: the gradient is larger than the tolerance allows; the error says by how much.
-        TypeError, ValueError: wrong shapes, dtypes or NaN; targets that the loss does not take; a module in training
-            mode, even in part; a start of other shapes; neither ridge nor damping, or a start without a ridge; or
-            another loss with the traced kernel, or with a right class of no chance (see `linearized_fit`).
+        TypeError, ValueError: wrong shapes, dtypes or NaN; targets that the loss does not take; no module, or one in
+            training mode, even in part; a start of other shapes; neither ridge nor damping, or a start without a ridge;
+            another loss with the traced kernel, with a right class of no chance (see `linearized_fit`), or curved
+            nowhere.
         MemoryError, numpy.linalg.LinAlgError: as `tangent_kernel` and `ridge_fit`.
 
     Warns:
@@ -139,6 +146,7 @@ class NetworkInfluence(Removals):
         **blocks,
     ):
         (self.loss, of_torch), self.output = loss_of(loss), output
+        check_module(network, "network")
         if any(part.training for part in network.modules()):
             raise ValueError("network: expected one in evaluation mode, all parts of it; call network.eval() first.")
         x_train, y_train = taken(x_train, y_train)
@@ -171,6 +179,11 @@ class NetworkInfluence(Removals):
         if not alike:
             blocks["scales"] = {f"module.{name}": total**-0.5 for name, total in self.totals.items()}  # of the reading
         curvature = self.loss.curvature(self.prediction, self.y) if self.loss.curvature else None
+        if curvature is not None and not curvature.any():
+            raise ValueError(
+                "loss: expected one that is curved in the outputs at some training point, since a Newton step follows "
+                "its curvature; take a smooth one, and of log-probabilities cross-entropy with the logits as outputs."
+            )
         gradient = self.loss.gradient(self.prediction, self.y)
         total = next(iter(self.totals.values())) if alike else 1.0
         if projections is None:

@@ -1,12 +1,12 @@
 """What may be asked of a linearised network: influences, changes, groups, and whether to trust them."""
 
-import copy
 from collections.abc import Callable, Sequence
 
 import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import groups_of
+from ntkif.influence.linearity import bends, warn_of_bends
 from ntkif.influence.linearized import LinearizedFit
 from ntkif.influence.projected import ProjectedFit
 from ntkif.influence.table import InfluenceTable
@@ -50,7 +50,9 @@ class Removals:
         return self.fit.freedom
 
     @in_own_precision
-    def influence(self, x_test, y_test: torch.Tensor | None = None, *, block_size: int | None = None) -> torch.Tensor:
+    def influence(
+        self, x_test, y_test: torch.Tensor | None = None, *, block_size: int | None = None, trust: bool = False
+    ) -> torch.Tensor:
         """(k, n) what leaving out each training point does to the loss of each test point; positive means helpful.
 
         Args:
@@ -58,10 +60,15 @@ class Removals:
             y_test: their targets; None where the points bring them.
             block_size: test points handled at once; where absent as many as there are training points, or so many that
                 the changes of their outputs take a gigabyte.
+            trust: whether to give the influences without a look at how far the network is from linear.
 
         Raises:
             TypeError, ValueError: points of another shape than the training points, or targets the loss does not take.
             MemoryError: the result would not fit in memory.
+
+        Warns:
+            UserWarning: along the steps of the three largest removals `linearity` is above a third in the median. The
+                traced kernel of several outputs has no such steps, and no warning.
         """
         x_test, y_test = self.test_points(x_test, y_test)
         out = self.prediction.new_empty(len(x_test), len(self.y))
@@ -73,6 +80,8 @@ class Removals:
             else:
                 change = self.fit.loo_change(kernel)
                 out[rows] = change_of_loss(self.loss.value, prediction, change, y_test[rows])
+        if not (trust or self._traced):
+            warn_of_bends(self, x_test, out)
         return out
 
     @in_own_precision
@@ -150,7 +159,7 @@ class Removals:
         x_test, y_test = self.test_points(x_test, y_test)
         found = []
         for rows in row_blocks(len(x_test), 256):
-            some = self.influence(x_test[rows], y_test[rows])
+            some = self.influence(x_test[rows], y_test[rows], trust=True)
             order = some.abs().topk(count).indices
             found.append((some.gather(1, order), order))
         return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])
@@ -221,16 +230,7 @@ class Removals:
         Raises:
             ValueError: as `step`.
         """
-        x_test = self._tests(x_test)[0]
-        moved, plain = copy.deepcopy(self.reading), predict(self.reading, x_test)
-        linear, shares = self.change(x_test), []
-        both = [trained_parameters(model).values() for model in (moved, self.reading)]
-        for row in rows:
-            for value, own, step in zip(*both, self.step(row), strict=True):
-                value.copy_(own + step)
-            off = predict(moved, x_test) - plain - linear[:, row]
-            shares.append(off.norm() / linear[:, row].norm())
-        return torch.stack(shares)
+        return bends(self, self._tests(x_test)[0], rows)
 
     def test_points(self, x_test, y_test: torch.Tensor | None) -> tuple[Points, torch.Tensor]:
         """Test points and (k, c) targets as they are asked for, of whatever `influence` takes; errors as of it."""
@@ -242,10 +242,14 @@ class Removals:
     def _tests(self, x_test, y_test: torch.Tensor | None = None) -> tuple[Points, torch.Tensor | None]:
         x_test, y_test = taken(x_test, y_test)
         test = points_of(x_test, self.reading, "x_test")
-        if test.shapes != self.points.shapes or test.names != self.points.names:
-            wanted, came = (", ".join(map(str, points.shapes)) for points in (self.points, test))
+        if test.shapes != self.points.shapes or test.names != self.points.names or test.floats != self.points.floats:
+            wanted, came = (", ".join(map(_told, points.arrays)) for points in (self.points, test))
             raise ValueError(f"x_test: expected points of shape {wanted} as the training points, got {came}.")
         if y_test is None:
             return test, None
         outputs = self.prediction.new_empty(len(test), self.prediction.shape[1])
         return test, targets_of(self.loss, y_test, outputs, "y_test")
+
+
+def _told(array: torch.Tensor) -> str:
+    return f"{tuple(array.shape[1:])}{'' if array.is_floating_point() else f' of {array.dtype}'}"

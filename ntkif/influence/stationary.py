@@ -1,12 +1,12 @@
 """How far a network is from a minimum of its objective: the gradient that training left."""
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
 
 from ntkif.blocks import row_blocks
+from ntkif.checks import warn
 from ntkif.networks.inputs import Reading, in_own_precision, points_of, reading_of, unchanged
 from ntkif.networks.losses import SQUARES, Loss
 from ntkif.networks.modules import AT_ONCE, trained_parameters
@@ -132,4 +132,4 @@ def check_stationary(share: float, tolerance: float, n: int) -> None:
             f"or, if it was trained otherwise, pass start=None and a damping, and measure what that gives."
         )
     if share > _NOTABLE:
-        warnings.warn(f"{message}; the influences are those of a minimum nearby.", stacklevel=5)
+        warn(f"{message}; the influences are those of a minimum nearby.")

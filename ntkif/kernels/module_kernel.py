@@ -99,6 +99,7 @@ class TangentKernel:
     ):
         self.reading, self.x, self.c = prepare(module, x, output=output)
         self.given = self.reading  # as users have it
+        self.dtype, self.told = dtype, next(iter(trained_parameters(self.given).values())).dtype
         if dtype is not None:
             self.reading, self.x = copy.deepcopy(self.reading).to(dtype), self.x.to(dtype)
         self.single = traced or self.c == 1
@@ -133,7 +134,8 @@ class TangentKernel:
             z: k points.
             name: of them, for errors.
         """
-        z = prepare(self.reading, points_of(z, self.given, name).to(self.like.dtype), name)[1]
+        z = points_of(z, self.given, name)
+        z = prepare(self.reading, z if self.dtype is None else z.to(self.dtype), name)[1]
         kernel, high = self._room(len(z)), 1 if self.single else self.c
         for own, made in zip(self._own(), self.parts.makers(), strict=True):
             for rows in row_blocks(len(z), len(self.x)):  # as many at once as there are of the n points
@@ -159,7 +161,7 @@ class TangentKernel:
         return self.like.new_zeros((rows, n) if self.single else (rows * c, n * c))
 
     def _shaped(self, kernel: torch.Tensor, rows: int) -> torch.Tensor:
-        kernel = kernel.to(next(self.given.parameters()).dtype)
+        kernel = kernel.to(self.told)
         if self.single:
             return kernel
         return kernel.reshape(rows, self.c, -1, self.c).transpose(1, 2).contiguous()

@@ -1,17 +1,18 @@
 """What a module takes and what it returns, made alike: points of one or several inputs, and a row of outputs a point.
 
-Modules take a tensor, several, or tensors by name, and return a matrix, a vector, a tuple or a dictionary. `points_of`
-and `reading_of` bring both into the one form that the rest of this package knows.
+Modules take a tensor, several, or tensors by name, and return a matrix, a vector, a tuple, a dictionary or an object.
+`points_of` and `reading_of` bring both into the one form that the rest of this package knows.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
 
 import torch
-from torch.utils.data import DataLoader, Dataset, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler
 
-__all__ = ["Points", "Reading", "in_own_precision", "points_of", "reading_of", "take_all", "taken", "unchanged"]
+__all__ = ["Points", "Reading", "in_own_precision", "lent", "points_of", "reading_of", "take_all", "taken", "unchanged"]
 
 _USUAL = "logits"  # the entry that libraries of transformers name so
 
@@ -41,6 +42,11 @@ class Points:
         return Points(tuple(arrays), self.names)
 
     @property
+    def floats(self) -> tuple[bool, ...]:
+        """Whether each tensor holds floats."""
+        return tuple(array.is_floating_point() for array in self.arrays)
+
+    @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Of one point."""
         return tuple(tuple(array.shape[1:]) for array in self.arrays)
@@ -60,8 +66,8 @@ class Reading(torch.nn.Module):
     """A module whose outputs are read as an (n, c) matrix.
 
     Args:
-        module: returns (n, c) or (n,) outputs, or a tuple or mapping that holds them.
-        output: which entry of a tuple or mapping; `logits` where absent and there is such an entry.
+        module: returns (n, c) or (n,) outputs, or a tuple, mapping or object that holds them.
+        output: which entry; `logits` where absent and there is such an entry.
     """
 
     def __init__(self, module: torch.nn.Module, output: str | int | None = None):
@@ -87,15 +93,25 @@ class Reading(torch.nn.Module):
             if self.output is not None:
                 raise ValueError(f"output: expected none where the module returns a tensor, got {self.output!r}.")
             return found
-        named = isinstance(found, Mapping)
-        keys = list(found) if named else list(range(len(found))) if isinstance(found, Sequence) else []
-        wanted = _USUAL if self.output is None and named and _USUAL in keys else self.output
-        if wanted not in keys or not isinstance(found[wanted], torch.Tensor):
+        entries = _entries(found)
+        wanted = _USUAL if self.output is None and _USUAL in entries else self.output
+        if not isinstance(entries.get(wanted), torch.Tensor):
             raise ValueError(
                 f"output: the module returns a {type(found).__name__}; name the entry that holds the outputs, a "
-                f"tensor, as output=..., one of {keys}; got {self.output!r}."
+                f"tensor, as output=..., one of {list(entries)}; got {self.output!r}."
             )
-        return found[wanted]
+        return entries[wanted]
+
+
+def _entries(found) -> Mapping:
+    """Of what a module returns, by name or place: a named tuple has both."""
+    if isinstance(found, Mapping):
+        return found
+    if is_dataclass(found):
+        return {field.name: getattr(found, field.name) for field in fields(found)}
+    if isinstance(found, (tuple, list)):
+        return dict(enumerate(found)) | (found._asdict() if hasattr(found, "_asdict") else {})
+    return getattr(found, "__dict__", {})
 
 
 @contextmanager
@@ -111,10 +127,18 @@ def unchanged(module: torch.nn.Module) -> Iterator[None]:
 
 
 def in_own_precision(function: Callable) -> Callable:
-    """The function without the precision of an autocast around it, for which no derivative is meant."""
+    """The function without an autocast around it, for which no derivative is meant, or `torch.inference_mode`."""
     for device in ("cpu", "cuda"):
         function = torch.autocast(device, enabled=False)(function)
-    return function
+
+    @wraps(function)
+    def alone(*args, **named):
+        if not torch.is_inference_mode_enabled():
+            return function(*args, **named)
+        with torch.inference_mode(False), torch.no_grad():
+            return function(*args, **named)
+
+    return alone
 
 
 def reading_of(module: torch.nn.Module, output: str | int | None = None) -> Reading:
@@ -131,8 +155,8 @@ def points_of(x, module: torch.nn.Module, name: str = "x") -> Points:
         name: of the argument, for errors.
 
     Raises:
-        TypeError: something else than tensors; floats of another dtype than the parameters; complex numbers.
-        ValueError: no points, tensors of different lengths, or NaN or infinity.
+        TypeError: something else than dense tensors; floats of another dtype than the parameters; complex numbers.
+        ValueError: no points, tensors of different lengths, or NaN or infinity; nothing but shapes.
     """
     if isinstance(x, Points):
         return x
@@ -141,12 +165,20 @@ def points_of(x, module: torch.nn.Module, name: str = "x") -> Points:
     if not arrays or not all(isinstance(array, torch.Tensor) for array in arrays):
         came = ", ".join(sorted({type(array).__name__ for array in arrays})) or "nothing"
         raise TypeError(
-            f"{name}: expected a torch tensor, a tuple or a mapping of tensors, got {came}; take a DataLoader or a "
-            f"Dataset apart with `take_all`."
+            f"{name}: expected a torch tensor, a tuple or a mapping of tensors, got {came}; convert arrays and tables "
+            f"with torch.as_tensor(numpy.array(...)), take a DataLoader or a Dataset apart with `take_all`."
         )
-    like = next(iter(module.parameters()))
+    like = next((value for value in module.parameters() if value.requires_grad), next(iter(module.parameters())))
+    floats = {value.dtype for value in module.parameters()}
     for array in arrays:
-        if array.is_complex() or (array.is_floating_point() and array.dtype != like.dtype):
+        if array.layout != torch.strided:
+            raise TypeError(f"{name}: expected dense tensors, got {array.layout}; convert them with .to_dense().")
+        if array.is_meta or like.is_meta:
+            raise ValueError(
+                f"{name}: expected points and parameters with numbers, got one of them on the device meta, which has "
+                f"shapes alone; load them first."
+            )
+        if array.is_complex() or (array.is_floating_point() and array.dtype not in floats):
             raise TypeError(
                 f"{name}: expected points of {like.dtype} as the parameters, or integers, got {array.dtype}; "
                 f"convert them with .to({like.dtype})."
@@ -156,7 +188,12 @@ def points_of(x, module: torch.nn.Module, name: str = "x") -> Points:
                 f"{name}: expected finite points, one a row of each tensor, got "
                 f"{', '.join(str(tuple(a.shape)) for a in arrays)}, or NaN or infinity."
             )
-    return Points(tuple(array.to(like.device) for array in arrays), names)
+    return Points(tuple(lent(array).to(like.device) for array in arrays), names)
+
+
+def lent(array: torch.Tensor) -> torch.Tensor:
+    """A tensor of which derivatives may be taken: a copy of one that was made in `torch.inference_mode`."""
+    return array.clone() if array.is_inference() else array
 
 
 def take_all(data: DataLoader | Dataset) -> tuple:
@@ -171,14 +208,16 @@ def take_all(data: DataLoader | Dataset) -> tuple:
         points, as `points_of` takes them, and targets.
 
     Raises:
-        TypeError, ValueError: no pairs, or a loader whose rows are not those of its data set.
+        TypeError, ValueError: no pairs; or a loader that makes no batches, or whose rows are not those of its data set.
     """
     if isinstance(data, DataLoader):
-        shuffled = torch.utils.data.RandomSampler
-        if not isinstance(data.sampler, (SequentialSampler, shuffled)) or getattr(data.sampler, "replacement", False):
+        if data.batch_size is None and data.batch_sampler is None:
+            raise ValueError("data: expected a loader that makes batches, got batch_size=None; pass its data set.")
+        sampler = data.sampler if data.batch_size else getattr(data.batch_sampler, "sampler", data.batch_sampler)
+        if not isinstance(sampler, (SequentialSampler, RandomSampler)) or getattr(sampler, "replacement", False):
             raise ValueError(
                 f"data: expected a loader that gives each row of its data set once, got one with the sampler "
-                f"{type(data.sampler).__name__}; pass the data set itself."
+                f"{type(sampler).__name__}; pass the data set itself."
             )
         how = {"batch_size": data.batch_size or 1, "collate_fn": data.collate_fn}
         loader = DataLoader(data.dataset, **how)

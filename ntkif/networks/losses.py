@@ -1,20 +1,18 @@
 """Losses of one point as functions of its outputs, with gradient, curvature, and the targets that they take.
 
-By name, as torch's own objects, or as any function that can be differentiated twice: see `loss_of`. Gradient and
-curvature of the softmax keep their digits where a probability nears 1. A network so sure of a wrong label is still
-beyond what one Newton step describes.
+`named_losses` has what else users name. Gradient and curvature of the softmax keep their digits where a probability
+nears 1. A network so sure of a wrong label is still beyond what one Newton step describes.
 """
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.func import grad, hessian, vmap
 
 from ntkif.checks import check_matrix
 from ntkif.metrics import half_squares
+from ntkif.networks.inputs import lent
 
 __all__ = [
     "BINARY_CROSS_ENTROPY",
@@ -23,7 +21,6 @@ __all__ = [
     "SQUARES",
     "Loss",
     "change_of_loss",
-    "loss_of",
     "targets_of",
 ]
 
@@ -69,12 +66,21 @@ def targets_of(loss: Loss, y: torch.Tensor, outputs: torch.Tensor, name: str) ->
             are not there; probabilities that are negative or do not sum to one.
     """
     if not isinstance(y, torch.Tensor):
-        raise TypeError(f"{name}: expected a torch tensor, got {type(y).__name__}; convert it with torch.as_tensor.")
-    y = y.to(outputs.device)
+        raise TypeError(
+            f"{name}: expected a torch tensor, got {type(y).__name__}; convert it with torch.as_tensor(numpy.array(y))."
+        )
+    if y.is_meta:
+        raise ValueError(f"{name}: expected numbers, got a tensor on the device meta, which has a shape alone.")
+    y = lent(y).to(outputs.device)
     if loss.targets:
         y = loss.targets(y, outputs, name)
     elif y.ndim == 1 and outputs.shape[1] == 1:
         y = y[:, None]
+    elif y.ndim == 1:
+        raise ValueError(
+            f"{name}: expected targets of shape {tuple(outputs.shape)}, a row of them for each point, got shape "
+            f"{tuple(y.shape)}; class numbers go with the loss 'cross-entropy', and one-hot rows of them with others."
+        )
     y = y if y.is_floating_point() else y.to(outputs.dtype)
     check_matrix(name, y, rows=len(outputs), columns=outputs.shape[1], like=outputs)
     return y
@@ -110,7 +116,10 @@ def _probabilities(y: torch.Tensor, outputs: torch.Tensor, name: str) -> torch.T
         bad = ((y < 0) | (y >= c)).flatten()
         if bad.any():
             row = int(bad.nonzero()[0])
-            raise ValueError(f"{name}: expected classes from 0 to {c - 1}, got {int(y.flatten()[row])} in row {row}.")
+            raise ValueError(
+                f"{name}: expected classes from 0 to {c - 1}, got {int(y.flatten()[row])} in row {row}; leave points "
+                f"out that training ignored."
+            )
         return nn.functional.one_hot(y.flatten().long(), c).to(outputs.dtype)
     if y.shape[1:] != (c,):
         raise ValueError(
@@ -172,88 +181,3 @@ LOSSES = {
     "binary cross-entropy": BINARY_CROSS_ENTROPY,
     "huber": _HUBER,
 }
-
-
-def loss_of(loss) -> tuple[Loss, bool]:
-    """A loss as users name it, and whether it is a mean over the points.
-
-    Args:
-        loss: a `Loss`; one of the names in `LOSSES`; an object of torch, as `torch.nn.CrossEntropyLoss()`, which says
-            by its reduction whether training took the mean or the sum; or a function of (c,) outputs and targets of
-            one point that returns a number and can be differentiated twice.
-
-    Returns:
-        the loss of one point, and whether the objective was its mean: then a ridge λ of it is n λ of the sum.
-
-    Raises:
-        TypeError, ValueError: something else; or an object whose loss is no sum over points.
-    """
-    if isinstance(loss, Loss):
-        return loss, False
-    if isinstance(loss, str):
-        if loss not in LOSSES:
-            raise ValueError(f"loss: expected one of {', '.join(map(repr, LOSSES))}, got {loss!r}.")
-        return LOSSES[loss], False
-    if isinstance(loss, nn.modules.loss._Loss):
-        return _of_torch(loss)
-    if callable(loss):
-        return _derived(loss), False
-    raise TypeError(
-        f"loss: expected one of {', '.join(map(repr, LOSSES))}, an object as torch.nn.CrossEntropyLoss(), or a "
-        f"function of the outputs and the targets of one point, got {type(loss).__name__}."
-    )
-
-
-def _of_torch(loss: nn.Module) -> tuple[Loss, bool]:
-    if loss.reduction not in ("mean", "sum"):
-        raise ValueError(
-            f"loss: expected reduction 'mean' or 'sum', which is what was minimised, got {loss.reduction!r}."
-        )
-    mean, weighted = loss.reduction == "mean", getattr(loss, "weight", None) is not None
-    if isinstance(loss, nn.CrossEntropyLoss):
-        if mean and weighted:
-            raise ValueError(
-                "loss: expected reduction='sum' with weights of classes, since torch's mean then divides by the sum of "
-                "the weights of the batch; pass CrossEntropyLoss(weight=..., reduction='sum') and the ridge of the sum."
-            )
-        if not weighted and loss.label_smoothing == 0:
-            return CROSS_ENTROPY, mean
-    if isinstance(loss, nn.BCEWithLogitsLoss) and not weighted and loss.pos_weight is None:
-        return BINARY_CROSS_ENTROPY if not mean else _over_outputs(BINARY_CROSS_ENTROPY), mean
-    summed = copy.copy(loss)
-    summed.reduction = "sum"
-    per_output = mean and not isinstance(loss, nn.CrossEntropyLoss)  # torch's other means are over outputs too
-    targets = (
-        _probabilities if isinstance(loss, nn.CrossEntropyLoss) else _binary if "BCE" in type(loss).__name__ else None
-    )
-    one = _derived(lambda f, y: summed(f[None], y[None]), targets)
-    return _over_outputs(one) if per_output else one, mean
-
-
-def _over_outputs(loss: Loss) -> Loss:
-    """The mean over the outputs of a point, where the loss is their sum."""
-    value, gradient, curvature = (
-        lambda f, y, part=part: part(f, y) / f.shape[-1] for part in (loss.value, loss.gradient, loss.curvature)
-    )
-    return Loss(value, gradient, curvature, loss.targets, loss.flat)
-
-
-def _derived(value: Callable, targets: Callable | None = None) -> Loss:
-    """A loss from its value of one point; gradient and curvature by `torch.func`."""
-
-    def batched(function: Callable) -> Callable:
-        def whole(f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-            f, y = torch.broadcast_tensors(f, y)
-            found = vmap(function)(f.reshape(-1, f.shape[-1]), y.reshape(-1, y.shape[-1]))
-            return found.reshape(f.shape[:-1] + found.shape[1:])
-
-        return whole
-
-    def checked(f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        found = value(f, y)
-        if not isinstance(found, torch.Tensor) or found.numel() != 1:
-            came = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
-            raise ValueError(f"loss: expected a number for the outputs and targets of one point, got {came}.")
-        return found.reshape(())
-
-    return Loss(batched(checked), batched(grad(checked)), batched(hessian(checked)), targets, flat=True)

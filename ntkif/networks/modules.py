@@ -15,6 +15,7 @@ from ntkif.blocks import row_blocks
 from ntkif.checks import check_ridge
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, reading_of, unchanged
 from ntkif.networks.losses import SQUARES, Loss
+from ntkif.networks.module_checks import check_module, check_prepared
 
 __all__ = ["AT_ONCE", "Antisymmetric", "ConvNet", "Mlp", "predict", "prepare", "train_module", "trained_parameters"]
 
@@ -227,26 +228,21 @@ def prepare(module: nn.Module, x, name: str = "x", *, output: str | int | None =
         output: see `Reading`.
 
     Raises:
-        TypeError, ValueError: a module in training mode, without trained parameters, or of several dtypes; or as
-            `points_of` and `Reading`.
+        TypeError, ValueError: points that the module does not take; or as `check_module`, `check_prepared`, `points_of`
+            and `Reading`.
     """
-    if module.training:
-        raise ValueError(
-            "module: expected one in evaluation mode, where each point is predicted by itself and without chance; "
-            "call module.eval() first."
-        )
-    parameters = trained_parameters(module).values()
-    if not parameters:
-        raise ValueError("module: expected at least one parameter with requires_grad=True, got none.")
-    kinds = {(value.dtype, value.device) for value in parameters}
-    if len(kinds) > 1 or next(iter(kinds))[0] not in (torch.float32, torch.float64):
-        raise TypeError(
-            f"module: expected parameters of one dtype, float32 or float64, on one device, got {kinds}; "
-            f"convert a copy of it with .float() or .double()."
-        )
+    check_module(module)
+    check_prepared(module)
     reading, points = reading_of(module, output), points_of(x, module, name)
     with torch.no_grad(), unchanged(module):
-        return reading, points, points[:1].predicted_by(reading).shape[1]
+        try:
+            return reading, points, points[:1].predicted_by(reading).shape[1]
+        except (IndexError, RuntimeError, TypeError) as refused:
+            came = ", ".join(f"{array.dtype} of shape {tuple(array.shape)}" for array in points.arrays)
+            raise ValueError(
+                f"{name}: expected points that the module takes, got {came}; convert them, or mend its forward, which "
+                f"says {type(refused).__name__}: {refused}"
+            ) from refused
 
 
 def _drawn(sizes: list[tuple[int, ...]], seed: int, dtype: torch.dtype) -> nn.ParameterList:

@@ -8,8 +8,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from ntkif.checks import check_group, check_matrix, check_ridge
-from ntkif.networks.losses import CROSS_ENTROPY, Loss, loss_of, targets_of
+from ntkif.networks.losses import CROSS_ENTROPY, Loss, targets_of
 from ntkif.networks.modules import trained_parameters
+from ntkif.networks.named_losses import loss_of
 from ntkif.training.optimizers import Optimizer
 from ntkif.training.tape import FlatModule
 

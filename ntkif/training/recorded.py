@@ -21,10 +21,7 @@ The outputs f_i^{-i} come from few further trainings, each without a fold of the
 really carried out: how well they are predicted tells how far the influences can be trusted.
 """
 
-import math
-import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -35,7 +32,6 @@ from torch.func import jacrev, vmap
 from ntkif.blocks import row_blocks
 from ntkif.checks import check_group, check_matrix
 from ntkif.influence.table import InfluenceTable
-from ntkif.metrics import agreement
 from ntkif.networks.losses import CROSS_ENTROPY, Loss, change_of_loss
 from ntkif.retraining.leave_one_out import true_influence
 from ntkif.training.conditions import check_batches, check_targets, check_training, loss_of_batches, with_classes
@@ -44,16 +40,12 @@ from ntkif.training.optimizers import Optimizer
 from ntkif.training.quantities import OUTPUTS, Quantities, quantities_for
 from ntkif.training.tape import Tape, batches_of, stride_for
 from ntkif.training.trainings import Folds, Trainings
+from ntkif.training.verdict import Estimate, scores
 
-__all__ = ["NotPredictableError", "RecordedTraining", "record_training"]
+__all__ = ["RecordedTraining", "record_training"]
 
 _CURVATURES = ("Hessian", "Gauss-Newton")
-_WARN, _REFUSE = 0.3, 0.5  # relative error of the check
 _WORKING_NUMBERS = 2**24  # of adjoints at once
-
-
-class NotPredictableError(ValueError):
-    """The training's own removals are predicted too badly for its influences to be believed."""
 
 
 def record_training(
@@ -188,7 +180,7 @@ class RecordedTraining:
         y_test = self._targets(y_test)
         estimate = self._best(x_test, y_test)
         if not trust:
-            _judge(estimate.check["relative_error"])
+            estimate.judge()
         return self.with_retrained(estimate.influence, retrain, x_test, y_test)
 
     def table(
@@ -264,7 +256,7 @@ class RecordedTraining:
         y_test = self._targets(y_test)
         best = self._best(x_test, y_test)
         if not trust:
-            _judge(best.check["relative_error"])
+            best.judge()
         if len(sets) == 0:
             raise ValueError("sets: expected at least one list of training rows, got none.")
         carried, at = self._quantities(x_test, y_test)
@@ -361,7 +353,7 @@ class RecordedTraining:
             found.append([-part.reshape(-1, q, part.shape[1]) for part in sums])
         return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
-    def _estimate(self, x_test: torch.Tensor, y_test: torch.Tensor, curvature: str) -> "_Estimate":
+    def _estimate(self, x_test: torch.Tensor, y_test: torch.Tensor, curvature: str) -> Estimate:
         """For these test points; the last ones are remembered."""
         self._check_test(x_test, y_test)
         if self._last is None or not all(map(torch.equal, self._last[:2], (x_test, y_test))):
@@ -371,7 +363,7 @@ class RecordedTraining:
             found[curvature] = self._estimated(x_test, y_test, curvature)
         return found[curvature]
 
-    def _estimated(self, x_test: torch.Tensor, y_test: torch.Tensor, curvature: str) -> "_Estimate":
+    def _estimated(self, x_test: torch.Tensor, y_test: torch.Tensor, curvature: str) -> Estimate:
         loss, y = self.tape.loss, self.tape.y
         inside = zip(self.tape.batches, self.inside, strict=True)
         forces = [self.forces(), [loss.gradient(outputs, y[rows]) for rows, outputs in inside]]
@@ -381,20 +373,20 @@ class RecordedTraining:
         numbers = torch.arange(len(self._folds.theta), device=ours.device)
         together = ours @ (self.fold[:, None] == numbers).to(ours)
         folds, each = (change_of_loss(carried.loss, at, moved.transpose(1, 2), y_test) for moved in (together, ours))
-        told = [_scores("folds", folds, self._truth([self._folds.theta], x_test, y_test))]
+        told = [scores("folds", folds, self._truth([self._folds.theta], x_test, y_test))]
         if len(self.alone):
             truth = self._truth([self._theta_alone], x_test, y_test)
-            told.append(_scores("points alone", each[:, self.alone], truth))
-        worse = max(told, key=lambda scores: scores["relative_error"])
-        return _Estimate(curvature, each, torch.einsum("kq,kqn->kn", slope, first), worse)
+            told.append(scores("points alone", each[:, self.alone], truth))
+        worse = max(told, key=lambda one: one["relative_error"])
+        return Estimate(curvature, each, torch.einsum("kq,kqn->kn", slope, first), worse)
 
-    def _best(self, x_test: torch.Tensor, y_test: torch.Tensor) -> "_Estimate":
+    def _best(self, x_test: torch.Tensor, y_test: torch.Tensor) -> Estimate:
         """By the Hessian where it passes the check, else by what passes it better."""
         hessian = self._estimate(x_test, y_test, "Hessian")
-        if hessian.check["relative_error"] <= _WARN:
+        if hessian.good:
             return hessian
         other = self._estimate(x_test, y_test, "Gauss-Newton")
-        return min(hessian, other, key=lambda estimate: estimate.check["relative_error"])
+        return min(hessian, other, key=lambda estimate: estimate.error)
 
     def _targets(self, y_test: torch.Tensor) -> torch.Tensor:
         """As users have them."""
@@ -411,33 +403,3 @@ class RecordedTraining:
             raise ValueError(
                 f"x_test: expected at least one point like the training points, {wanted}, got {came}, {len(x_test)}."
             )
-
-
-@dataclass(frozen=True, eq=False)
-class _Estimate:
-    """(k, n) influence and first order by one curvature, and how well what was carried out is predicted by it."""
-
-    curvature: str
-    influence: torch.Tensor
-    first_order: torch.Tensor
-    check: dict[str, float | str]
-
-
-def _scores(of: str, found: torch.Tensor, truth: torch.Tensor) -> dict[str, float | str]:
-    """Scores, of what is not finite an infinite error; without correlations where nothing differs."""
-    finite = bool(torch.isfinite(found).all() and torch.isfinite(truth).all())
-    if finite and found.min() < found.max() and truth.min() < truth.max():
-        return {"of": of} | agreement(found, truth)
-    error = float((found - truth).norm() / truth.norm()) if finite else math.inf
-    return {"of": of} | dict.fromkeys(("pearson", "spearman", "slope"), math.nan) | {"relative_error": error}
-
-
-def _judge(error: float) -> None:
-    told = f"removals that were carried out are predicted with a relative error of {error:.2g}"
-    if not error <= _REFUSE:
-        raise NotPredictableError(
-            f"{told}, above {_REFUSE}: nobody can know these influences from one training. Train with a smaller "
-            f"learning rate or fewer epochs, or retrain with `without`; trust=True gives the numbers all the same."
-        )
-    if error > _WARN:
-        warnings.warn(f"{told}; expect influences about as far off.", stacklevel=3)

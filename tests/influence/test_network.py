@@ -151,7 +151,7 @@ def test_a_test_point_costs_no_jacobian_of_the_training_points(monkeypatch):
 
     monkeypatch.setattr(parts_module, "jacobian", counted)
     module, ids = nn.EmbeddingBag(9, 1).double().eval(), torch.randint(9, (16, 3))
-    network_influence(module, ids[:9], some(9), ids[9:], some(7), 1.0, start=None)
+    network_influence(module, ids[:9], some(9), ids[9:], some(7), 1.0, start=None, trust=True)
     assert sorted(seen) == [7, 9]
 
 
@@ -240,3 +240,48 @@ def test_a_precision_around_the_calls_changes_nothing():
     with torch.autocast("cpu", torch.bfloat16):
         for found, wanted in zip(asked(), plain, strict=True):
             torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
+class Frozen(nn.Module):
+    """A part that is not trained, in another dtype, as a large model's body is."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4).half().requires_grad_(False), bent()
+
+    def forward(self, x):
+        return self.head(self.body(x).double())
+
+
+def test_a_frozen_part_of_another_dtype():
+    module, x, y, test, y_test = Frozen().eval(), some(12, 4), some(12, 2), some(5, 4, seed=1), some(5, 2, seed=2)
+    x, test = x.half(), test.half()
+    found = network_influence(module, x, y, test, y_test, 1.0, start=None)
+    assert torch.allclose(found, newton(module, x, y, test, y_test, 1.0, SQUARES), rtol=0, atol=1e-11)
+
+
+def test_inference_mode_around_the_calls_changes_nothing():
+    module, x, test = bent(), some(12, 4), some(5, 4, seed=1)
+    plain = NetworkInfluence(module, x, x[:, :2], 1.0, start=None, loss="huber")
+    with torch.inference_mode():
+        again, other = x.clone(), test.clone()
+        assert again.is_inference() and other.is_inference()
+        model = NetworkInfluence(module, again, again[:, :2], 1.0, start=None, loss="huber")
+        found = model.influence(other, other[:, :2]), model.linearity(other, [0])
+    assert torch.equal(found[0], plain.influence(test, test[:, :2]))
+    assert torch.equal(found[1], plain.linearity(test, [0]))
+
+
+@pytest.mark.parametrize("loss", [nn.L1Loss(reduction="sum"), nn.KLDivLoss(reduction="sum"), lambda f, y: f @ y])
+def test_a_loss_that_is_curved_nowhere_is_refused(loss):
+    with pytest.raises(ValueError, match="loss: expected one that is curved in the outputs at some training point"):
+        NetworkInfluence(bent(), some(12, 4), some(12, 2).softmax(1), 1.0, start=None, loss=loss)
+
+
+def test_what_is_no_network_and_test_points_of_another_kind():
+    arrays = some(12, 4), some(12, 2)
+    with pytest.raises(TypeError, match="network: expected a torch module, got function"):
+        NetworkInfluence(lambda x: x, *arrays, 1.0, start=None)
+    model = NetworkInfluence(bent(), *arrays, 1.0, start=None)
+    with pytest.raises(ValueError, match=r"of shape \(4,\) as the training points, got \(4,\) of torch\.int64"):
+        model.influence(torch.ones(5, 4, dtype=torch.long), arrays[1][:5])

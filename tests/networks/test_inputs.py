@@ -1,11 +1,25 @@
 """Points of one or several inputs, and outputs of several kinds, in one form."""
 
+from collections import OrderedDict, namedtuple
+from dataclasses import dataclass
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset, WeightedRandomSampler
+from torch.utils.data import (
+    BatchSampler,
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
-from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, reading_of, take_all, unchanged
+from ntkif.networks.inputs import Points, Reading, in_own_precision, lent, points_of, reading_of, take_all, unchanged
 
 MODULE = nn.Linear(4, 2)
 X = torch.randn(5, 4)
@@ -20,6 +34,21 @@ def test_points_of_one_input_several_and_by_name():
         ordered, named = some.arguments()
         assert (len(ordered), list(named)) == ((0, ["a", "b"]) if names else (len(points.arrays), []))
     assert points_of({"a": X, "b": X[:, 0]}, MODULE).shapes == ((4,), ())
+
+
+@dataclass
+class Record:
+    loss: object
+    logits: object
+
+
+@dataclass(slots=True)
+class Slotted:
+    hidden: object
+    logits: object
+
+
+Pair = namedtuple("Pair", "hidden logits")
 
 
 class Returns(nn.Module):
@@ -39,8 +68,13 @@ class Returns(nn.Module):
         (lambda x: (x, x[:, :1]), 1),
         (lambda x: {"loss": x.sum(), "logits": x[:, :1]}, None),
         (lambda x: {"a": x[:, :1], "logits": x}, "a"),
+        (lambda x: OrderedDict(loss=x.sum(), logits=x[:, :1]), None),
+        (lambda x: Record(x.sum(), x[:, :1]), None),
+        (lambda x: Slotted(x[:, :1], x), "hidden"),
+        (lambda x: Pair(x, x[:, :1]), None),
+        (lambda x: Pair(x, x[:, :1]), 1),
+        (lambda x: SimpleNamespace(logits=x[:, :1]), None),
     ],
-    ids=["matrix", "vector", "tuple", "logits", "named"],
 )
 def test_outputs_are_a_matrix(found, output):
     reading = reading_of(Returns(found), output)
@@ -63,6 +97,7 @@ def test_a_number_for_one_point_is_its_output():
         (lambda x: {"a": x}, "b", r"one of \['a'\]; got 'b'"),
         (lambda x: {"a": 1.0}, "a", "a tensor, as output"),
         (lambda x: None, None, "returns a NoneType"),
+        (lambda x: Pair(x, None), "hidden layer", r"one of \[0, 1, 'hidden', 'logits'\]; got 'hidden layer'"),
         (lambda x: x, "a", "expected none where the module returns a tensor, got 'a'"),
     ],
 )
@@ -75,7 +110,9 @@ def test_outputs_that_cannot_be_read(found, output, said):
 @pytest.mark.parametrize(
     ("given", "error", "said"),
     [
-        (X.numpy(), TypeError, "a tuple or a mapping of tensors, got ndarray"),
+        (X.numpy(), TypeError, "a tuple or a mapping of tensors, got ndarray; convert arrays and tables with torch"),
+        (X.to_sparse(), TypeError, r"expected dense tensors, got torch\.sparse_coo; convert them with \.to_dense"),
+        (X.to("meta"), ValueError, "got one of them on the device meta"),
         ((X, 1), TypeError, "got Tensor, int"),
         ((), TypeError, "got nothing"),
         (X.double(), TypeError, r"or integers, got torch\.float64; convert them with \.to\(torch\.float32\)"),
@@ -98,9 +135,17 @@ class Named(Dataset):
         return {"a": X[row], "b": row}, row % 2
 
 
+class Stream(IterableDataset):
+    def __iter__(self):
+        return zip(X, torch.arange(5), strict=True)
+
+
 def test_a_loader_is_read_once_in_the_order_of_its_rows():
     y = torch.arange(5)
-    for data in (TensorDataset(X, y), DataLoader(TensorDataset(X, y), 2), DataLoader(TensorDataset(X, y), 2, True)):
+    whole = TensorDataset(X, y)
+    halves = ConcatDataset([Subset(whole, [0, 1]), Subset(whole, [2, 3, 4])])
+    batches = DataLoader(whole, batch_sampler=BatchSampler(RandomSampler(whole), 2, False))
+    for data in (whole, DataLoader(whole, 2), DataLoader(whole, 2, True), halves, Stream(), batches):
         x, targets = take_all(data)
         assert torch.equal(x, X) and torch.equal(targets, y)
     for data in (Named(), DataLoader(Named(), 3)):
@@ -117,6 +162,14 @@ def test_a_loader_that_may_leave_points_out_is_refused():
         take_all(DataLoader(data, sampler=WeightedRandomSampler(torch.ones(5), 5)))
     with pytest.raises(ValueError, match="got one with the sampler RandomSampler"):
         take_all(DataLoader(data, sampler=torch.utils.data.RandomSampler(data, replacement=True)))
+    with pytest.raises(ValueError, match="got one with the sampler WeightedRandomSampler"):
+        take_all(DataLoader(data, batch_sampler=BatchSampler(WeightedRandomSampler(torch.ones(5), 5), 2, False)))
+    with pytest.raises(ValueError, match="got one with the sampler list"):
+        take_all(DataLoader(data, batch_sampler=[[0, 1], [3]]))
+    with pytest.raises(
+        ValueError, match="expected a loader that makes batches, got batch_size=None; pass its data set"
+    ):
+        take_all(DataLoader(data, batch_size=None))
     with pytest.raises(TypeError, match="expected pairs of a point and a target"):
         take_all(TensorDataset(X))
 
@@ -134,3 +187,21 @@ def test_no_precision_from_around():
         assert (X @ X.T).dtype == torch.bfloat16
         assert in_own_precision(lambda: X @ X.T)().dtype == torch.float32
     assert isinstance(points_of(X, MODULE), Points)
+
+
+def test_no_inference_mode_from_around():
+    with torch.inference_mode():
+        made = X * 2
+        asked = in_own_precision(lambda: (torch.is_inference_mode_enabled(), torch.is_grad_enabled()))()
+        assert asked == (False, False) and torch.is_inference_mode_enabled()
+        assert not in_own_precision(lambda: lent(made))().is_inference()
+    assert lent(X) is X and torch.equal(lent(made), 2 * X)
+
+
+def test_points_are_of_a_dtype_that_the_module_has():
+    """A frozen part may have another than what is trained."""
+    mixed = nn.Sequential(nn.Linear(4, 3).half().requires_grad_(False), nn.Linear(3, 2))
+    for points in (X, X.half()):
+        assert points_of(points, mixed).arrays[0].dtype == points.dtype
+    with pytest.raises(TypeError, match=r"expected points of torch\.float32 as the parameters, .*torch\.float64"):
+        points_of(X.double(), mixed)

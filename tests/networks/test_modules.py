@@ -7,7 +7,7 @@ from problem import make_problem
 from ntkif.influence.stationary import gradient_share
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.losses import CROSS_ENTROPY
-from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, predict, train_module
+from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, predict, prepare, train_module
 
 IMAGES = torch.nn.functional.normalize(torch.rand(9, 100, generator=torch.Generator().manual_seed(1)).double())
 NETWORKS = {
@@ -107,3 +107,16 @@ def test_points_go_through_a_module_in_blocks(monkeypatch):
     assert torch.allclose(blocks, trained, rtol=0, atol=1e-6)
     monkeypatch.setattr("ntkif.networks.modules.AT_ONCE", 3)
     assert torch.allclose(predict(module, x), whole, rtol=0, atol=1e-12)
+
+
+def test_points_that_the_module_does_not_take():
+    module = Mlp(100, width=4)
+    for points in (IMAGES[:, :3], IMAGES.long()):
+        with pytest.raises(
+            ValueError, match=r"^here: expected points that the module takes, got torch\.\w+ of shape \(9,"
+        ):
+            prepare(module, points, "here")
+    with pytest.raises(
+        ValueError, match=r"here: expected points that the module takes, .*TypeError: .* unexpected keyword"
+    ):
+        prepare(module, {"pixels": IMAGES}, "here")

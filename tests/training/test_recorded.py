@@ -13,7 +13,7 @@ from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement
 from ntkif.networks.losses import CROSS_ENTROPY, SQUARES
 from ntkif.training.optimizers import SGD, from_torch
-from ntkif.training.recorded import NotPredictableError
+from ntkif.training.verdict import NotPredictableError
 
 X, Y, X_TEST, Y_TEST = problem()
 N = len(X)

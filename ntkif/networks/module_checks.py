@@ -1,0 +1,48 @@
+"""Checks of a module before derivatives of it are taken."""
+
+import torch
+from torch import nn
+
+__all__ = ["check_module", "check_prepared"]
+
+
+def check_module(module: nn.Module, name: str = "module") -> None:
+    """Require a torch module whose parameters are made.
+
+    Raises:
+        TypeError: no module.
+        ValueError: a lazy one that was not called, or one made in `torch.inference_mode`.
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"{name}: expected a torch module, got {type(module).__name__}; put a function and its parameters into one."
+        )
+    if any(nn.parameter.is_lazy(value) for value in module.parameters()):
+        raise ValueError(f"{name}: expected one whose parameters are made, got a lazy one; call it once, and train it.")
+    if any(value.is_inference() for value in module.parameters()):
+        raise ValueError(
+            f"{name}: expected one whose parameters have derivatives, got some made in torch.inference_mode; make it, "
+            f"or a copy.deepcopy of it, outside."
+        )
+
+
+def check_prepared(module: nn.Module) -> None:
+    """Require evaluation mode, and trained parameters of one dtype on one device.
+
+    Raises:
+        TypeError: several dtypes or devices, or another dtype than float32 and float64.
+        ValueError: training mode, or nothing that is trained.
+    """
+    if module.training:
+        raise ValueError(
+            "module: expected one in evaluation mode, where each point is predicted by itself and without chance; "
+            "call module.eval() first."
+        )
+    kinds = {(value.dtype, value.device) for value in module.parameters() if value.requires_grad}
+    if not kinds:
+        raise ValueError("module: expected at least one parameter with requires_grad=True, got none.")
+    if len(kinds) > 1 or next(iter(kinds))[0] not in (torch.float32, torch.float64):
+        raise TypeError(
+            f"module: expected parameters of one dtype, float32 or float64, on one device, got {kinds}; "
+            f"convert a copy of it with .float() or .double()."
+        )

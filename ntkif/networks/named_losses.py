@@ -1,0 +1,136 @@
+"""Losses as users name them: by name, as torch's own objects, or as any function that can be differentiated twice."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import nn
+from torch.func import grad, hessian, vmap
+
+from ntkif.networks.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LOSSES, Loss
+
+__all__ = ["loss_of"]
+
+
+def loss_of(loss) -> tuple[Loss, bool]:
+    """A loss as users name it, and whether it is a mean over the points.
+
+    Args:
+        loss: a `Loss`; one of the names in `LOSSES`; an object of torch, as `torch.nn.CrossEntropyLoss()`, which says
+            by its reduction whether training took the mean or the sum; or a function of (c,) outputs and targets of
+            one point that returns a number and can be differentiated twice.
+
+    Returns:
+        the loss of one point, and whether the objective was its mean: then a ridge λ of it is n λ of the sum.
+
+    Raises:
+        TypeError, ValueError: something else; or an object whose loss is no sum over points.
+    """
+    if isinstance(loss, Loss):
+        return loss, False
+    if isinstance(loss, str):
+        if loss not in LOSSES:
+            raise ValueError(f"loss: expected one of {', '.join(map(repr, LOSSES))}, got {loss!r}.")
+        return LOSSES[loss], False
+    if isinstance(loss, nn.modules.loss._Loss):
+        return _of_torch(loss)
+    if callable(loss) and not isinstance(loss, type):
+        return _derived(loss), False
+    came = f"the class {loss.__name__}; make an object of it" if isinstance(loss, type) else type(loss).__name__
+    raise TypeError(
+        f"loss: expected one of {', '.join(map(repr, LOSSES))}, an object as torch.nn.CrossEntropyLoss(), or a "
+        f"function of the outputs and the targets of one point, got {came}."
+    )
+
+
+def _of_torch(loss: nn.Module) -> tuple[Loss, bool]:
+    if loss.reduction not in ("mean", "sum"):
+        raise ValueError(
+            f"loss: expected reduction 'mean' or 'sum', which is what was minimised, got {loss.reduction!r}."
+        )
+    mean = loss.reduction == "mean"
+    if isinstance(loss, nn.CrossEntropyLoss):
+        return _cross_entropy(loss, mean), mean
+    if isinstance(loss, nn.BCEWithLogitsLoss) and loss.weight is None and loss.pos_weight is None:
+        return BINARY_CROSS_ENTROPY if not mean else _over_outputs(BINARY_CROSS_ENTROPY), mean
+    return _of_point(loss, BINARY_CROSS_ENTROPY.targets if "BCE" in type(loss).__name__ else None), mean
+
+
+def _cross_entropy(loss: nn.CrossEntropyLoss, mean: bool) -> Loss:
+    if mean and loss.weight is not None:
+        raise ValueError(
+            "loss: expected reduction='sum' with weights of classes, since torch's mean then divides by the sum of "
+            "the weights of the batch; pass CrossEntropyLoss(weight=..., reduction='sum') and the ridge of the sum."
+        )
+    plain = loss.weight is None and loss.label_smoothing == 0
+    if plain and loss.ignore_index < 0:
+        return CROSS_ENTROPY
+    targets, loss = _classes_but(loss.ignore_index), copy.copy(loss)
+    loss.ignore_index = -1  # torch takes no other with probabilities, which class numbers have become
+    return replace(CROSS_ENTROPY, targets=targets) if plain else _of_point(loss, targets)
+
+
+def _classes_but(ignored: int) -> Callable:
+    """Targets of cross-entropy, of which no class number is one that the loss ignores."""
+
+    def targets(y: torch.Tensor, outputs: torch.Tensor, name: str) -> torch.Tensor:
+        numbers = y if y.ndim == 1 else y[:, 0] if y.shape[1:] == (1,) else y.new_empty(0)
+        same = (numbers == ignored).nonzero()
+        if len(same):
+            raise ValueError(
+                f"{name}: expected no class that the loss ignores, got {ignored} in row {int(same[0])}; leave points "
+                f"out that training ignored."
+            )
+        return CROSS_ENTROPY.targets(y, outputs, name)
+
+    return targets
+
+
+def _of_point(loss: nn.Module, targets: Callable | None) -> Loss:
+    """By what torch gives for one point, its mean too: over the outputs, for most losses."""
+
+    def value(f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        _check_weights(loss, f.shape[-1])
+        return loss(f[None], y[None])
+
+    return _derived(value, targets)
+
+
+def _check_weights(loss: nn.Module, c: int) -> None:
+    for what in ("weight", "pos_weight"):
+        own = getattr(loss, what, None)
+        if own is not None and own.shape not in ((), (1,), (c,), (1, c)):
+            raise ValueError(
+                f"loss: expected a {what} for each of {c} outputs, got shape {tuple(own.shape)}; weights of training "
+                f"points are not known here."
+            )
+
+
+def _over_outputs(loss: Loss) -> Loss:
+    """The mean over the outputs of a point, where the loss is their sum."""
+    value, gradient, curvature = (
+        lambda f, y, part=part: part(f, y) / f.shape[-1] for part in (loss.value, loss.gradient, loss.curvature)
+    )
+    return Loss(value, gradient, curvature, loss.targets, loss.flat)
+
+
+def _derived(value: Callable, targets: Callable | None = None) -> Loss:
+    """A loss from its value of one point; gradient and curvature by `torch.func`."""
+
+    def batched(function: Callable) -> Callable:
+        def whole(f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            f, y = torch.broadcast_tensors(f, y)
+            found = vmap(function)(f.reshape(-1, f.shape[-1]), y.reshape(-1, y.shape[-1]))
+            return found.reshape(f.shape[:-1] + found.shape[1:])
+
+        return whole
+
+    def checked(f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        found = value(f, y)
+        if not isinstance(found, torch.Tensor) or found.numel() != 1:
+            came = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+            raise ValueError(f"loss: expected a number for the outputs and targets of one point, got {came}.")
+        return found.reshape(())
+
+    return Loss(batched(checked), batched(grad(checked)), batched(hessian(checked)), targets, flat=True)

@@ -1,0 +1,108 @@
+"""Losses by name, of torch and of users: what they compute, and what cannot be one."""
+
+import pytest
+import torch
+from torch import nn
+
+from ntkif.networks.losses import LOSSES, targets_of
+from ntkif.networks.named_losses import loss_of
+
+F = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+ONE_HOT = torch.eye(3, dtype=torch.float64)[[0, 2, 1, 0]]
+CLASSES = torch.tensor([0, 2, 1, 0])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_named_losses_by_automatic_differentiation(name):
+    loss, mean = loss_of(name)
+    assert not mean
+    for row in range(4):
+        f = F[row].clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss.value(f, ONE_HOT[row]), f)
+        assert torch.allclose(gradient, loss.gradient(F, ONE_HOT)[row], atol=1e-14)
+        hessian = torch.autograd.functional.hessian(lambda g, row=row: loss.value(g, ONE_HOT[row]), F[row])
+        found = loss.curvature(F, ONE_HOT)[row] if loss.curvature else torch.eye(3, dtype=torch.float64)
+        assert torch.allclose(found, hessian, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "y"),
+    [
+        (nn.CrossEntropyLoss(), CLASSES),
+        (nn.CrossEntropyLoss(reduction="sum"), ONE_HOT),
+        (nn.CrossEntropyLoss(label_smoothing=0.2), CLASSES),
+        (nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0]).double(), reduction="sum"), CLASSES),
+        (nn.BCEWithLogitsLoss(), ONE_HOT),
+        (nn.BCEWithLogitsLoss(pos_weight=torch.tensor([1.0, 2.0, 3.0]).double()), ONE_HOT),
+        (nn.MSELoss(), F.sin()),
+        (nn.MSELoss(reduction="sum"), F.sin()),
+        (nn.HuberLoss(delta=0.5), F.sin()),
+        (nn.SmoothL1Loss(reduction="sum"), F.sin()),
+        (nn.PoissonNLLLoss(), F.abs()),
+        (nn.MultiLabelSoftMarginLoss(), ONE_HOT),
+        (nn.MultiLabelSoftMarginLoss(reduction="sum"), ONE_HOT),
+        (nn.CrossEntropyLoss(ignore_index=1), 2 * (CLASSES % 2)),
+        (nn.CrossEntropyLoss(ignore_index=1, label_smoothing=0.2), 2 * (CLASSES % 2)),
+        (nn.BCEWithLogitsLoss(weight=torch.tensor([1.0, 2.0, 3.0]).double(), reduction="sum"), ONE_HOT),
+    ],
+    ids=str,
+)
+def test_objects_of_torch_are_what_they_compute(theirs, y):
+    """The mean or the sum of the losses of the points is what torch says of all of them."""
+    loss, mean = loss_of(theirs)
+    assert mean == (theirs.reduction == "mean")
+    targets = targets_of(loss, y, F, "y")
+    each = loss.value(F, targets)
+    torch.testing.assert_close(each.mean() if mean else each.sum(), theirs(F, y), rtol=1e-13, atol=0)
+    f = F.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(theirs(f, y) * (len(F) if mean else 1), f)
+    torch.testing.assert_close(loss.gradient(F, targets), gradient, rtol=1e-12, atol=1e-14)
+
+
+def test_a_function_of_one_point():
+    loss, mean = loss_of(lambda f, y: torch.cosh(f - y).sum())
+    assert not mean and loss.flat
+    torch.testing.assert_close(loss.gradient(F, ONE_HOT), torch.sinh(F - ONE_HOT))
+    torch.testing.assert_close(loss.curvature(F, ONE_HOT), torch.diag_embed(torch.cosh(F - ONE_HOT)))
+    changed = F[:, None] + torch.zeros(4, 2, 3, dtype=torch.float64)
+    assert loss.value(changed, ONE_HOT[:, None]).shape == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        ("hinge", "expected one of 'squares', 'cross-entropy'"),
+        (nn.MSELoss(reduction="none"), "expected reduction 'mean' or 'sum'"),
+        (nn.CrossEntropyLoss(weight=torch.ones(3)), "expected reduction='sum' with weights of classes"),
+        (3, "expected one of 'squares'.* got int"),
+        (nn.MSELoss, "got the class MSELoss; make an object of it"),
+    ],
+)
+def test_losses_that_are_none(loss, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        loss_of(loss)
+
+
+def test_a_function_that_returns_no_number():
+    with pytest.raises(ValueError, match=r"expected a number for the outputs and targets of one point, got \(3,\)"):
+        loss_of(lambda f, y: (f - y) ** 2)[0].value(F, ONE_HOT)
+
+
+@pytest.mark.parametrize("how", [{}, {"reduction": "sum"}, {"label_smoothing": 0.1}], ids=str)
+def test_points_that_a_loss_ignores_are_refused(how):
+    """Not given the influence of a loss that takes them."""
+    loss, _ = loss_of(nn.CrossEntropyLoss(ignore_index=2, **how))
+    for y in (CLASSES, CLASSES[:, None]):
+        with pytest.raises(
+            ValueError, match="y: expected no class that the loss ignores, got 2 in row 1; leave points"
+        ):
+            targets_of(loss, y, F, "y")
+    assert torch.equal(targets_of(loss, ONE_HOT, F, "y"), ONE_HOT)
+
+
+@pytest.mark.parametrize("what", ["weight", "pos_weight"])
+def test_weights_of_points_are_refused(what):
+    for shape in ((4, 1), (4,), (4, 3)):
+        loss, _ = loss_of(nn.BCEWithLogitsLoss(**{what: torch.ones(shape)}, reduction="sum"))
+        with pytest.raises(ValueError, match=f"expected a {what} for each of 3 outputs, got shape"):
+            loss.value(F, ONE_HOT)
