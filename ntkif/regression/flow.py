@@ -25,12 +25,14 @@ class KernelFlow:
         y_train: (n, c) targets.
         eigenvalues: (n,) of K, rising.
         eigenvectors: (n, n), a column each.
+        at_once: (n,) whether a mode is no part of K, and learnt at once: that of an intercept (`weighted_flow`).
     """
 
     ridge: float
     y_train: torch.Tensor
     eigenvalues: torch.Tensor
     eigenvectors: torch.Tensor
+    at_once: torch.Tensor | None = None
 
     def dual(self, time: float) -> torch.Tensor:
         """(n, c) coefficients at a time from 0 (zero) to infinity (the ridge fit).
@@ -41,6 +43,8 @@ class KernelFlow:
         rate = self.eigenvalues + self.ridge
         check_time(time, rate)
         learnt = 1 / rate if math.isinf(time) else torch.where(rate > 0, -torch.expm1(-rate * time) / rate, time)
+        if self.at_once is not None:
+            learnt = learnt.where(~self.at_once, 1 / self.eigenvalues)
         return self.eigenvectors @ (learnt[:, None] * (self.eigenvectors.T @ self.y_train))
 
     def predict(self, k_test_train: torch.Tensor, time: float) -> torch.Tensor:
