@@ -5,6 +5,7 @@ from ntkif.influence.network import NetworkInfluence, network_influence
 from ntkif.kernels.infinite import ntk, ntk_monte_carlo
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.regression.ridge import RidgeFit, refit_without, ridge_fit
+from ntkif.regression.weighted import WeightedFit, weighted_fit
 from ntkif.retraining.validation import validate
 from ntkif.training.recorded import record_training
 
@@ -14,6 +15,7 @@ __all__ = [
     "NTKInfluenceClassifier",
     "NetworkInfluence",
     "RidgeFit",
+    "WeightedFit",
     "group_influence",
     "ihvp_influence",
     "influence_terms",
@@ -27,6 +29,7 @@ __all__ = [
     "ridge_fit",
     "tangent_kernel",
     "validate",
+    "weighted_fit",
 ]
 
 

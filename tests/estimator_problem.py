@@ -15,6 +15,8 @@ SKIPPED = {"check_array_api_input"}
 STEPS = dict.fromkeys(
     ("check_dont_overwrite_parameters", "check_estimators_overwrite_params"), "a pipeline copies its list of steps"
 )
+#: A point is left out with all of its weight, a copy without the other copies: so for the ridge "loo".
+LEFT_OUT = {"check_sample_weight_equivalence_on_dense_data": "leaving out a weight is not leaving out a copy"}
 RIDGE = 0.3
 
 

@@ -50,19 +50,21 @@ def check_choice(ridge: float | str, ridges: Sequence[float] | None) -> None:
 
     Raises:
         TypeError: neither a number nor "loo".
-        ValueError: a negative ridge, or none to choose from.
+        ValueError: a negative ridge, no list of ridges to choose from, or one without "loo".
     """
-    if ridge is LOO or (isinstance(ridge, str) and ridge == LOO):
-        if ridges is not None and np.size(ridges) == 0:
-            raise ValueError("ridges: expected at least one to choose from, or None for a grid of them, got none.")
+    if isinstance(ridge, str) and ridge == LOO:
+        if ridges is not None and (np.ndim(ridges) != 1 or len(ridges) == 0):
+            raise ValueError(f"ridges: expected a list of numbers to choose from, or None for a grid, got {ridges!r}.")
         for each in () if ridges is None else ridges:
             check_ridge(each)
-        return
-    if not isinstance(ridge, (Real, torch.Tensor)) or np.ndim(ridge):
+    elif not isinstance(ridge, (Real, torch.Tensor)) or np.ndim(ridge):
         raise TypeError(
             f"ridge: expected a number, at least zero, or {LOO!r}, which chooses it among `ridges`, got {ridge!r}."
         )
-    check_ridge(ridge)
+    elif ridges is not None:
+        raise ValueError(f"ridges: expected none with ridge={ridge!r}, got {ridges!r}; set ridge={LOO!r} to choose.")
+    else:
+        check_ridge(ridge)
 
 
 def choose(
@@ -85,7 +87,7 @@ def choose(
     for kernel in kernels:
         matrix = kernel()
         mean = float(scale.square() @ matrix.diagonal() / scale.square().sum())
-        tried.append(_GRID * mean if ridges is None else np.array(ridges, dtype=float))
+        tried.append(_GRID * mean if ridges is None else np.array([float(each) for each in ridges]))
         flow = weighted_flow(matrix, y_train, 0.0, scale, intercept=intercept)
         errors.append(loo_errors(flow, tried[-1].tolist()).cpu().numpy())
     best, at = np.unravel_index(np.argmin(errors), np.shape(errors))

@@ -157,11 +157,13 @@ class NTKInfluence(RegressorMixin, Influences, Saved, BaseEstimator):
     def _choose(self) -> None:
         """Set kernel and ridge, those given or the best of those offered."""
         check_weight(self._weight, self._targets, 1.0, self.fit_intercept)
-        offered, by_loo, found = kernels_of(self.kernel), isinstance(self.ridge, str), Choice(0, self.ridge)
+        offered, by_loo = kernels_of(self.kernel), isinstance(self.ridge, str)
         if by_loo or len(offered) > 1:
             ridges = self.ridges if by_loo else [self.ridge]
             makers = [partial(self._kernel, function=kernel_of(each)) for each in offered]
             found = choose(makers, self._targets, self._weight.sqrt(), self.fit_intercept, ridges)
+        else:
+            found = Choice(0, float(self.ridge))
         best, self.ridge_, self.loo_errors_, self.ridges_ = found
         self.kernel_ = offered[best]
         self._kernel_function = kernel_of(self.kernel_)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from estimator_problem import RIDGE, TARGETS, WEIGHTS, X_TEST, X, refit
 from problem import linear
 from sklearn.linear_model import RidgeCV
@@ -69,7 +70,8 @@ def test_a_classifier_and_a_second_fit():
 
 def test_nothing_to_choose_from_and_what_is_no_ridge():
     for options, problem in (
-        ({"ridges": []}, "ridges: expected at least one"),
+        ({"ridges": []}, "ridges: expected a list of numbers"),
+        ({"ridges": 1.0}, "ridges: expected a list of numbers"),
         ({"ridges": [-1.0]}, "ridge: expected zero or a positive"),
         ({"kernel": []}, "kernel: expected at least one"),
         ({"kernel": ["ntk", "rbf"]}, "kernel: expected 'ntk' or 'deep_ntk'"),
@@ -78,3 +80,11 @@ def test_nothing_to_choose_from_and_what_is_no_ridge():
             NTKInfluence("loo", **options).fit(X, TARGETS["one"][:30])
     with pytest.raises(ValueError, match="ridge: expected zero or a positive"):
         NTKInfluence(-1.0).fit(X, TARGETS["one"][:30])
+    with pytest.raises(ValueError, match=r"ridges: expected none with ridge=1.0, .* set ridge='loo'"):
+        NTKInfluence(1.0, ridges=[1.0]).fit(X, TARGETS["one"][:30])
+
+
+def test_numbers_of_torch():
+    y = TARGETS["one"][:30]
+    assert NTKInfluence("loo", ridges=torch.tensor([0.1, 1.0])).fit(X, y).ridge_ in (pytest.approx(0.1), 1.0)
+    assert type(NTKInfluence(torch.tensor(0.5)).fit(X, y).ridge_) is float
