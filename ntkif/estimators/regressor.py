@@ -156,8 +156,8 @@ class NTKInfluence(RegressorMixin, Influences, Saved, BaseEstimator):
 
     def _choose(self) -> None:
         """Set kernel and ridge, those given or the best of those offered."""
-        check_weight(self._weight, self._targets, 1.0, self.fit_intercept)
         offered, by_loo = kernels_of(self.kernel), isinstance(self.ridge, str)
+        check_weight(self._weight, self._targets, 1.0 if by_loo else self.ridge, self.fit_intercept)
         if by_loo or len(offered) > 1:
             ridges = self.ridges if by_loo else [self.ridge]
             makers = [partial(self._kernel, function=kernel_of(each)) for each in offered]

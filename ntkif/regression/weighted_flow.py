@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ntkif.checks import check_fits, check_matrix
-from ntkif.regression.flow import KernelFlow, kernel_flow
+from ntkif.checks import check_fits, check_matrix, check_training_kernel
+from ntkif.regression.flow import KernelFlow, eigenpairs
 
 __all__ = ["WeightedFlow", "loo_errors", "weighted_flow"]
 
@@ -59,24 +59,15 @@ def weighted_flow(
     Raises:
         TypeError, ValueError, MemoryError: as `kernel_flow`.
     """
+    check_training_kernel(k_train_train, y_train, ridge, double=True)
     check_matrix("scale", scale[:, None], rows=len(y_train), columns=1, like=y_train)
     check_fits("the scaled kernel", 2, *k_train_train.shape, like=y_train, advice="use fewer training points.")
     kernel, y = k_train_train * scale * scale[:, None], scale[:, None] * y_train
     if not intercept:
-        return WeightedFlow(**vars(kernel_flow(kernel, y, ridge)), scale=scale)
+        return WeightedFlow(ridge, y, *eigenpairs(kernel), scale=scale)
     mean = kernel @ scale / scale.square().sum()
-    mirror = scale / scale.norm()  # the reflection I - m mᵀ takes e to the first axis, and C to the others
-    mirror[0] += 1
-    mirror *= (2 / mirror.square().sum()).sqrt()
-    inner = kernel_flow(
-        _reflected(_reflected(kernel, mirror).T, mirror)[1:, 1:], _reflected(y.clone(), mirror)[1:], ridge
-    )
-    largest = inner.eigenvalues[-1]
-    values = torch.cat([inner.eigenvalues, largest.where(largest > 0, 1)[None]])
-    vectors = torch.zeros_like(kernel)
-    vectors[1:, :-1], vectors[0, -1] = inner.eigenvectors, 1
     at_once = torch.arange(len(y), device=y.device) == len(y) - 1
-    return WeightedFlow(ridge, y, values, _reflected(vectors, mirror), at_once, scale, mean)
+    return WeightedFlow(ridge, y, *_eigenpairs_apart(kernel, scale / scale.norm()), at_once, scale, mean)
 
 
 def loo_errors(flow: WeightedFlow, ridges: Sequence[float]) -> torch.Tensor:
@@ -100,6 +91,20 @@ def loo_errors(flow: WeightedFlow, ridges: Sequence[float]) -> torch.Tensor:
         left_out = vectors @ (along / rate[:, None]) / (squares @ (1 / rate))[:, None]
         errors.append(left_out.square().sum() if held else values.new_tensor(torch.inf))
     return torch.stack(errors) / flow.scale.square().sum()
+
+
+def _eigenpairs_apart(kernel: torch.Tensor, level: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eigenpairs of C kernel C + τ e eᵀ with that of e = level last; the kernel is overwritten.
+
+    The reflection I - m mᵀ takes e to the first axis and C to the others.
+    """
+    size, mirror = kernel.trace(), level.clone()
+    mirror[0] += 1
+    mirror *= (2 / mirror.square().sum()).sqrt()
+    values, within = eigenpairs(_reflected(_reflected(kernel, mirror).T, mirror)[1:, 1:], size)
+    vectors = torch.zeros_like(kernel)
+    vectors[1:, :-1], vectors[0, -1] = within, 1
+    return torch.cat([values, values[-1:].where(values[-1:] > 0, 1)]), _reflected(vectors, mirror)
 
 
 def _reflected(matrix: torch.Tensor, mirror: torch.Tensor) -> torch.Tensor:

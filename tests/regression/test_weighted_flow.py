@@ -68,3 +68,11 @@ def test_copies_have_no_error_without_a_ridge():
     assert loo_errors(flow, [0.0, 1.0]).isinf().tolist() == [True, False]
     with pytest.raises(ValueError, match="scale: expected"):
         weighted_flow(kernel, p.y_train, 0.0, torch.ones(N - 1).double())
+
+
+def test_a_large_constant_in_the_kernel_is_the_intercepts():
+    p, scale = make_problem(n=N, k=5), WEIGHT.sqrt()
+    plain = weighted_flow(p.k_train_train, p.y_train, RIDGE, scale)
+    large = weighted_flow(p.k_train_train + 1e6, p.y_train, RIDGE, scale)
+    found = large.predict(large.test_kernel(p.k_test_train + 1e6), 0.7)
+    assert close(found, plain.predict(plain.test_kernel(p.k_test_train), 0.7), 1e-6)
