@@ -78,10 +78,10 @@ def check_unit_rows(name: str, matrix: torch.Tensor) -> None:
     worst = int(error.argmax())
     if error[worst] > max(1e-6, 32 * torch.finfo(matrix.dtype).eps):
         norm = float(torch.linalg.vector_norm(matrix[worst]))
-        raise ValueError(
-            f"{name}: expected rows of norm 1, but row {worst} has norm {norm:.6g}; "
-            f"divide each row by its norm, e.g. torch.nn.functional.normalize({name})."
-        )
+        advice = f"divide each row by its norm, e.g. torch.nn.functional.normalize({name})."
+        if norm == 0:
+            advice = "no length gives it a direction: drop it, or give all rows a 1 at their end and then norm 1."
+        raise ValueError(f"{name}: expected rows of norm 1, but row {worst} has norm {norm:.6g}; {advice}")
 
 
 def check_symmetric(name: str, matrix: torch.Tensor) -> None:

@@ -13,6 +13,7 @@ from ntkif.kernels.jacobian import jacobian
 from ntkif.networks.losses import LOSSES, change_of_loss, targets_of
 from ntkif.networks.modules import predict
 
+pytestmark = pytest.mark.filterwarnings("ignore:network. along the steps")  # of networks that were never trained
 OTHERS = {
     "squares": (LOSSES["squares"], 2),
     "one output": (LOSSES["squares"], 1),
