@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
-from ntkif.blocks import row_blocks
+from ntkif.blocks import mirror_upper_, row_blocks
 from ntkif.checks import available_bytes, check_fits, check_group, check_ridge
 from ntkif.influence.curvature import whiten
 from ntkif.regression.nystrom import check_rest, cholesky_factor
@@ -24,6 +24,7 @@ from ntkif.regression.nystrom import check_rest, cholesky_factor
 __all__ = ["ProjectedFit", "projected_fit"]
 
 _SHARE_OF_MEMORY = 0.25
+_PARTS = 8  # of a product
 Rows = Callable[[slice | torch.Tensor], torch.Tensor]
 
 
@@ -126,7 +127,9 @@ def projected_fit(
         h = ridge * torch.eye(p, dtype=gradient.dtype, device=gradient.device)
         for block, own in _each(rows, blocks, kept, bar):
             bent = (root[block].mT.to(own) @ own).flatten(0, 1)
-            h += bent.T @ bent
+            for part in row_blocks(p, -(-p // _PARTS)):  # of a symmetric product the half above the diagonal
+                h[part, part.start :] += bent[:, part].T @ bent[:, part.start :]
+        mirror_upper_(h)
         factor = cholesky_factor(h, "ridge: expected one that the precision can see beside the rows")
         found = [
             _removals(own, factor, gradient[block], curvature[block], root[block])

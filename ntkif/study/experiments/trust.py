@@ -52,8 +52,8 @@ def _network(kind: str, seed: int) -> nn.Module:
 
 
 def _small(x: torch.Tensor) -> torch.Tensor:
-    """(n, 49) means over squares of pixels of (n, 784) images, of about size one."""
-    return nn.functional.avg_pool2d(x.reshape(-1, 1, 28, 28), 28 // _SIDE).flatten(1) * 28
+    """(n, 49) means over squares of pixels of (n, 784) images, of a norm of about two."""
+    return nn.functional.avg_pool2d(x.reshape(-1, 1, 28, 28), 28 // _SIDE).flatten(1) * 12
 
 
 @experiment(
@@ -61,24 +61,24 @@ def _small(x: torch.Tensor) -> torch.Tensor:
     settings={
         "mnist": {
             "networks": ["linear", "tanh", "gelu", "relu", "lstm", "gru"],
-            "ridges": [1.0, 0.1, 0.01],
+            "ridges": [10.0, 3.0, 1.0],
             "seeds": [0, 1, 2],
             "n_train": 120,
             "n_test": 40,
             "removals": 8,
-            "iterations": 300,
+            "iterations": 1000,
         }
     },
     witness={
         "networks": ["linear", "tanh"],
-        "ridges": [1.0],
+        "ridges": [10.0],
         "seeds": [0],
         "n_train": 20,
         "n_test": 10,
         "removals": 4,
         "iterations": 100,
     },
-    slice={"networks": ["linear", "tanh"], "ridges": [1.0], "seeds": [0]},
+    slice={"networks": ["linear", "tanh"], "ridges": [10.0], "seeds": [0]},
     slice_tolerance=_ROUNDED,
     columns={
         "network": Column.key("kind of network"),

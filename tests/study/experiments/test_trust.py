@@ -5,7 +5,7 @@ from ntkif.study.experiments.trust import DAMPINGS, damping_errors, linearity_sc
 
 
 def test_a_linear_network_is_linear_and_predicted_and_one_that_bends_less_so():
-    table = linearity_scores(load("mnist-sample"), ["linear", "tanh"], [1.0], [0], 20, 10, 4, 200).set_index("network")
+    table = linearity_scores(load("mnist-sample"), ["linear", "tanh"], [10.0], [0], 20, 10, 4, 200).set_index("network")
     assert table.loc["linear", "linearity"] < 1e-10 and table.loc["linear", "relative_error"] < 1e-3
     assert table.loc["tanh", "linearity"] > 1e-3 and table.loc["tanh", "relative_error"] > 1e-3
 
