@@ -103,11 +103,11 @@ def newton_influence(
         warnings.warn(
             f"without training point {at[0]}{' and others' if len(at) > 1 else ''} the Hessian is not positive: the "
             f"network is at no minimum; the empirical kernel's influence is given for {len(at)} of {len(rows)}.",
-            stacklevel=4,
+            stacklevel=3,
         )
     elif max(residuals) > tolerance:
         warnings.warn(
-            f"after {iterations} iterations a residual of {max(residuals):.1e} is left; allow more.", stacklevel=4
+            f"after {iterations} iterations a residual of {max(residuals):.1e} is left; allow more.", stacklevel=3
         )
     influence = change_of_loss(model.loss.value, outputs, torch.stack(columns, 1), targets)
     told = {"dtype": outputs.dtype, "device": outputs.device}

@@ -126,4 +126,4 @@ def check_stationary(share: float, tolerance: float, n: int) -> None:
             f"or, if it was trained otherwise, pass start=None and a damping, and measure what that gives."
         )
     if share > _NOTABLE:
-        warnings.warn(f"{message}; the influences are those of a minimum nearby.", stacklevel=5)
+        warnings.warn(f"{message}; the influences are those of a minimum nearby.", stacklevel=4)
