@@ -87,7 +87,7 @@ def test_what_it_says_of_itself(table):
     assert text.startswith(
         "InfluenceTable of 2 test points and 4 training points: change of a margin\n<first>: cat +1,"
     )
-    assert "| bob -2, <dan> +0.25, ann +0.5" in text
+    assert "| bob -2; <dan> +0.25; ann +0.5" in text
     assert (
         "&lt;dan&gt; +0.25" in page
         and "<th>&lt;first&gt;</th>" in page
