@@ -6,6 +6,7 @@ from ntkif.influence.table import InfluenceTable
 from ntkif.kernels.infinite import ntk, ntk_monte_carlo
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.regression.ridge import RidgeFit, refit_without, ridge_fit
+from ntkif.regression.weighted import WeightedFit, weighted_fit
 from ntkif.retraining.validation import validate
 from ntkif.training.recorded import record_training
 
@@ -16,6 +17,7 @@ __all__ = [
     "NTKInfluenceClassifier",
     "NetworkInfluence",
     "RidgeFit",
+    "WeightedFit",
     "group_influence",
     "ihvp_influence",
     "influence_terms",
@@ -29,6 +31,7 @@ __all__ = [
     "ridge_fit",
     "tangent_kernel",
     "validate",
+    "weighted_fit",
 ]
 
 

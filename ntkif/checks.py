@@ -4,6 +4,7 @@ import math
 import os
 import re
 import sys
+import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
 from numbers import Real
@@ -26,6 +27,7 @@ __all__ = [
     "groups_of",
     "peak_bytes",
     "require_extra",
+    "warn",
 ]
 
 
@@ -76,10 +78,10 @@ def check_unit_rows(name: str, matrix: torch.Tensor) -> None:
     worst = int(error.argmax())
     if error[worst] > max(1e-6, 32 * torch.finfo(matrix.dtype).eps):
         norm = float(torch.linalg.vector_norm(matrix[worst]))
-        raise ValueError(
-            f"{name}: expected rows of norm 1, but row {worst} has norm {norm:.6g}; "
-            f"divide each row by its norm, e.g. torch.nn.functional.normalize({name})."
-        )
+        advice = f"divide each row by its norm, e.g. torch.nn.functional.normalize({name})."
+        if norm == 0:
+            advice = "no length gives it a direction: drop it, or give all rows a 1 at their end and then norm 1."
+        raise ValueError(f"{name}: expected rows of norm 1, but row {worst} has norm {norm:.6g}; {advice}")
 
 
 def check_symmetric(name: str, matrix: torch.Tensor) -> None:
@@ -243,3 +245,11 @@ def check_condition(condition: float, ridge: float, dtype: torch.dtype) -> None:
         f"expected training points that all differ, or a larger ridge. Remove repeated points, raise the ridge, "
         f"or use float64."
     )
+
+
+def warn(message: str) -> None:
+    """Warn at the line of the first caller outside this package and torch, whatever stands between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("ntkif", "torch"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

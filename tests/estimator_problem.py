@@ -4,10 +4,19 @@ import unittest
 
 import numpy as np
 import torch
+from sklearn.linear_model import Ridge
+
+from ntkif import ntk
 
 # scikit-learn skips this one itself unless SCIPY_ARRAY_API is set before scipy is imported, which would change scipy
 # for all other tests; the estimators make no claim to array API input (the tag is off).
 SKIPPED = {"check_array_api_input"}
+#: What fails of any `Pipeline`, and is listed so by scikit-learn for its own.
+STEPS = dict.fromkeys(
+    ("check_dont_overwrite_parameters", "check_estimators_overwrite_params"), "a pipeline copies its list of steps"
+)
+#: A point is left out with all of its weight, a copy without the other copies: so for the ridge "loo".
+LEFT_OUT = {"check_sample_weight_equivalence_on_dense_data": "leaving out a weight is not leaving out a copy"}
 RIDGE = 0.3
 
 
@@ -22,6 +31,27 @@ LABELS = {"two": np.array(["no", "yes"])[np.arange(37) % 5 % 2], "three": np.arr
 
 def unit(x):
     return torch.nn.functional.normalize(torch.tensor(x))
+
+
+WEIGHTS = {"plain": None, "weighted": np.where(np.arange(30) % 7 == 3, 0.0, 0.2 + points(30, 3, 1)[:, 0] ** 2)}
+
+
+def refit(y, kept, *, weight=None, intercept=True, ridge=RIDGE, kernel=ntk, x=X, x_test=X_TEST):
+    """Predictions at test points and at all training points of scikit-learn's ridge regression, fitted to some rows.
+
+    It works on features whose products are the kernel, with an intercept and weights of its own.
+    """
+    values, vectors = np.linalg.eigh(kernel(unit(np.vstack([x, x_test]))).numpy())
+    features = vectors * np.sqrt(values.clip(0))
+    kept = [i for i in kept if weight is None or weight[i] > 0]
+    model = Ridge(alpha=ridge, fit_intercept=intercept, solver="cholesky")
+    model.fit(features[kept], y[kept], None if weight is None else weight[kept])
+    prediction = model.predict(features).reshape(len(features), *y.shape[1:])
+    return prediction[len(x) :], prediction[: len(x)]
+
+
+def half_squares(prediction, y):
+    return (np.square(prediction - y).reshape(len(y), -1) / 2).sum(1)
 
 
 def check_estimator(estimator, check):

@@ -18,7 +18,7 @@ from ntkif import (
     refit_without,
     ridge_fit,
 )
-from ntkif.checks import check_group, check_ridge, group_rows, groups_of
+from ntkif.checks import check_group, check_ridge, group_rows, groups_of, warn
 from ntkif.regression import flow, ridge
 from ntkif.regression.flow import kernel_flow
 
@@ -192,3 +192,9 @@ def test_rows_of_a_group_come_in_many_forms():
 def test_a_ridge_is_a_number(ridge):
     with pytest.raises(TypeError, match=f"ridge: expected a number, got {type(ridge).__name__}"):
         check_ridge(ridge)
+
+
+def test_a_warning_names_the_line_of_the_user():
+    with pytest.warns(UserWarning, match="such as this") as caught:
+        warn("such as this")
+    assert caught[0].filename == __file__

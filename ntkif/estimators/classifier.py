@@ -3,14 +3,20 @@
 Needs scikit-learn, which the rest of the package does without.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from ntkif.estimators.calibration import calibrated, probabilities
 from ntkif.estimators.regressor import NTKInfluence
 from ntkif.estimators.state import Array, to_numpy
+from ntkif.kernels import Kernel
 
 __all__ = ["NTKInfluenceClassifier"]
 
@@ -21,6 +27,16 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
     With two classes the second of `classes_`, as scikit-learn orders them, has the target +1. Arguments, attributes and
     methods are those of `NTKInfluence`, with labels for targets; labels that are no numbers come as arrays.
 
+    Probabilities are the softmax of the outputs times one number, fitted to the labels and the outputs at each training
+    point of the model that has not seen it (temperature scaling by leave-one-out, `calibrated`). So they are of points
+    that are new, and the likeliest label is the one predicted. A sample weight above one stands for as many copies, of
+    which one is left out there.
+
+    Args:
+        ridge, kernel, fit_intercept, normalize, ridges, device, block_size: as of `NTKInfluence`.
+        class_weight: what multiplies the weights of each class: a mapping from labels to numbers, or "balanced", with
+            which all classes weigh the same in sum; one each where absent.
+
     Attributes:
         classes_: (c,) the labels.
 
@@ -30,10 +46,58 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
     ['cat', 'dog', 'dog']
     """
 
+    def __init__(
+        self,
+        ridge: float | str = 1.0,
+        *,
+        kernel: str | Kernel | Sequence[str | Kernel] = "ntk",
+        fit_intercept: bool = True,
+        class_weight: Mapping[Any, float] | str | None = None,
+        normalize: bool | str = True,
+        ridges: Sequence[float] | None = None,
+        device: str | torch.device | None = None,
+        block_size: int | None = None,
+    ):
+        options = {"normalize": normalize, "ridges": ridges, "device": device, "block_size": block_size}
+        super().__init__(ridge, kernel=kernel, fit_intercept=fit_intercept, **options)
+        self.class_weight = class_weight
+
+    def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Self:
+        """Fit to (n, d) points and their (n,) labels; arguments and errors as of `NTKInfluence.fit`."""
+        super().fit(X, y, sample_weight)
+        place = torch.as_tensor(np.searchsorted(self.classes_, self._decode(self._targets)), device=self.device)
+        self._slope = calibrated(self._targets + self._residual_without_one(), place, self._weight)
+        return self
+
     def decision_function(self, X: Array) -> Array:
         """(k,) outputs, positive for the second of two classes; or (k, c), the largest for the class predicted."""
-        outputs = self._predict(X)
-        return self._like(outputs[:, 0] if outputs.shape[1] == 1 else outputs, X)
+        return self._like(_flat(self._predict(X)), X)
+
+    def predict_proba(self, X: Array) -> Array:
+        """(k, c) probabilities of the classes, in the order of `classes_`."""
+        return self._like(probabilities(self._predict(X), self._slope), X)
+
+    def loo_decision(self) -> np.ndarray:
+        """Outputs at each training point of the model that has not seen it, shaped as by `decision_function`."""
+        return _flat(self._loo_outputs()).cpu().numpy()
+
+    def loo_predict_proba(self) -> np.ndarray:
+        """(n, c) probabilities at each training point by the model that has not seen it, as label checkers want them.
+
+        Of the label of the point only the number that all outputs are multiplied by knows.
+        """
+        return probabilities(self._loo_outputs(), self._slope).cpu().numpy()
+
+    def loo_margin(self) -> np.ndarray:
+        """(n,) output for the label of each training point less the largest other, by the model that has not seen it.
+
+        Of two classes it is the output, with the sign of the label. Where it is negative that model contradicts the
+        label; the lowest are the most suspicious.
+        """
+        outputs, own = self._loo_outputs(), self._targets > 0
+        if outputs.shape[1] == 1:
+            return (self._targets * outputs)[:, 0].cpu().numpy()
+        return (outputs[own] - outputs.masked_fill(own, -torch.inf).amax(1)).cpu().numpy()
 
     def __sklearn_tags__(self):
         """One label for each point."""
@@ -48,11 +112,30 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
     def _learn_targets(self, y: np.ndarray) -> torch.Tensor:
         check_classification_targets(y)
         self.classes_ = np.unique(y)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"y: expected labels of at least two classes, got only one class, {self.classes_.tolist()[0]!r}."
-            )
         return self._encode(y)
+
+    def _weigh(self, y: np.ndarray, sample_weight: Array | None) -> np.ndarray:
+        weight = super()._weigh(y, sample_weight)
+        self._copies = np.maximum(1, weight)
+        self._check_classes(y, weight)
+        options = {"classes": self.classes_, "y": y, "sample_weight": weight}
+        weight *= compute_class_weight(self.class_weight, **options)[np.searchsorted(self.classes_, y)]
+        self._check_classes(y, weight)
+        return weight
+
+    def _residual_without_one(self) -> torch.Tensor:
+        """(n, c) residual at each training point of the model without one of its copies: (f - y) / (1 - A_i / w_i)."""
+        leverage, copies = self.fit_.leverage, torch.as_tensor(self._copies, device=self.device)
+        share = ((1 - leverage) / (1 - leverage / copies)).where(copies > 1, 1)
+        return share[:, None] * self.fit_.loo_residual
+
+    def _check_classes(self, y: np.ndarray, weight: np.ndarray) -> None:
+        counted = np.unique(y[weight > 0])
+        if len(counted) < max(2, len(self.classes_)):
+            raise ValueError(
+                f"y: expected at least two classes, each with a weight above zero, got {len(counted)} class(es) with "
+                f"one, {counted.tolist()}, of {self.classes_.tolist()}; drop the rows of the others."
+            )
 
     def _encode(self, y: np.ndarray) -> torch.Tensor:
         y = column_or_1d(y)
@@ -68,3 +151,7 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
         binary = prediction.shape[1] == 1
         place = (prediction[:, 0] > 0).long() if binary else prediction.argmax(1)
         return self.classes_[place.cpu().numpy()]
+
+
+def _flat(outputs: torch.Tensor) -> torch.Tensor:
+    return outputs[:, 0] if outputs.shape[1] == 1 else outputs

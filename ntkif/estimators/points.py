@@ -1,11 +1,15 @@
 """Rows of a user's table as points of the unit sphere, and kernels between them where some rows are blank."""
 
+import warnings
+
 import torch
 
 from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import of_the_sphere
 
-__all__ = ["kernel_between", "to_sphere"]
+__all__ = ["APPEND_ONE", "check_table", "kernel_between", "normalized", "to_sphere", "warn_of_one_direction"]
+
+APPEND_ONE = "append-one"
 
 
 def to_sphere(points: torch.Tensor) -> torch.Tensor:
@@ -13,6 +17,46 @@ def to_sphere(points: torch.Tensor) -> torch.Tensor:
     largest = points.abs().amax(1, keepdim=True)  # first, since the square of a large or small entry is lost
     points = torch.where(largest > 0, points / largest, 0.0)
     return torch.nn.functional.normalize(points)
+
+
+def normalized(points: torch.Tensor, how: bool | str) -> torch.Tensor:
+    """(n, d) rows as they are, on the sphere, or with "append-one" (n, d + 1) on the sphere with a 1 at their end.
+
+    A network with biases is one without on points that end in a constant.
+
+    Raises:
+        ValueError: any other way.
+    """
+    if how not in (True, False, APPEND_ONE):
+        raise ValueError(f"normalize: expected True, False or {APPEND_ONE!r}, got {how!r}.")
+    if how == APPEND_ONE:
+        points = torch.nn.functional.pad(points, (0, 1), value=1.0)
+    return to_sphere(points) if how else points
+
+
+def check_table(X) -> None:
+    """Require that a point is a row, not an image.
+
+    Raises:
+        ValueError: more than two dimensions.
+    """
+    if getattr(X, "ndim", 2) > 2:
+        shape = tuple(X.shape)
+        raise ValueError(
+            f"X: expected a table with a row for each point, got shape {shape}; flatten each point into a row, "
+            f"X.reshape({shape[0]}, -1)."
+        )
+
+
+def warn_of_one_direction(points: torch.Tensor) -> None:
+    """Warn where rows of norm one or zero have one direction, up to a sign: their lengths alone told them apart."""
+    live = points[points.any(1)]
+    if len(live) > 1 and bool(((live @ live[0]).abs() > 1 - 1e-12).all()):
+        warnings.warn(
+            "X: all rows have the same direction up to a sign, so dividing them by their norm throws away what tells "
+            f"them apart; standardise the columns and set normalize={APPEND_ONE!r}, which keeps the length.",
+            stacklevel=3,
+        )
 
 
 def kernel_between(kernel: Kernel, points: torch.Tensor, others: torch.Tensor, block_size: int) -> torch.Tensor:

@@ -72,9 +72,13 @@ def write_state(file: Path, kind: str, state: dict[str, Any]) -> None:
     Args:
         file: its path.
         kind: what they are the state of; `read_state` asks for it.
-        state: name -> tensor, array, number, text, None, or a dict of these.
+        state: name -> tensor, array, number, text, None, or a list or dict of these.
+
+    Raises:
+        TypeError: something else, which could not be read back.
     """
-    write_atomically(file, lambda stream: torch.save({"kind": kind, "state": _plain(state)}, stream))
+    plain = {name: _plain(value, name) for name, value in state.items()}
+    write_atomically(file, lambda stream: torch.save({"kind": kind, "state": plain}, stream))
 
 
 def read_state(file: Path, kind: str, device: str | torch.device) -> dict[str, Any]:
@@ -101,19 +105,30 @@ def read_state(file: Path, kind: str, device: str | torch.device) -> dict[str, A
     return _arrays(saved["state"])
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, name: str) -> Any:
     """Values that torch reads back without running code: arrays become lists with their dtype."""
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
+        return {key: _plain(each, name) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return (list if isinstance(value, list) else tuple)(_plain(each, name) for each in value)
     if isinstance(value, np.ndarray):
         numbers = value.view(np.int64) if value.dtype.kind in "mM" else value  # dates as what they count
-        return {"array": [_plain(each) for each in numbers.tolist()], "dtype": value.dtype.str}
+        return {"array": _plain(numbers.tolist(), name), "dtype": value.dtype.str}
     if isinstance(value, np.generic):
         return value.item()
-    return str(value) if isinstance(value, torch.device) else value
+    if isinstance(value, torch.device):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str, torch.Tensor)):
+        return value
+    raise TypeError(
+        f"{name}: expected a number, a text, None, an array, a tensor, or lists of these, which a file can hold, got "
+        f"{type(value).__name__}; turn it into one of them, or remove it, before saving."
+    )
 
 
 def _arrays(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_arrays, value))
     if not isinstance(value, dict):
         return value
     if set(value) == {"array", "dtype"}:

@@ -96,8 +96,8 @@ def ihvp_influence(
     check_ridge(fit.ridge, positive=True)
     out = _empty_like_pairs(fit, k_test_train, y_test)
     for rows in row_blocks(len(y_test), block_size):
-        residual = k_test_train[rows] @ fit.dual - y_test[rows]
-        torch.mul(k_test_train[rows] @ fit.inverse, residual @ fit.residual.T, out=out[rows])
+        residual = fit.predict(k_test_train[rows]) - y_test[rows]
+        torch.mul(fit.coefficients(k_test_train[rows]), residual @ fit.residual.T, out=out[rows])
     return out
 
 
@@ -127,7 +127,7 @@ def group_influence(
     _check_pairs(fit, k_test_train, y_test)
     size = (len(y_test), len(groups))
     check_fits("the influence of groups", *size, like=fit.dual, advice="pass fewer groups at once.")
-    residual = k_test_train @ fit.dual - y_test
+    residual = fit.predict(k_test_train) - y_test
     out = residual.new_empty(size)
     for column, group in enumerate(groups):
         shift = fit.shift_without(k_test_train, group)
@@ -189,8 +189,8 @@ def _loo_influence(
 
 
 def _terms(fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    coefficients = k_test_train @ fit.inverse
-    residual, loo_residual = k_test_train @ fit.dual - y_test, fit.loo_residual
+    coefficients = fit.coefficients(k_test_train)
+    residual, loo_residual = fit.predict(k_test_train) - y_test, fit.loo_residual
     term_one = (residual @ loo_residual.T).mul_(coefficients)
     return term_one, coefficients.square_().mul_(loo_residual.square().sum(1) / 2)
 

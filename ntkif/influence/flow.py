@@ -200,10 +200,10 @@ def _removals(flow: KernelFlow, time: float, tolerance: float, block_size: int) 
     """The rule with the fewest nodes that meets the tolerance."""
     rate = flow.eigenvalues + flow.ridge
     check_time(time, rate)
-    if time == 0 or math.isinf(time):  # nothing learnt yet, or Eq. 9 itself
-        resolvent = (1 / rate if time else torch.zeros_like(rate))[:, None]
-        left = _loo_residual(flow, resolvent, block_size) if time else torch.zeros_like(flow.y_train.T[:, :, None])
-        return _Removals(flow.eigenvectors, left, resolvent, nodes=1)
+    if time == 0 or math.isinf(time):  # nothing learnt yet but what is learnt at once, or Eq. 9 itself
+        left = _loo_residual(flow, (1 / rate if time else torch.ones_like(rate))[:, None], block_size)
+        right = _with_at_once(flow, (1 / rate if time else torch.zeros_like(rate))[:, None], 1)
+        return _Removals(flow.eigenvectors, left, right, nodes=1)
     counts = range(8, _MOST_NODES - _STEP, 2)
     count = next((count for count in counts if quadrature_error(count) < tolerance / 10), counts[-1])
     error, coarse = math.inf, _talbot_removals(flow, time, count, block_size)
@@ -224,6 +224,7 @@ def _talbot_removals(flow: KernelFlow, time: float, count: int, block_size: int)
     nodes, weights = (values.to(flow.y_train.device) for values in talbot(count))
     resolvent = 1 / (flow.eigenvalues[:, None] + flow.ridge + nodes / time)
     left = _loo_residual(flow, resolvent, block_size) * (weights / nodes)
+    resolvent = _with_at_once(flow, resolvent, 1)
     # Re(left right) as one real product of twice the rank.
     return _Removals(
         flow.eigenvectors,
@@ -235,13 +236,20 @@ def _talbot_removals(flow: KernelFlow, time: float, count: int, block_size: int)
 
 def _loo_residual(flow: KernelFlow, resolvent: torch.Tensor, block_size: int) -> torch.Tensor:
     """(c, n, q) leave-one-out residuals -dual_i / [(K + (λ + s) I)^-1]_ii (Eq. 60) from the (n, q) resolvents."""
-    vectors, parts = flow.eigenvectors, _real_parts(resolvent)
+    vectors, parts = flow.eigenvectors, _real_parts(_with_at_once(flow, resolvent, 0))
     dual = torch.stack([vectors @ (along[:, None] * parts) for along in flow.y_train.T @ vectors])
     blocks = row_blocks(len(vectors), block_size)
     diagonal = torch.cat([vectors[rows].square() @ parts for rows in blocks])
     if not resolvent.is_complex():
         return -dual / diagonal
     return -_complex(dual) / _complex(diagonal)
+
+
+def _with_at_once(flow: KernelFlow, resolvent: torch.Tensor, learnt: int) -> torch.Tensor:
+    """The resolvents, in which a mode that is learnt at once is there in full, or not at all."""
+    if flow.at_once is None:
+        return resolvent
+    return resolvent.where(~flow.at_once[:, None], learnt / flow.eigenvalues[:, None])
 
 
 def _real_parts(values: torch.Tensor) -> torch.Tensor:

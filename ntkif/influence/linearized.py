@@ -52,6 +52,11 @@ class LinearizedFit:
     beyond: InverseHessian | None = None
 
     @property
+    def by_residuals(self) -> bool:
+        """Whether `loo_influence` gives influences, from residuals, without the changes of the outputs."""
+        return self.root is None
+
+    @property
     def coupled(self) -> bool:
         """Whether the fit has a row for each output of a point."""
         return len(self.fit.dual) > len(self.residual)
@@ -63,6 +68,18 @@ class LinearizedFit:
             return self.fit.leverage
         own = torch.eye(self.residual.shape[1], dtype=self.residual.dtype, device=self.residual.device)
         return own - self.fit.ridge * self._own_blocks()
+
+    @property
+    def largest_leverage(self) -> torch.Tensor:
+        """(n,) largest eigenvalue of each A_i."""
+        return torch.linalg.eigvalsh(self.leverage)[:, -1] if self.coupled else self.leverage
+
+    @property
+    def freedom(self) -> torch.Tensor:
+        """(n,) trace of each A_i, with a row for each output."""
+        if self.coupled:
+            return self.leverage.diagonal(dim1=1, dim2=2).sum(1)
+        return self.leverage * self.residual.shape[1]
 
     @property
     def loo_residual(self) -> torch.Tensor:

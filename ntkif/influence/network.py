@@ -7,8 +7,10 @@ import torch
 from ntkif.checks import check_fits
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.penalties import check_start, penalties_of
+from ntkif.influence.projected import projected_fit
 from ntkif.influence.removals import Removals
 from ntkif.influence.stationary import balancing_ridge, check_stationary, gradient_share
+from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.kernels.tangent import kernel_with
 from ntkif.networks.inputs import in_own_precision, taken
 from ntkif.networks.losses import SQUARES, Loss, targets_of
@@ -28,6 +30,7 @@ def network_influence(
     ridge: float,
     *,
     block_size: int | None = None,
+    trust: bool = False,
     **how,
 ) -> torch.Tensor:
     """Leave-one-out influence of a trained network on test points, from its empirical NTK and its residuals.
@@ -41,6 +44,7 @@ def network_influence(
         y_test: their targets.
         ridge: penalty λ of the training.
         block_size: test points handled at once; as many as there are training points where absent.
+        trust: as of `Removals.influence`.
         **how: as of `NetworkInfluence`; `start` has to be named.
 
     Returns:
@@ -52,7 +56,9 @@ def network_influence(
     Warns:
         UserWarning: as `NetworkInfluence`.
     """
-    return NetworkInfluence(network, x_train, y_train, ridge, **how).influence(x_test, y_test, block_size=block_size)
+    return NetworkInfluence(network, x_train, y_train, ridge, **how).influence(
+        x_test, y_test, block_size=block_size, trust=trust
+    )
 
 
 class NetworkInfluence(Removals):
@@ -90,10 +96,16 @@ class NetworkInfluence(Removals):
         tolerance: largest `gradient_share` allowed. ReLU networks do not get to zero: on kinks the gradient jumps.
         jacobian_dtype: of the Jacobian and its products, which take most of the time: float32 halves it for a network
             in float64; what is solved stays in the dtype of the network.
+        projections: columns p to which the rows of the Jacobian are projected, see `ProjectedJacobian`, where the
+            kernel, (n c)² numbers, does not fit or takes too long. Time is n c p² operations, memory (n + p) p numbers,
+            and leave-one-out is exact there. Nothing is lost where the network has no more than p parameters; else
+            the relative error was about .7 √(d / p), d the sum of the freedom of all points, where it was measured.
+        seed: of the projection.
         **blocks: for the kernel of a torch module, see `module_kernel`.
 
     Attributes:
         fit: the linearised network as a kernel ridge fit, a `LinearizedFit`.
+        kernel: what makes the kernel of points with the training points, or their projected rows.
         prediction: (n, c) at the training points.
         reading: the network, whose outputs are a matrix.
         points: the training points, `Points`.
@@ -129,6 +141,8 @@ class NetworkInfluence(Removals):
         traced: bool = False,
         tolerance: float = 0.3,
         jacobian_dtype: torch.dtype | None = None,
+        projections: int | None = None,
+        seed: int = 0,
         **blocks,
     ):
         (self.loss, of_torch), self.output = loss_of(loss), output
@@ -144,10 +158,10 @@ class NetworkInfluence(Removals):
         if damping == "auto":
             damping, start = self._balanced(network, start) / times, None
         penalties = {name: times * each for name, each in penalties_of(network, ridge, damping).items()}
-        if self.loss.curvature is not None and c > 1:
+        if projections is None and self.loss.curvature is not None and c > 1:
             advice = (
-                "another loss couples all outputs of all points; use fewer points or float32, let the network return "
-                "the outputs that matter, or record its training, which makes no kernel (record_training)."
+                "another loss couples all outputs of all points; pass projections=4096, say, use fewer points, or "
+                "record its training, which makes no kernel (record_training)."
             )
             size = len(self.y) * c
             check_fits("the tangent kernel", size, size, like=self.prediction, advice=advice)
@@ -164,18 +178,28 @@ class NetworkInfluence(Removals):
         alike = len(set(self.totals.values())) == 1
         if not alike:
             blocks["scales"] = {f"module.{name}": total**-0.5 for name, total in self.totals.items()}  # of the reading
-        self._kernel = kernel_with(self.reading, self.points, dtype=jacobian_dtype, traced=traced, **blocks)
         curvature = self.loss.curvature(self.prediction, self.y) if self.loss.curvature else None
         if curvature is not None and not curvature.any():
             raise ValueError(
                 "loss: expected one that is curved in the outputs at some training point, since a Newton step follows "
                 "its curvature; take a smooth one, and of log-probabilities cross-entropy with the logits as outputs."
             )
-        gradient, total = self.loss.gradient(self.prediction, self.y), next(iter(self.totals.values()))
-        self.fit = linearized_fit(
-            self._kernel.square(), gradient, total if alike else 1.0, curvature=curvature, flat=self.loss.flat
-        )
+        gradient = self.loss.gradient(self.prediction, self.y)
+        total = next(iter(self.totals.values())) if alike else 1.0
+        if projections is None:
+            self.kernel = kernel_with(self.reading, self.points, dtype=jacobian_dtype, traced=traced, **blocks)
+            self.fit = linearized_fit(self.kernel.square(), gradient, total, curvature=curvature, flat=self.loss.flat)
+        else:
+            if traced:
+                raise ValueError("traced: expected the whole kernel with projections, of which all outputs are a part.")
+            how = {"seed": seed, "dtype": jacobian_dtype, **blocks}
+            self.kernel = ProjectedJacobian(self.reading, self.points, projections, **how)
+            self.fit = projected_fit(self._rows, gradient, total, curvature=curvature)
         self._scaled, self._traced = not alike, traced and c > 1
+
+    def _rows(self, rows: slice | torch.Tensor) -> torch.Tensor:
+        """Of training points, projected."""
+        return self.kernel.rows(self.points[rows])
 
     def _balanced(self, network: torch.nn.Module, start: torch.nn.Module | str | None) -> float:
         if not isinstance(start, torch.nn.Module):

@@ -17,12 +17,12 @@ eight removals from .11 to .07; on the multi-layer perceptron there it left .21;
 where the Hessian is hardly positive, the Gauss-Newton matrix is the safer of the two.
 """
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from ntkif.checks import warn
 from ntkif.influence.network import NetworkInfluence
 from ntkif.networks.inputs import Points, in_own_precision, unchanged
 from ntkif.networks.losses import change_of_loss
@@ -100,15 +100,12 @@ def newton_influence(
         positive.append(not bent)
     if not all(positive):
         at = [row for row, fine in zip(rows, positive, strict=True) if not fine]
-        warnings.warn(
+        warn(
             f"without training point {at[0]}{' and others' if len(at) > 1 else ''} the Hessian is not positive: the "
-            f"network is at no minimum; the empirical kernel's influence is given for {len(at)} of {len(rows)}.",
-            stacklevel=3,
+            f"network is at no minimum; the empirical kernel's influence is given for {len(at)} of {len(rows)}."
         )
     elif max(residuals) > tolerance:
-        warnings.warn(
-            f"after {iterations} iterations a residual of {max(residuals):.1e} is left; allow more.", stacklevel=3
-        )
+        warn(f"after {iterations} iterations a residual of {max(residuals):.1e} is left; allow more.")
     influence = change_of_loss(model.loss.value, outputs, torch.stack(columns, 1), targets)
     told = {"dtype": outputs.dtype, "device": outputs.device}
     return NewtonInfluence(influence, torch.tensor(residuals, **told), torch.tensor(positive, device=outputs.device))

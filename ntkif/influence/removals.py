@@ -1,25 +1,31 @@
 """What may be asked of a linearised network: influences, changes, groups, and whether to trust them."""
 
-import copy
 from collections.abc import Callable, Sequence
 
 import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import groups_of
+from ntkif.influence.linearity import bends, warn_of_bends
 from ntkif.influence.linearized import LinearizedFit
+from ntkif.influence.projected import ProjectedFit
 from ntkif.influence.table import InfluenceTable
+from ntkif.kernels.module_kernel import TangentKernel
+from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, taken, unchanged
 from ntkif.networks.losses import Loss, change_of_loss, targets_of
 from ntkif.networks.modules import predict, trained_parameters
 
 __all__ = ["Removals"]
 
+_CHANGES = 2**27  # numbers of them at once
+
 
 class Removals:
     """What leaving out training points does to a linearised network; `NetworkInfluence` says what each attribute is."""
 
-    fit: LinearizedFit
+    fit: LinearizedFit | ProjectedFit
+    kernel: TangentKernel | ProjectedJacobian
     prediction: torch.Tensor
     reading: Reading
     points: Points
@@ -36,43 +42,52 @@ class Removals:
         A_i = L_iᵀ J_i (λI + J S Jᵀ)^-1 J_iᵀ L_i has a row for each output; S_i = L_i L_iᵀ is the curvature of the loss,
         one for half squares. Near one the network passes through the point in some direction of its outputs.
         """
-        blocks = self.fit.leverage
-        return blocks if blocks.ndim == 1 else torch.linalg.eigvalsh(blocks)[:, -1]
+        return self.fit.largest_leverage
 
     @property
     def freedom(self) -> torch.Tensor:
         """(n,) trace of each A_i of `leverage`: how many parameters a training point takes, all outputs together."""
-        blocks = self.fit.leverage
-        return blocks * self.y.shape[1] if blocks.ndim == 1 else blocks.diagonal(dim1=1, dim2=2).sum(1)
+        return self.fit.freedom
 
     @in_own_precision
-    def influence(self, x_test, y_test: torch.Tensor | None = None, *, block_size: int | None = None) -> torch.Tensor:
+    def influence(
+        self, x_test, y_test: torch.Tensor | None = None, *, block_size: int | None = None, trust: bool = False
+    ) -> torch.Tensor:
         """(k, n) what leaving out each training point does to the loss of each test point; positive means helpful.
 
         Args:
             x_test: k points.
             y_test: their targets; None where the points bring them.
-            block_size: test points handled at once; as many as there are training points where absent.
+            block_size: test points handled at once; where absent as many as there are training points, or so many that
+                the changes of their outputs take a gigabyte.
+            trust: whether to give the influences without a look at how far the network is from linear.
 
         Raises:
             TypeError, ValueError: points of another shape than the training points, or targets the loss does not take.
             MemoryError: the result would not fit in memory.
+
+        Warns:
+            UserWarning: along the steps of the three largest removals `linearity` is above a third in the median. The
+                traced kernel of several outputs has no such steps, and no warning.
         """
         x_test, y_test = self.test_points(x_test, y_test)
         out = self.prediction.new_empty(len(x_test), len(self.y))
-        for rows in row_blocks(len(x_test), block_size or max(256, len(self.y))):
-            prediction, kernel = predict(self.reading, x_test[rows]), self._kernel.against(x_test[rows], "x_test")
-            if self.fit.root is None:
+        block_size = block_size or max(1, min(max(256, len(self.y)), _CHANGES // self.prediction.numel()))
+        for rows in row_blocks(len(x_test), block_size):
+            prediction, kernel = predict(self.reading, x_test[rows]), self.kernel.against(x_test[rows], "x_test")
+            if self.fit.by_residuals:
                 out[rows] = self.fit.loo_influence(kernel, self.loss.gradient(prediction, y_test[rows]))
             else:
                 change = self.fit.loo_change(kernel)
                 out[rows] = change_of_loss(self.loss.value, prediction, change, y_test[rows])
+        if not (trust or self._traced):
+            warn_of_bends(self, x_test, out)
         return out
 
     @in_own_precision
     def change(self, x_test) -> torch.Tensor:
         """(k, n, c) what leaving out each training point does to the outputs at k points; errors as `influence`."""
-        return self.fit.loo_change(self._kernel.against(self._tests(x_test)[0], "x_test"))
+        return self.fit.loo_change(self.kernel.against(self._tests(x_test)[0], "x_test"))
 
     @in_own_precision
     def measured(self, x_test, measure: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
@@ -87,7 +102,7 @@ class Removals:
         """
         x_test = self._tests(x_test)[0]
         before = predict(self.reading, x_test)
-        after = measure(before[:, None] + self.fit.loo_change(self._kernel.against(x_test, "x_test")))
+        after = measure(before[:, None] + self.fit.loo_change(self.kernel.against(x_test, "x_test")))
         if after.shape != (len(x_test), len(self.y)):
             raise ValueError(
                 f"measure: expected a number for the outputs along the last axis, got shape {tuple(after.shape)} for "
@@ -120,7 +135,7 @@ class Removals:
             ValueError: a group that is no list of distinct rows; or as `influence`.
         """
         x_test, y_test = self.test_points(x_test, y_test)
-        change = self.fit.group_change(self._kernel.against(x_test, "x_test"), groups_of(groups))
+        change = self.fit.group_change(self.kernel.against(x_test, "x_test"), groups_of(groups))
         return change_of_loss(self.loss.value, predict(self.reading, x_test), change, y_test)
 
     @in_own_precision
@@ -144,7 +159,7 @@ class Removals:
         x_test, y_test = self.test_points(x_test, y_test)
         found = []
         for rows in row_blocks(len(x_test), 256):
-            some = self.influence(x_test[rows], y_test[rows])
+            some = self.influence(x_test[rows], y_test[rows], trust=True)
             order = some.abs().topk(count).indices
             found.append((some.gather(1, order), order))
         return torch.cat([values for values, _ in found]), torch.cat([rows for _, rows in found])
@@ -158,6 +173,7 @@ class Removals:
         names: Sequence | None = None,
         test_names: Sequence | None = None,
         unit: str | None = None,
+        trust: bool = False,
     ) -> InfluenceTable:
         """`influence`, or what is `measured`, with the names of its points, its largest entries, and a picture.
 
@@ -168,12 +184,14 @@ class Removals:
             names: n names of the training points; their positions where absent.
             test_names: k names of the test points; their positions where absent.
             unit: what is measured, in words.
+            trust: as of `influence`.
 
         Raises:
             TypeError, ValueError, MemoryError: as `influence` and `measured`; another number of names.
         """
-        found = self.influence(x_test, y_test) if measure is None else self.measured(x_test, measure)
-        unit = unit or f"change of the {'loss' if measure is None else 'measure'}"
+        plain = measure is None
+        found = self.influence(x_test, y_test, trust=trust) if plain else self.measured(x_test, measure)
+        unit = unit or f"change of the {'loss' if plain else 'measure'}"
         return InfluenceTable(found, names=names, test_names=test_names, unit=unit)
 
     @in_own_precision
@@ -185,6 +203,8 @@ class Removals:
         """
         if self._traced:
             raise ValueError("traced: expected the whole kernel, since the traced one is of no step of the parameters.")
+        if isinstance(self.fit, ProjectedFit):
+            return [step.to(self.prediction) for step in self.kernel.movement(self.fit.steps[row])]
         weights = self.fit.loo_dual(row).reshape(self.prediction.shape)
         with torch.enable_grad(), unchanged(self.reading):
             outputs = self.points.predicted_by(self.reading)
@@ -213,16 +233,7 @@ class Removals:
         Raises:
             ValueError: as `step`.
         """
-        x_test = self._tests(x_test)[0]
-        moved, plain = copy.deepcopy(self.reading), predict(self.reading, x_test)
-        linear, shares = self.change(x_test), []
-        both = [trained_parameters(model).values() for model in (moved, self.reading)]
-        for row in rows:
-            for value, own, step in zip(*both, self.step(row), strict=True):
-                value.copy_(own + step)
-            off = predict(moved, x_test) - plain - linear[:, row]
-            shares.append(off.norm() / linear[:, row].norm())
-        return torch.stack(shares)
+        return bends(self, self._tests(x_test)[0], rows)
 
     def test_points(self, x_test, y_test: torch.Tensor | None) -> tuple[Points, torch.Tensor]:
         """Test points and (k, c) targets as they are asked for, of whatever `influence` takes; errors as of it."""

@@ -1,14 +1,15 @@
 """How far a network is from a minimum of its objective: the gradient that training left."""
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
 
+from ntkif.blocks import row_blocks
+from ntkif.checks import warn
 from ntkif.networks.inputs import Reading, in_own_precision, points_of, reading_of, unchanged
 from ntkif.networks.losses import SQUARES, Loss
-from ntkif.networks.modules import trained_parameters
+from ntkif.networks.modules import AT_ONCE, trained_parameters
 
 __all__ = ["NotStationaryError", "balancing_ridge", "check_stationary", "gradient_share"]
 
@@ -96,9 +97,14 @@ def balancing_ridge(
 
 def _loss_gradient(network: torch.nn.Module, x, y: torch.Tensor, loss: Loss) -> Sequence[torch.Tensor]:
     """J g, the gradient of the sum of the losses, a tensor for each parameter."""
+    points, reading, values = points_of(x, network), reading_of(network), list(trained_parameters(network).values())
+    found = [torch.zeros_like(value) for value in values]
     with torch.enable_grad(), unchanged(network):
-        total = loss.value(points_of(x, network).predicted_by(reading_of(network)), y).sum()
-        return torch.autograd.grad(total, list(trained_parameters(network).values()), materialize_grads=True)
+        for rows in row_blocks(len(points), AT_ONCE):
+            total = loss.value(points[rows].predicted_by(reading), y[rows]).sum()
+            parts = torch.autograd.grad(total, values, materialize_grads=True)
+            found = [whole + part for whole, part in zip(found, parts, strict=True)]
+    return found
 
 
 def _norm(parts: Sequence[torch.Tensor]) -> float:
@@ -126,4 +132,4 @@ def check_stationary(share: float, tolerance: float, n: int) -> None:
             f"or, if it was trained otherwise, pass start=None and a damping, and measure what that gives."
         )
     if share > _NOTABLE:
-        warnings.warn(f"{message}; the influences are those of a minimum nearby.", stacklevel=4)
+        warn(f"{message}; the influences are those of a minimum nearby.")

@@ -12,7 +12,7 @@ from ntkif.blocks import row_blocks
 from ntkif.networks.inputs import Points, Reading, in_own_precision, unchanged
 from ntkif.networks.modules import prepare, trained_parameters
 
-__all__ = ["HELD", "PASS", "as_by_plain_passes", "check_finite", "few_of", "jacobian", "pieces"]
+__all__ = ["HELD", "PASS", "as_by_plain_passes", "check_finite", "few_of", "jacobian", "pieces", "rows_of"]
 
 #: Numbers that one pass backward makes, at most: half a gigabyte in float64.
 PASS = 2**26
@@ -46,7 +46,7 @@ def jacobian(
         ValueError: a gradient that is not finite; the error names the point.
     """
     reading, x, c = prepare(module, x, output=output)
-    trained = {name: _rows_of(value) for name, value in trained_parameters(reading).items()}
+    trained = {name: rows_of(value) for name, value in trained_parameters(reading).items()}
     piece = {name: slice(0, len(rows)) for name, rows in trained.items()} if piece is None else piece
     if point_block is None:
         # A pass backward makes the gradient of whole tensors, of which the rows are then taken.
@@ -108,7 +108,7 @@ def _say(kind: str, reason: str) -> None:
 
 
 def _by_functions(reading: Reading, piece: dict[str, slice], output_block: int | None) -> Callable:
-    trained = {name: _rows_of(value) for name, value in trained_parameters(reading).items()}
+    trained = {name: rows_of(value) for name, value in trained_parameters(reading).items()}
     # Of a module that changes its buffers the changes are not kept.
     fixed = dict(reading.named_parameters()) | {name: value.clone() for name, value in reading.named_buffers()}
     moving = {name: trained[name][rows] for name, rows in piece.items()}
@@ -145,7 +145,7 @@ def _by_passes(reading: Reading, piece: dict[str, slice]) -> Callable:
                         value, [values[name] for name in piece], retain_graph=True, materialize_grads=True
                     )
                     parts = zip(gradients, piece.values(), strict=True)
-                    rows.append(torch.cat([_rows_of(gradient)[taken].flatten() for gradient, taken in parts]))
+                    rows.append(torch.cat([rows_of(gradient)[taken].flatten() for gradient, taken in parts]))
                 points.append(torch.stack(rows))
         return torch.stack(points)
 
@@ -160,7 +160,7 @@ def pieces(module: torch.nn.Module, size: int, names: set[str] | None = None) ->
     for name, value in trained_parameters(module).items():
         if names is not None and name not in names:
             continue
-        rows, start = _rows_of(value), 0
+        rows, start = rows_of(value), 0
         while start < len(rows):
             stop = min(len(rows), start + max(room // rows.shape[1], 0 if piece else 1))
             if stop > start:
@@ -174,7 +174,7 @@ def pieces(module: torch.nn.Module, size: int, names: set[str] | None = None) ->
         yield piece
 
 
-def _rows_of(parameter: torch.Tensor) -> torch.Tensor:
+def rows_of(parameter: torch.Tensor) -> torch.Tensor:
     """A parameter as a matrix."""
     value = parameter.detach()
     return value.reshape(len(value), -1) if value.ndim else value.reshape(1, 1)

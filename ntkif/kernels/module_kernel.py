@@ -1,17 +1,16 @@
 """The tangent kernel of any torch module: products of its Jacobian, made in parts and never kept whole."""
 
 import copy
-import logging
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 
 import torch
 
 from ntkif.blocks import mirror_upper_, row_blocks
 from ntkif.checks import available_bytes, check_fits
-from ntkif.kernels.jacobian import PASS, check_finite, few_of, jacobian, pieces
-from ntkif.kernels.layers import Layer, Part, layers_of, parts_of
-from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, unchanged
+from ntkif.kernels.jacobian import PASS
+from ntkif.kernels.layers import Part
+from ntkif.kernels.parts import JacobianParts
+from ntkif.networks.inputs import Reading, in_own_precision, points_of
 from ntkif.networks.modules import prepare, trained_parameters
 
 __all__ = ["TangentKernel", "module_kernel"]
@@ -19,7 +18,6 @@ __all__ = ["TangentKernel", "module_kernel"]
 _KEPT = 2**30  # numbers of the Jacobian at once, at most, where so many are free
 _SHARE_OF_MEMORY = 0.25
 _PARTS = 8  # of a symmetric product, of which the half below the diagonal is left out
-_log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
@@ -97,9 +95,7 @@ class TangentKernel:
         traced: bool = False,
         scales: Mapping[str, float] | None = None,
         dtype: torch.dtype | None = None,
-        point_block: int | None = None,
-        parameter_block: int | None = None,
-        output_block: int | None = None,
+        **blocks,
     ):
         self.reading, self.x, self.c = prepare(module, x, output=output)
         self.given = self.reading  # as users have it
@@ -107,17 +103,12 @@ class TangentKernel:
         if dtype is not None:
             self.reading, self.x = copy.deepcopy(self.reading).to(dtype), self.x.to(dtype)
         self.single = traced or self.c == 1
-        self.blocks = {"point_block": point_block, "output_block": output_block}
-        trained, prefix = trained_parameters(self.reading), "" if isinstance(module, Reading) else "module."
-        self.scales = {prefix + name: scale for name, scale in (scales or {}).items()}
-        self.like = next(iter(trained.values()))
+        prefix = "" if isinstance(module, Reading) else "module."
+        self.like = next(iter(trained_parameters(self.reading).values()))
         most = _kept(self.like) // len(self.x)
-        self.groups = list(_groups(_layers(self.reading, self.x, self.c, most), self.c, most))
-        rest = set(trained) - {name for group in self.groups for layer in group for name in layer.names()}
-        self.pieces = list(pieces(self.reading, parameter_block or max(1, most // self.c), rest))
-        numbers = sum(layer.numbers(self.c) for group in self.groups for layer in group)
-        numbers += self.c * sum(trained[name].numel() for name in rest)
-        self.kept = {} if numbers <= most else None
+        scales = {prefix + name: scale for name, scale in (scales or {}).items()}
+        self.parts = JacobianParts(self.reading, self.x, self.c, most, scales=scales, **blocks)
+        self.kept = {} if self.parts.numbers <= most else None
 
     @torch.no_grad()
     @in_own_precision
@@ -146,40 +137,15 @@ class TangentKernel:
         z = points_of(z, self.given, name)
         z = prepare(self.reading, z if self.dtype is None else z.to(self.dtype), name)[1]
         kernel, high = self._room(len(z)), 1 if self.single else self.c
-        for own, made in zip(self._own(), self._makers(), strict=True):
+        for own, made in zip(self._own(), self.parts.makers(), strict=True):
             for rows in row_blocks(len(z), len(self.x)):  # as many at once as there are of the n points
                 for part, other in zip(own, made(z[rows]), strict=True):
                     _add(kernel[rows.start * high : rows.stop * high], other, part, self.single)
         return self._shaped(kernel, len(z))
 
-    def _makers(self) -> Iterator[Callable[[Points], list[Part]]]:
-        """For each group of layers, and each piece of other parameters, what makes its parts at points."""
-        for group in self.groups:
-            yield partial(self._of_layers, group)
-        for piece in self.pieces:
-            yield partial(self._of_piece, piece)
-
-    def _of_layers(self, group: list[Layer], points: Points) -> list[Part]:
-        parts = _parts(self.reading, points, self.c, group, self.blocks["point_block"])
-        for layer, part in zip(group, parts, strict=True):
-            scales = [self.scales.get(name, 1.0) for name in layer.names()]
-            if set(scales) != {1.0}:
-                part.scale_(layer.inner, scales[0], scales[1] if layer.bias else None)
-        return parts
-
-    def _of_piece(self, piece: dict[str, slice], points: Points) -> list[Part]:
-        found, first = jacobian(self.reading, points, piece, **self.blocks), 0
-        for name, rows in piece.items():
-            value = trained_parameters(self.reading)[name]
-            width = (rows.stop - rows.start) * (value[0].numel() if value.ndim else 1)
-            if (scale := self.scales.get(name, 1.0)) != 1:
-                found[:, :, first : first + width] *= scale
-            first += width
-        return [Part(found)]
-
     def _own(self) -> Iterator[list[Part]]:
         """The parts at the n points."""
-        for number, made in enumerate(self._makers()):
+        for number, made in enumerate(self.parts.makers()):
             if self.kept is None:
                 yield made(self.x)
             else:
@@ -213,48 +179,6 @@ def _add(kernel: torch.Tensor, one: Part, other: Part, single: bool) -> None:
     for rows in row_blocks(len(j), -(-len(j) // _PARTS) if one is other else len(j)):
         right = slice(rows.start if one is other else 0, None)
         kernel[rows, right].addmm_(j[rows], h[right].T, alpha=scale)
-
-
-def _layers(reading: Reading, x: Points, c: int, most: int) -> list[Layer]:
-    """Layers whose Jacobian is a product, see `layers`, and fits as such."""
-    try:
-        with unchanged(reading):
-            found = layers_of(reading, few_of(x, c), c)
-    except Exception as refused:  # then all parameters are taken another way, which says what is wrong
-        _log.debug("%s: no layers are taken by themselves: %s", type(reading.module).__name__, refused)
-        return []
-    return [layer for layer in found if layer.numbers(c) <= most]
-
-
-def _groups(layers: list[Layer], c: int, most: int) -> Iterator[list[Layer]]:
-    """Layers of which not more than so many numbers a point are kept at once."""
-    group, room = [], most
-    for layer in layers:
-        if layer.numbers(c) > room:
-            yield group
-            group, room = [], most
-        group.append(layer)
-        room -= layer.numbers(c)
-    if group:
-        yield group
-
-
-def _parts(reading: Reading, x: Points, c: int, group: list[Layer], point_block: int | None) -> list[Part]:
-    """Of all points, some at once."""
-    # What a pass makes beside what is kept; of a single place that is one output at a time.
-    numbers = sum(layer.places * (layer.inner + (c if layer.places > 1 else 1) * layer.outer) for layer in group)
-    blocks, found = list(row_blocks(len(x), point_block or max(1, PASS // numbers))), None
-    with unchanged(reading):
-        for rows in blocks:
-            some = parts_of(reading, x[rows], c, group)
-            for part in some:
-                check_finite(part.pulls, rows.start)
-            if len(blocks) == 1:
-                return some
-            found = [part.room(len(x)) for part in some] if found is None else found
-            for part, whole in zip(some, found, strict=True):
-                whole.fill(rows, part)
-    return found
 
 
 def _kept(like: torch.Tensor) -> int:

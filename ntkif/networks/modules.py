@@ -11,13 +11,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ntkif.blocks import row_blocks
 from ntkif.checks import check_ridge
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, reading_of, unchanged
 from ntkif.networks.losses import SQUARES, Loss
 from ntkif.networks.module_checks import check_module, check_prepared
 
-__all__ = ["Antisymmetric", "ConvNet", "Mlp", "predict", "prepare", "train_module", "trained_parameters"]
+__all__ = ["AT_ONCE", "Antisymmetric", "ConvNet", "Mlp", "predict", "prepare", "train_module", "trained_parameters"]
 
+#: Points that go through a module at once.
+AT_ONCE = 8192
 _ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu}
 
 
@@ -142,6 +145,7 @@ def train_module(
     *,
     loss: Loss = SQUARES,
     iterations: int = 100,
+    point_block: int | None = None,
 ) -> nn.Module:
     """Minimise the objective (Eq. 2) over all trained parameters of a module, from its present ones.
 
@@ -157,6 +161,7 @@ def train_module(
         ridge: penalty λ.
         loss: l, half squares where absent.
         iterations: of L-BFGS, at most.
+        point_block: points that go through the module at once; `AT_ONCE` where absent.
 
     Returns:
         the trained module, a copy.
@@ -183,10 +188,14 @@ def train_module(
     def objective() -> torch.Tensor:
         descent.zero_grad()
         moved = sum((value - begin).square().sum() for value, begin in zip(parameters, start, strict=True))
-        total = loss.value(trained(x), y).sum() + ridge / 2 * moved
+        parts = [ridge / 2 * moved]
+        parts[0].backward()
+        for rows in row_blocks(len(x), point_block or AT_ONCE):
+            parts.append(loss.value(trained(x[rows]), y[rows]).sum())
+            parts[-1].backward()
+        total = sum(part.detach() for part in parts)
         if not torch.isfinite(total):
             raise ValueError(f"training: the loss became {total}; start from smaller weights, or clean the data.")
-        total.backward()
         return total
 
     with torch.enable_grad():
@@ -199,8 +208,9 @@ def train_module(
 @in_own_precision
 def predict(module: nn.Module, x) -> torch.Tensor:
     """(k, c) outputs at the points `x`, see `points_of`, without what a gradient needs."""
+    points, reading = points_of(x, module), reading_of(module)
     with unchanged(module):
-        return points_of(x, module).predicted_by(reading_of(module))
+        return torch.cat([points[rows].predicted_by(reading) for rows in row_blocks(len(points), AT_ONCE)])
 
 
 def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:

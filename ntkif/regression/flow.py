@@ -8,7 +8,16 @@ import torch
 
 from ntkif.checks import check_fits, check_matrix, check_training_kernel
 
-__all__ = ["KernelFlow", "check_time", "flow_without", "kernel_flow", "paper_time", "quadrature_error", "talbot"]
+__all__ = [
+    "KernelFlow",
+    "check_time",
+    "eigenpairs",
+    "flow_without",
+    "kernel_flow",
+    "paper_time",
+    "quadrature_error",
+    "talbot",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +34,14 @@ class KernelFlow:
         y_train: (n, c) targets.
         eigenvalues: (n,) of K, rising.
         eigenvectors: (n, n), a column each.
+        at_once: (n,) whether a mode is no part of K, and learnt at once: that of an intercept (`weighted_flow`).
     """
 
     ridge: float
     y_train: torch.Tensor
     eigenvalues: torch.Tensor
     eigenvectors: torch.Tensor
+    at_once: torch.Tensor | None = None
 
     def dual(self, time: float) -> torch.Tensor:
         """(n, c) coefficients at a time from 0 (zero) to infinity (the ridge fit).
@@ -41,6 +52,8 @@ class KernelFlow:
         rate = self.eigenvalues + self.ridge
         check_time(time, rate)
         learnt = 1 / rate if math.isinf(time) else torch.where(rate > 0, -torch.expm1(-rate * time) / rate, time)
+        if self.at_once is not None:
+            learnt = learnt.where(~self.at_once, 1 / self.eigenvalues)
         return self.eigenvectors @ (learnt[:, None] * (self.eigenvectors.T @ self.y_train))
 
     def predict(self, k_test_train: torch.Tensor, time: float) -> torch.Tensor:
@@ -76,15 +89,29 @@ def kernel_flow(k_train_train: torch.Tensor, y_train: torch.Tensor, ridge: float
     0.632...
     """
     check_training_kernel(k_train_train, y_train, ridge, double=True)
-    n = len(k_train_train)
-    check_fits("the eigendecomposition", 4, n, n, like=k_train_train, advice="use fewer training points.")
-    eigenvalues, eigenvectors = torch.linalg.eigh(k_train_train)
-    if eigenvalues[0] < -1e-12 * n**0.5 * eigenvalues[-1]:
+    return KernelFlow(ridge, y_train, *eigenpairs(k_train_train))
+
+
+def eigenpairs(kernel: torch.Tensor, size: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n,) eigenvalues of a kernel matrix, rising and at least zero, and its (n, n) eigenvectors.
+
+    Args:
+        kernel: (n, n) symmetric matrix, float64.
+        size: of the numbers whose rounding it carries; its largest eigenvalue where absent.
+
+    Raises:
+        ValueError: an eigenvalue that is negative beyond rounding.
+        MemoryError: the decomposition would not fit in memory.
+    """
+    n = len(kernel)
+    check_fits("the eigendecomposition", 4, n, n, like=kernel, advice="use fewer training points.")
+    eigenvalues, eigenvectors = torch.linalg.eigh(kernel)
+    if eigenvalues[0] < -1e-12 * n**0.5 * (eigenvalues[-1] if size is None else size):
         raise ValueError(
             f"k_train_train: expected a kernel matrix, which has no negative eigenvalue, got one with "
             f"{float(eigenvalues[0]):.2e} (largest {float(eigenvalues[-1]):.2e}); check the kernel function."
         )
-    return KernelFlow(ridge, y_train, eigenvalues.clamp_(min=0), eigenvectors)
+    return eigenvalues.clamp_(min=0), eigenvectors
 
 
 @torch.no_grad()

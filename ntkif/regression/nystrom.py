@@ -20,7 +20,7 @@ from ntkif.checks import check_fits, check_matrix, check_ridge
 from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import ntk
 
-__all__ = ["FeatureFit", "FeatureSums", "feature_fit", "feature_sums", "nystrom_fit"]
+__all__ = ["FeatureFit", "FeatureSums", "check_rest", "cholesky_factor", "feature_fit", "feature_sums", "nystrom_fit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ class FeatureFit:
             check_matrix(name, y, rows=len(x), columns=self.dual.shape[1], like=self.dual)
         features = self.features(x_train)
         rest = 1 - features.square().sum(1, keepdim=True)
-        _check_rest(rest, len(self.landmarks))
+        check_rest(rest, 100 * len(self.landmarks) * torch.finfo(rest.dtype).eps, "landmarks")
         loo_residual = self.predict(x_train).sub_(y_train).div_(rest)
         coefficients = self.features(x_test) @ features.T
         one = ((self.predict(x_test) - y_test) @ loo_residual.T).mul_(coefficients)
@@ -173,7 +173,7 @@ def feature_fit(landmarks: torch.Tensor, sums: FeatureSums, ridge: float, *, ker
     check_ridge(ridge, positive=True)
     p = len(landmarks)
     check_matrix("sums.gram", sums.gram, rows=p, columns=p, like=landmarks)
-    root = _cholesky(
+    root = cholesky_factor(
         kernel(landmarks, landmarks),
         "landmarks: expected points that all differ, and no more of them than the kernel has rank",
     )
@@ -181,7 +181,7 @@ def feature_fit(landmarks: torch.Tensor, sums: FeatureSums, ridge: float, *, ker
     inner = torch.linalg.solve_triangular(root, half.T, upper=False)
     inner = (inner + inner.T).div_(2)
     inner.diagonal().add_(ridge)
-    factor = _cholesky(inner, "sums: expected those of these landmarks, and a ridge that the precision can see")
+    factor = cholesky_factor(inner, "sums: expected those of these landmarks, and a ridge that the precision can see")
     unit = torch.eye(p, dtype=root.dtype, device=root.device)
     whiten = torch.linalg.solve_triangular(root @ factor, unit, upper=False)
     return FeatureFit(ridge, landmarks, whiten.T @ (whiten @ sums.moment), whiten, sums, kernel)
@@ -212,17 +212,19 @@ def nystrom_fit(
     return feature_fit(landmarks, sums, ridge, kernel=kernel)
 
 
-def _check_rest(rest: torch.Tensor, p: int) -> None:
-    if rest.min() <= 100 * p * torch.finfo(rest.dtype).eps:
+def check_rest(rest: torch.Tensor, rounding: float, fewer: str) -> None:
+    """Require what leverages leave of one to be more than rounding; the error advises fewer of something."""
+    if rest.min() <= rounding:
         from numpy.linalg import LinAlgError
 
         raise LinAlgError(
-            f"a leverage of {1 - float(rest.min()):.6g} came out, and it must be below one by more than the rounding "
-            f"of {rest.dtype}: use float64, a larger ridge or fewer landmarks."
+            f"a leverage of {1 - float(rest.min()):.6g} came out, and it must be below one by more than rounding, "
+            f"{rounding:.1g}: use float64, a larger ridge or fewer {fewer}."
         )
 
 
-def _cholesky(matrix: torch.Tensor, expected: str) -> torch.Tensor:
+def cholesky_factor(matrix: torch.Tensor, expected: str) -> torch.Tensor:
+    """The Cholesky factor of a matrix that is positive to working precision; the error says what was expected."""
     from numpy.linalg import LinAlgError
 
     factor, info = torch.linalg.cholesky_ex(matrix)

@@ -71,7 +71,7 @@ class RidgeFit:
         """
         coefficients, size = self.coefficients(k_test_train), (len(k_test_train), *self.dual.shape)
         check_fits("the leave-one-out predictions", *size, like=self.dual, advice="pass fewer test points at once.")
-        return (coefficients[:, :, None] * self.loo_residual).add_((k_test_train @ self.dual)[:, None, :])
+        return (coefficients[:, :, None] * self.loo_residual).add_(self.predict(k_test_train)[:, None, :])
 
     def predict_without(self, k_test_train: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
         """Prediction of the fit from which a whole set S of training points is removed: the block form of Eq. 9.

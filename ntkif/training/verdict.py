@@ -1,11 +1,11 @@
 """Whether influences through training are to be believed: removals that were carried out beside their prediction."""
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import torch
 
+from ntkif.checks import warn
 from ntkif.metrics import agreement
 
 __all__ = ["Estimate", "NotPredictableError", "scores"]
@@ -44,7 +44,7 @@ class Estimate:
         return self.error <= _WARN
 
     def judge(self) -> None:
-        """Warn the caller of the caller, or refuse.
+        """Warn who asked, or refuse.
 
         Raises:
             NotPredictableError: the error is above 0.5, or no number.
@@ -59,7 +59,7 @@ class Estimate:
                 f"learning rate or fewer epochs, or retrain with `without`; trust=True gives the numbers all the same."
             )
         if not self.good:
-            warnings.warn(f"{told}; expect influences about as far off.", stacklevel=3)
+            warn(f"{told}; expect influences about as far off.")
 
 
 def scores(of: str, found: torch.Tensor, truth: torch.Tensor) -> dict[str, float | str]:

@@ -5,7 +5,7 @@ import torch
 from problem import linear, make_problem
 
 from ntkif import ntk
-from ntkif.estimators.points import kernel_between, to_sphere
+from ntkif.estimators.points import kernel_between, normalized, to_sphere, warn_of_one_direction
 from ntkif.kernels.infinite import deep_ntk
 
 
@@ -32,3 +32,17 @@ def test_a_function_of_the_user_gets_the_points_as_they_are():
     x = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
     assert kernel_between(linear, x, x, block_size=1).tolist() == [[25.0, 0.0], [0.0, 0.0]]
     assert kernel_between(lambda a, b: linear(a, b) + 1, x, x, block_size=1)[1].tolist() == [1.0, 1.0]
+
+
+def test_rows_as_they_are_on_the_sphere_or_with_a_one_at_their_end():
+    x = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
+    assert normalized(x, False) is x and torch.equal(normalized(x, True), to_sphere(x))
+    ones = torch.nn.functional.normalize(torch.tensor([[3.0, 4.0, 1.0], [0.0, 0.0, 1.0]]))
+    assert torch.allclose(normalized(x, "append-one"), ones)
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_one_direction_is_warned_of(lost, recwarn):
+    rows = [[3.0, 4.0], [0.0, 0.0], [-6.0, -8.0], [6.0, 8.0 if lost else 8.001]]
+    warn_of_one_direction(to_sphere(torch.tensor(rows).double()))
+    assert len(recwarn.list) == lost

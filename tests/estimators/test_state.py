@@ -1,13 +1,12 @@
-"""What a fitted estimator tells of itself and keeps in a file."""
-
-import pickle
+"""What a fitted estimator tells of itself, and plain values in a file."""
 
 import numpy as np
 import pytest
-from estimator_problem import LABELS, RIDGE, TARGETS, X_TEST, X
-from problem import linear
+import torch
+from estimator_problem import TARGETS, X
 
-from ntkif import NTKInfluence, NTKInfluenceClassifier
+from ntkif import NTKInfluence
+from ntkif.estimators.state import read_state, to_numpy, write_state
 
 
 def test_diagnosis_says_how_wrong_ihvp_would_be():
@@ -20,48 +19,16 @@ def test_diagnosis_says_how_wrong_ihvp_would_be():
         assert f"{found.ihvp_within_tenth:.0%} of the training points" in str(found)
 
 
-@pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)
-def test_saved_model_is_the_model(tmp_path, y):
-    model, file = NTKInfluenceClassifier(RIDGE, block_size=11).fit(X, y[:30]), tmp_path / "model.pt"
-    model.save(file)
-    assert [each.name for each in tmp_path.iterdir()] == ["model.pt"]
-    for again in (NTKInfluenceClassifier.load(file), pickle.loads(pickle.dumps(model))):
-        assert again.get_params() == model.get_params() and (again.classes_ == model.classes_).all()
-        assert (again.predict(X_TEST) == model.predict(X_TEST)).all()
-        assert (again.influence(X_TEST, y[30:]) == model.influence(X_TEST, y[30:])).all()
-        assert again.influence_at(1.0, X_TEST, y[30:]) == pytest.approx(model.influence_at(1.0, X_TEST, y[30:]))
-    for content in (b"", b"some text", pickle.dumps({"a": 1}), b"PK"):
-        (tmp_path / "other").write_bytes(content)
-        with pytest.raises(ValueError, match="expected a NTKInfluenceClassifier that"):
-            NTKInfluenceClassifier.load(tmp_path / "other")
-    with pytest.raises(ValueError, match=r"expected a NTKInfluence that .* got NTKInfluenceClassifier"):
-        NTKInfluence.load(file)
+def test_values_come_back_as_they_were(tmp_path):
+    values = {"a": np.array([[1.5], [2.0]]), "b": [np.float32(0.5), True, None], "c": {"d": np.array(["x"], object)}}
+    write_state(tmp_path / "state", "thing", values)
+    again = read_state(tmp_path / "state", "thing", "cpu")
+    assert (again["a"] == values["a"]).all() and again["b"] == [0.5, True, None]
+    assert again["c"]["d"].dtype == object and again["c"]["d"].tolist() == ["x"]
+    with pytest.raises(TypeError, match="c: expected"):
+        write_state(tmp_path / "state", "thing", {"c": {"d": np.array([{1, 2}], object)}})
+    assert read_state(tmp_path / "state", "thing", "cpu").keys() == values.keys()
 
 
-def test_parameters_of_numpy_are_saved(tmp_path):
-    labels = np.array([np.str_(letter) for letter in "uvw" * 10], dtype=object)
-    model = NTKInfluenceClassifier(np.float64(0.5), block_size=np.int64(7)).fit(X, labels)
-    model.save(tmp_path / "model.pt")
-    assert (NTKInfluenceClassifier.load(tmp_path / "model.pt").predict(X) == model.predict(X)).all()
-
-
-def test_a_kernel_that_is_a_function_is_passed_again(tmp_path):
-    y, file = TARGETS["one"], tmp_path / "model.pt"
-    model = NTKInfluence(RIDGE, kernel=linear).fit(X, y[:30])
-    model.save(file)
-    with pytest.raises(ValueError, match=r"fitted with the kernel linear, a function, .*\.load\(file, kernel=\.\.\.\)"):
-        NTKInfluence.load(file)
-    again = NTKInfluence.load(file, kernel=linear)
-    assert (again.predict(X_TEST) == model.predict(X_TEST)).all()
-    assert again.influence_at(1.0, X_TEST, y[30:]) == pytest.approx(model.influence_at(1.0, X_TEST, y[30:]))
-    NTKInfluence(RIDGE, kernel="deep_ntk").fit(X, y[:30]).save(file)
-    assert NTKInfluence.load(file).kernel == "deep_ntk"
-
-
-def test_labels_that_are_dates_are_saved(tmp_path):
-    dates = np.array(["2020-01-01", "2021-03-05"] * 4, "datetime64[D]")
-    x = np.random.default_rng(0).normal(size=(8, 3))
-    model = NTKInfluenceClassifier().fit(x, dates)
-    model.save(tmp_path / "model")
-    loaded = NTKInfluenceClassifier.load(tmp_path / "model")
-    assert loaded.classes_.dtype == dates.dtype and (loaded.predict(x) == model.predict(x)).all()
+def test_bfloat16_is_made_float32():
+    assert to_numpy(torch.ones(2).bfloat16()).dtype == np.float32 and to_numpy([1]) == [1]

@@ -13,6 +13,7 @@ from ntkif.kernels.jacobian import jacobian
 from ntkif.networks.losses import LOSSES, change_of_loss, targets_of
 from ntkif.networks.modules import predict
 
+pytestmark = pytest.mark.filterwarnings("ignore:network. along the steps")  # of networks that were never trained
 OTHERS = {
     "squares": (LOSSES["squares"], 2),
     "one output": (LOSSES["squares"], 1),
@@ -143,3 +144,46 @@ def test_the_traced_kernel_has_no_step():
     with pytest.raises(ValueError, match="the traced one is of no step of the parameters"):
         model.linearity(some(5, 4), [0])
     NetworkInfluence(bent(1), arrays[0], arrays[1][:, 0], 1.0, start=None, traced=True).step(0)
+
+
+@pytest.mark.parametrize("ridge", [0.3, {"*.bias": 0.1, "*": 0.5}], ids=["one ridge", "two"])
+def test_with_columns_for_all_parameters_projections_change_nothing(asked, ridge):
+    """Everything that is asked of the kernel, asked of the projected rows."""
+    (_, module, x, y, test, y_test), loss = asked, asked[0].loss
+    kernel, rows = (NetworkInfluence(module, x, y, ridge, start=None, loss=loss, projections=p) for p in (None, 1000))
+    for name in ("leverage", "freedom"):
+        assert close(getattr(rows, name), getattr(kernel, name)), name
+    for ask in (
+        lambda model: model.influence(test, y_test),
+        lambda model: model.influence(test, y_test, block_size=2),
+        lambda model: model.change(test),
+        lambda model: model.self_influence(),
+        lambda model: model.loo_predict(),
+        lambda model: model.measured(test, lambda f: f[..., 0]),
+        lambda model: model.group_influence([[0, 3, 5], {11}], test, y_test),
+        lambda model: model.top(2, test, y_test)[0],
+        lambda model: torch.cat([part.flatten() for part in model.step(4)]),
+        lambda model: model.linearity(test, [0, 7]),
+    ):
+        assert close(ask(rows), ask(kernel), 1e-8)
+
+
+def test_fewer_columns_give_other_numbers_and_each_seed_its_own(asked):
+    (model, module, x, y, test, y_test) = asked
+    exact = model.influence(test, y_test)
+    found = [
+        NetworkInfluence(module, x, y, 0.3, start=None, loss=model.loss, projections=8, seed=seed) for seed in (0, 0, 1)
+    ]
+    one, same, other = (each.influence(test, y_test) for each in found)
+    assert torch.equal(one, same) and not close(one, other, 1e-3)
+    assert ((one - exact).norm() / exact.norm()) > 1e-3
+    step = torch.cat([part.flatten() for part in found[0].step(4)])
+    assert close(jacobian(module, test) @ step, found[0].change(test)[:, 4], 1e-8)
+
+
+def test_projections_take_neither_the_traced_kernel_nor_its_blocks():
+    module, x, y = nn.Linear(4, 2).double().eval(), some(6, 4), some(6, 2)
+    with pytest.raises(ValueError, match="traced: expected the whole kernel with projections"):
+        NetworkInfluence(module, x, y, 1.0, start=None, projections=5, traced=True)
+    with pytest.raises(TypeError, match="point_block"):
+        NetworkInfluence(module, x, y, 1.0, start=None, projections=5, point_block=2)

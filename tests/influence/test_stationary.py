@@ -79,3 +79,12 @@ def test_the_ridge_that_balances_is_that_of_the_training(fitted):
         network_influence(trained, *arrays, 0.0, start=None, damping="auto")
     with pytest.raises(ValueError, match="damping: expected zero, a positive number or \"auto\", got 'some'"):
         network_influence(trained, *arrays, 0.0, start=None, damping="some")
+
+
+def test_the_gradient_is_summed_over_blocks_of_points(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    module, start = (torch.nn.Linear(4, 2).double().eval() for _ in range(2))
+    x, y = (torch.randn(11, size, generator=generator, dtype=torch.float64) for size in (4, 2))
+    whole = gradient_share(module, start, x, y, 0.5)
+    monkeypatch.setattr("ntkif.influence.stationary.AT_ONCE", 3)
+    assert gradient_share(module, start, x, y, 0.5) == pytest.approx(whole, rel=1e-12)

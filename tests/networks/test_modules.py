@@ -7,7 +7,7 @@ from problem import make_problem
 from ntkif.influence.stationary import gradient_share
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.networks.losses import CROSS_ENTROPY
-from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, prepare, train_module
+from ntkif.networks.modules import Antisymmetric, ConvNet, Mlp, predict, prepare, train_module
 
 IMAGES = torch.nn.functional.normalize(torch.rand(9, 100, generator=torch.Generator().manual_seed(1)).double())
 NETWORKS = {
@@ -96,6 +96,17 @@ def test_wrong_input():
         ConvNet((8, 10))
     with pytest.raises(ValueError, match="activation: expected one of relu, gelu, got 'tanh'"):
         ConvNet((28, 28), activation="tanh")
+
+
+def test_points_go_through_a_module_in_blocks(monkeypatch):
+    """Predictions, and training to the same minimum, whatever the blocks."""
+    module, x = Mlp(4, width=6, outputs=2), torch.randn(11, 4, generator=torch.Generator().manual_seed(0)).double()
+    y, whole = x[:, :2], predict(module, x)
+    trained = predict(train_module(module, x, y, 0.5, iterations=200), x)
+    blocks = predict(train_module(module, x, y, 0.5, iterations=200, point_block=4), x)
+    assert torch.allclose(blocks, trained, rtol=0, atol=1e-6)
+    monkeypatch.setattr("ntkif.networks.modules.AT_ONCE", 3)
+    assert torch.allclose(predict(module, x), whole, rtol=0, atol=1e-12)
 
 
 def test_points_that_the_module_does_not_take():
