@@ -73,6 +73,7 @@ def test_a_recurrent_network_at_a_minimum_is_told_of():
     with pytest.warns(UserWarning, match="departs from its linearisation"):
         network_influence(network, x, y, x_test, y_test, ridge, start=None)
     model = NetworkInfluence(network, x, y, ridge, start=None)
-    with pytest.warns(UserWarning, match="departs from its linearisation"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         found = validate(model, train, x_test, y_test, count=4, progress=False)
     assert found.scores["relative_error"] > 0.3

@@ -205,7 +205,7 @@ def _dampings(data: Dataset, case: Sequence, seed: int, removals: int) -> Iterat
 
     def influence(size: float) -> torch.Tensor:
         model = NetworkInfluence(network, x, asked[0], 0.0, start=None, damping=size, loss=title)
-        return model.influence(x_test, asked[1])
+        return model.influence(x_test, asked[1], trust=True)
 
     rows = influence(1.0).norm(dim=0).topk(removals).indices.tolist()
     truth = true_influence([predict(each, x_test) for each in leave_one_out(train, x, y, rows)], y_test, loss.value)
@@ -213,7 +213,7 @@ def _dampings(data: Dataset, case: Sequence, seed: int, removals: int) -> Iterat
     def scored(size: float) -> dict:
         return {"size": size} | agreement(influence(size)[:, rows], truth)
 
-    tried = [scored(10 ** (number / 2)) for number in range(-6, 7)]
+    tried = [scored(10 ** (number / 4)) for number in range(-12, 13)]
     found = {
         DAMPINGS[0]: min(tried, key=lambda each: each["relative_error"]),
         DAMPINGS[1]: scored(balancing_ridge(network, start, x, y, loss=loss)),
