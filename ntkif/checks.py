@@ -190,7 +190,7 @@ def _linux_bytes(file: Path, entry: str) -> int:
     return 1024 * int(re.search(rf"{entry}:\s+(\d+) kB", file.read_text())[1])
 
 
-def groups_of(groups) -> list[torch.Tensor]:
+def groups_of(groups, name: str = "groups") -> list[torch.Tensor]:
     """Groups as users name them, a sequence or a mapping, each as `group_rows` makes it.
 
     Raises:
@@ -199,7 +199,7 @@ def groups_of(groups) -> list[torch.Tensor]:
     """
     found = [group_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
     if not found:
-        raise ValueError("groups: expected at least one set of training rows, got none.")
+        raise ValueError(f"{name}: expected at least one set of training rows, got none.")
     return found
 
 

@@ -45,4 +45,6 @@ def recording(module=None, **options):
     given = {"loss": CROSS_ENTROPY, "optimizer": optimizer, "batch_size": BATCH, "epochs": 10, "folds": 6}
     if "batches" in options:
         del given["batch_size"], given["epochs"]
-    return record_training(network() if module is None else module, *problem()[:2], **given | options)
+    x, y, *_ = problem()
+    given |= {"x": x, "y": y}
+    return record_training(network() if module is None else module, **given | options)

@@ -173,6 +173,7 @@ class Removals:
         names: Sequence | None = None,
         test_names: Sequence | None = None,
         unit: str | None = None,
+        trust: bool = False,
     ) -> InfluenceTable:
         """`influence`, or what is `measured`, with the names of its points, its largest entries, and a picture.
 
@@ -183,12 +184,14 @@ class Removals:
             names: n names of the training points; their positions where absent.
             test_names: k names of the test points; their positions where absent.
             unit: what is measured, in words.
+            trust: as of `influence`.
 
         Raises:
             TypeError, ValueError, MemoryError: as `influence` and `measured`; another number of names.
         """
-        found = self.influence(x_test, y_test) if measure is None else self.measured(x_test, measure)
-        unit = unit or f"change of the {'loss' if measure is None else 'measure'}"
+        plain = measure is None
+        found = self.influence(x_test, y_test, trust=trust) if plain else self.measured(x_test, measure)
+        unit = unit or f"change of the {'loss' if plain else 'measure'}"
         return InfluenceTable(found, names=names, test_names=test_names, unit=unit)
 
     @in_own_precision

@@ -52,7 +52,7 @@ class InfluenceTable:
     >>> table = InfluenceTable(torch.tensor([[0.5, -2.0, 1.0]]), names=["ann", "bob", "cat"], test_names=["dan"])
     >>> table
     InfluenceTable of 1 test point and 3 training points: change of the loss
-    dan: cat +1, ann +0.5, bob -2 | bob -2, ann +0.5, cat +1
+    dan: cat +1; ann +0.5; bob -2 | bob -2; ann +0.5; cat +1
     >>> table.helpful(1).rows.tolist()
     [[2]]
     """
@@ -165,7 +165,7 @@ class InfluenceTable:
 
     def __repr__(self) -> str:
         lines = [
-            f"{name}: {', '.join(helpful)} | {', '.join(harmful)}" for name, helpful, harmful in self._extremes(str)
+            f"{name}: {'; '.join(helpful)} | {'; '.join(harmful)}" for name, helpful, harmful in self._extremes(str)
         ]
         return "\n".join([self._title(), *lines])
 

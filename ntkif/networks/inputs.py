@@ -5,7 +5,7 @@ Modules take a tensor, several, or tensors by name, and return a matrix, a vecto
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 
@@ -128,14 +128,14 @@ def unchanged(module: torch.nn.Module) -> Iterator[None]:
 
 def in_own_precision(function: Callable) -> Callable:
     """The function without an autocast around it, for which no derivative is meant, or `torch.inference_mode`."""
-    for device in ("cpu", "cuda"):
-        function = torch.autocast(device, enabled=False)(function)
+    cpu, cuda = (torch.autocast(device, enabled=False) for device in ("cpu", "cuda"))
 
     @wraps(function)
     def alone(*args, **named):
-        if not torch.is_inference_mode_enabled():
-            return function(*args, **named)
-        with torch.inference_mode(False), torch.no_grad():
+        with ExitStack() as around, cpu, cuda:
+            if torch.is_inference_mode_enabled():
+                around.enter_context(torch.inference_mode(False))
+                around.enter_context(torch.no_grad())
             return function(*args, **named)
 
     return alone

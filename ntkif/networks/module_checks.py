@@ -11,7 +11,7 @@ def check_module(module: nn.Module, name: str = "module") -> None:
 
     Raises:
         TypeError: no module.
-        ValueError: a lazy one that was not called, or one made in `torch.inference_mode`.
+        ValueError: a lazy one that was not called.
     """
     if not isinstance(module, nn.Module):
         raise TypeError(
@@ -19,11 +19,6 @@ def check_module(module: nn.Module, name: str = "module") -> None:
         )
     if any(nn.parameter.is_lazy(value) for value in module.parameters()):
         raise ValueError(f"{name}: expected one whose parameters are made, got a lazy one; call it once, and train it.")
-    if any(value.is_inference() for value in module.parameters()):
-        raise ValueError(
-            f"{name}: expected one whose parameters have derivatives, got some made in torch.inference_mode; make it, "
-            f"or a copy.deepcopy of it, outside."
-        )
 
 
 def check_prepared(module: nn.Module) -> None:
@@ -31,7 +26,7 @@ def check_prepared(module: nn.Module) -> None:
 
     Raises:
         TypeError: several dtypes or devices, or another dtype than float32 and float64.
-        ValueError: training mode, or nothing that is trained.
+        ValueError: training mode, nothing that is trained, or parameters made in `torch.inference_mode`.
     """
     if module.training:
         raise ValueError(
@@ -45,4 +40,9 @@ def check_prepared(module: nn.Module) -> None:
         raise TypeError(
             f"module: expected parameters of one dtype, float32 or float64, on one device, got {kinds}; "
             f"convert a copy of it with .float() or .double()."
+        )
+    if any(value.is_inference() for value in module.parameters()):
+        raise ValueError(
+            "module: expected one whose parameters have derivatives, got some made in torch.inference_mode; make it, "
+            "or a copy.deepcopy of it, outside."
         )

@@ -7,39 +7,61 @@ from torch.func import grad, hessian, jacrev, jvp, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from ntkif.checks import check_group, check_matrix, check_ridge
+from ntkif.checks import check_group, check_ridge
+from ntkif.networks.inputs import unchanged
 from ntkif.networks.losses import CROSS_ENTROPY, Loss, targets_of
+from ntkif.networks.module_checks import check_module
 from ntkif.networks.modules import trained_parameters
 from ntkif.networks.named_losses import loss_of
 from ntkif.training.optimizers import Optimizer
 from ntkif.training.tape import FlatModule
 
-__all__ = ["check_batches", "check_targets", "check_training", "loss_of_batches", "with_classes"]
+__all__ = ["check_batches", "check_points", "check_training", "loss_of_batches", "recorded_targets"]
+
+
+def check_points(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Require a module and points that it takes, one for itself; returns (1, c) outputs of the first.
+
+    Raises:
+        TypeError, ValueError: no module, or one with dropout or batch norm in training mode; no dense tensor of the
+            parameters' dtype, float32 or float64, and device; fewer than three points; outputs that are no row.
+    """
+    check_module(module)
+    parameters = trained_parameters(module).values()
+    kinds = {(value.dtype, value.device) for value in parameters}
+    came = (x.dtype, x.device) if isinstance(x, torch.Tensor) else type(x).__name__
+    if len(kinds) != 1 or came not in kinds or x.layout != torch.strided:
+        raise TypeError(
+            f"x: expected a dense torch tensor like the trained parameters, {kinds or 'none'}, got {came}; convert "
+            f"arrays with torch.as_tensor, take a DataLoader apart with `take_all`; a module of token numbers takes "
+            f"them as floats, and x.long() first in its forward pass."
+        )
+    if x.dtype not in (torch.float32, torch.float64) or x.is_meta:
+        raise TypeError(f"x: expected float32 or float64 with numbers, got {came}; use module.float() and x.float().")
+    if x.ndim < 2 or len(x) < 3 or not torch.isfinite(x).all():
+        raise ValueError(
+            f"x: expected at least three finite points, one a row, got shape {tuple(x.shape)} or NaN or infinity."
+        )
+    _check_modes(module)
+    with torch.no_grad(), unchanged(module):
+        outputs = module(x[:1])
+    if not torch.is_tensor(outputs) or outputs.ndim != 2 or len(outputs) != 1:
+        came = f"shape {tuple(outputs.shape)}" if torch.is_tensor(outputs) else f"a {type(outputs).__name__}"
+        raise ValueError(
+            f"module: expected (n, c) outputs of n points, got {came} of one; wrap it in a module that returns them."
+        )
+    return outputs
 
 
 def check_training(
     module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, loss: Loss, optimizer: Optimizer, ridge: float
 ) -> FlatModule:
-    """Require what `record_training` asks for; returns the module as a function of its parameters."""
-    parameters = trained_parameters(module).values()
-    kinds = {(value.dtype, value.device) for value in parameters}
-    came = (x.dtype, x.device) if isinstance(x, torch.Tensor) else type(x).__name__
-    if len(kinds) != 1 or came not in kinds:
-        raise TypeError(
-            f"x: expected a torch tensor like the trained parameters, {kinds or 'none'}, got {came}; a module of token "
-            f"numbers takes them as floats, and x.long() first in its forward pass."
-        )
-    if x.ndim < 2 or len(x) < 3 or not torch.isfinite(x).all():
-        raise ValueError(
-            f"x: expected at least three finite points, one a row, got shape {tuple(x.shape)} or NaN or infinity."
-        )
+    """Require what `record_training` asks for else; returns the module as a function of its parameters."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
             f"optimizer: expected SGD, Adam or AdamW of ntkif.training.optimizers, got {type(optimizer).__name__}; "
             f"pass from_torch(optimizer) of that module."
         )
-    check_targets("y", y, loss)
-    check_matrix("y", y, rows=len(x), like=x)
     check_ridge(ridge)
     function = FlatModule(module)
     for name in ("learning_rate", "weight_decay"):
@@ -49,7 +71,7 @@ def check_training(
                 f"optimizer: expected a {name} of {len(function.start)} parameters in {x.dtype}, "
                 f"got shape {tuple(each.shape)} in {each.dtype}."
             )
-    outputs = _check_outputs(function, x[:4], y[:4])
+    outputs = _check_outputs(function, x[:4])
     _check_loss(loss, outputs, y[:4])
     _check_derivatives(function, x[:2])
     return function
@@ -70,24 +92,19 @@ def loss_of_batches(loss) -> Loss:
     return found
 
 
-def with_classes(name: str, y: torch.Tensor, outputs: int, like: torch.Tensor, loss: Loss) -> torch.Tensor:
-    """One-hot targets of class numbers, for the cross-entropy; other targets as they are."""
-    numbers = torch.is_tensor(y) and y.ndim == 1 and not y.is_floating_point() and y.dtype != torch.bool
-    if loss is not CROSS_ENTROPY or not numbers:
-        return y
-    return targets_of(loss, y, like.new_empty(len(y), outputs), name)
+def recorded_targets(name: str, y: torch.Tensor, n: int, outputs: torch.Tensor, loss: Loss) -> torch.Tensor:
+    """(n, c) targets as `targets_of` makes them, for outputs of c columns; one-hot where the loss is the cross-entropy.
 
-
-def check_targets(name: str, y: torch.Tensor, loss: Loss) -> None:
-    """Require one-hot targets where the loss is the cross-entropy."""
-    if loss is not CROSS_ENTROPY:
-        return
-    fits = torch.is_tensor(y) and y.ndim == 2 and y.shape[1] > 1 and y.is_floating_point()
-    if not fits or not ((y == 0) | (y == 1)).all() or not (y.sum(1) == 1).all():
+    Raises:
+        TypeError, ValueError: as `targets_of`; or probabilities.
+    """
+    y = targets_of(loss, y, outputs.new_empty(n, outputs.shape[1]), name)
+    if loss is CROSS_ENTROPY and not ((y == 0) | (y == 1)).all():
         raise ValueError(
-            f"{name}: expected class numbers, integers of shape (n,), or one-hot targets with a column for each class, "
-            f"as the cross-entropy needs."
+            f"{name}: expected class numbers or one-hot targets, since changes are carried through the log-odds of the "
+            f"right class, got probabilities; take the loss lambda f, y: -(y * f.log_softmax(-1)).sum() for them."
         )
+    return y
 
 
 def check_batches(batches: Sequence, n: int, optimizer: Optimizer, device: torch.device) -> list[torch.Tensor]:
@@ -106,24 +123,22 @@ def check_batches(batches: Sequence, n: int, optimizer: Optimizer, device: torch
     return batches
 
 
-@torch.no_grad()
-def _check_outputs(function: FlatModule, few: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Require (n, c) outputs, of each point by itself, without chance. At moved parameters: some start at zero."""
-    generator = torch.Generator().manual_seed(0)
-    nudge = torch.randn(function.start.shape, generator=generator, dtype=torch.float64).to(function.start)
-    theta = function.start + 0.1 * nudge
-    kept = [part for part in function.module.modules() if part.training and isinstance(part, _BatchNorm | _DropoutNd)]
+def _check_modes(module: torch.nn.Module) -> None:
+    kept = [part for part in module.modules() if part.training and isinstance(part, _BatchNorm | _DropoutNd)]
     if kept := [part for part in kept if getattr(part, "p", 1) > 0]:
         raise ValueError(
             f"module: {kept[0]} in training mode makes a prediction depend on chance or on the other points of the "
             f"batch; use group or layer norm, set a rate of dropout to 0, or call module.eval(), which fixes both."
         )
+
+
+@torch.no_grad()
+def _check_outputs(function: FlatModule, few: torch.Tensor) -> torch.Tensor:
+    """Require outputs of each point by itself, without chance. At moved parameters: some start at zero."""
+    generator = torch.Generator().manual_seed(0)
+    nudge = torch.randn(function.start.shape, generator=generator, dtype=torch.float64).to(function.start)
+    theta = function.start + 0.1 * nudge
     outputs, again = function(theta, few), function(theta, few)
-    if not torch.is_tensor(outputs) or outputs.shape != y.shape:
-        came = tuple(outputs.shape) if torch.is_tensor(outputs) else type(outputs).__name__
-        raise ValueError(
-            f"module: expected outputs of shape {tuple(y.shape)} at {len(few)} points, as their targets, got {came}."
-        )
     if not torch.equal(outputs, again):
         raise ValueError(
             "module: two calls at the same points differ, so its forward pass is random; take the chance out of it, or "

@@ -30,11 +30,17 @@ import torch
 from torch.func import jacrev, vmap
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import check_group, check_matrix
+from ntkif.checks import check_group, groups_of
 from ntkif.influence.table import InfluenceTable
-from ntkif.networks.losses import CROSS_ENTROPY, Loss, change_of_loss
+from ntkif.networks.losses import Loss, change_of_loss
 from ntkif.retraining.leave_one_out import true_influence
-from ntkif.training.conditions import check_batches, check_targets, check_training, loss_of_batches, with_classes
+from ntkif.training.conditions import (
+    check_batches,
+    check_points,
+    check_training,
+    loss_of_batches,
+    recorded_targets,
+)
 from ntkif.training.folds import check_folds, folds_apart
 from ntkif.training.optimizers import Optimizer
 from ntkif.training.quantities import OUTPUTS, Quantities, quantities_for
@@ -98,10 +104,8 @@ def record_training(
         MemoryError: the states of the training do not fit, not even few of them.
     """
     loss = loss_of_batches(loss)
-    if loss is CROSS_ENTROPY and torch.is_tensor(x) and torch.is_tensor(y) and y.ndim == 1:
-        with torch.no_grad():
-            outputs = module(x[:1])
-        y = with_classes("y", y, outputs.shape[1], outputs, loss)
+    outputs = check_points(module, x)
+    y = recorded_targets("y", y, len(x), outputs, loss)
     function = check_training(module, x, y, loss, optimizer, ridge)
     x, y, n = x.detach(), y.detach(), len(x)
     number = check_folds(min(20, n) if folds is None else folds, x, y)
@@ -177,7 +181,7 @@ class RecordedTraining:
         Warns:
             UserWarning: it is above 0.3.
         """
-        y_test = self._targets(y_test)
+        y_test = self._targets(x_test, y_test)
         estimate = self._best(x_test, y_test)
         if not trust:
             estimate.judge()
@@ -214,13 +218,13 @@ class RecordedTraining:
         Returns:
             scores of `metrics.agreement` of the kind that is predicted worse, which kind (`of`), and the `curvature`.
         """
-        y_test = self._targets(y_test)
+        y_test = self._targets(x_test, y_test)
         estimate = self._best(x_test, y_test)
         return {"curvature": estimate.curvature} | estimate.check
 
     def first_order(self, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
         """(k, n) minus the derivative of the test loss by the weight of each training point, for comparison (MAGIC)."""
-        y_test = self._targets(y_test)
+        y_test = self._targets(x_test, y_test)
         return self._estimate(x_test, y_test, "Hessian").first_order
 
     def change(self, x_test: torch.Tensor, *, curvature: str = "Hessian") -> torch.Tensor:
@@ -242,7 +246,7 @@ class RecordedTraining:
         A set larger than the folds asks for trainings without larger ones, n over its size of them and at least two.
 
         Args:
-            sets: g lists of training rows.
+            sets: g sets of training rows: lists, arrays, tensors, sets, or a mapping of such.
             x_test: (k, ...) test points.
             y_test: (k, c) targets.
             trust: as of `influence`, whose check is asked.
@@ -253,14 +257,12 @@ class RecordedTraining:
         Raises:
             ValueError: no sets, or one that is no list of distinct rows; or as `influence`.
         """
-        y_test = self._targets(y_test)
+        y_test = self._targets(x_test, y_test)
         best = self._best(x_test, y_test)
         if not trust:
             best.judge()
-        if len(sets) == 0:
-            raise ValueError("sets: expected at least one list of training rows, got none.")
+        sets = [check_group(rows, len(self.tape.x)) for rows in groups_of(sets, "sets")]
         carried, at = self._quantities(x_test, y_test)
-        sets = [check_group(rows, len(self.tape.x)) for rows in sets]
         counts = [self._count_for(len(rows)) for rows in sets]
         forces = {count: self._forces(self._folds_of(count)) for count in counts}
         moved = self._moved(x_test, y_test, carried, forces.values(), best.curvature)
@@ -270,20 +272,15 @@ class RecordedTraining:
 
     def top(self, count: int, x_test: torch.Tensor, y_test: torch.Tensor, **how) -> tuple[torch.Tensor, torch.Tensor]:
         """(k, count) influences of largest absolute value, and the training rows they are of; `how` as `influence`."""
-        influence = self.influence(x_test, y_test, **how)
-        rows = influence.abs().topk(min(count, influence.shape[1]), dim=1).indices
-        return influence.gather(1, rows), rows
+        return InfluenceTable(self.influence(x_test, y_test, **how)).top(count)
 
     def without(self, sets: Sequence, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
         """(k, r) true influences of points or sets: trained again without each, from the same start.
 
         In the same batches, with the same divisors.
         """
-        sets = [check_group(torch.as_tensor(rows).reshape(-1), len(self.tape.x), "sets") for rows in sets]
-        if not sets:
-            raise ValueError("sets: expected at least one training row or list of them, got none.")
-        y_test = self._targets(y_test)
-        self._check_test(x_test, y_test)
+        sets = [check_group(rows.reshape(-1), len(self.tape.x), "sets") for rows in groups_of(sets, "sets")]
+        y_test = self._targets(x_test, y_test)
         return self._truth(self._trainings.without(sets), x_test, y_test)
 
     def _truth(self, ends: Iterable[torch.Tensor], x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
@@ -299,8 +296,7 @@ class RecordedTraining:
         self, forces: Sequence[torch.Tensor], x_test: torch.Tensor, y_test: torch.Tensor, *, curvature: str = "Hessian"
     ) -> torch.Tensor:
         """(k, n) change of the test loss by forces of your own, (b, c) for each step, see `forces`; unchecked."""
-        y_test = self._targets(y_test)
-        self._check_test(x_test, y_test)
+        y_test = self._targets(x_test, y_test)
         if [len(force) for force in forces] != [len(rows) for rows in self.tape.batches]:
             raise ValueError(f"forces: expected one for each of {len(self.tape.batches)} steps, of its batch.")
         carried, at = self._quantities(x_test, y_test)
@@ -355,7 +351,6 @@ class RecordedTraining:
 
     def _estimate(self, x_test: torch.Tensor, y_test: torch.Tensor, curvature: str) -> Estimate:
         """For these test points; the last ones are remembered."""
-        self._check_test(x_test, y_test)
         if self._last is None or not all(map(torch.equal, self._last[:2], (x_test, y_test))):
             self._last = (x_test.clone(), y_test.clone(), {})
         found = self._last[2]
@@ -388,16 +383,16 @@ class RecordedTraining:
         other = self._estimate(x_test, y_test, "Gauss-Newton")
         return min(hessian, other, key=lambda estimate: estimate.error)
 
-    def _targets(self, y_test: torch.Tensor) -> torch.Tensor:
-        """As users have them."""
-        return with_classes("y_test", y_test, self.tape.y.shape[1], self.tape.y, self.tape.loss)
-
-    def _check_test(self, x_test: torch.Tensor, y_test: torch.Tensor) -> None:
+    def _targets(self, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
+        """Of checked test points, as users have them."""
         self._check_points(x_test)
-        check_matrix("y_test", y_test, rows=len(x_test), columns=self.tape.y.shape[1], like=self.tape.y)
-        check_targets("y_test", y_test, self.tape.loss)
+        return recorded_targets("y_test", y_test, len(x_test), self.tape.y, self.tape.loss)
 
     def _check_points(self, x_test: torch.Tensor) -> None:
+        if not isinstance(x_test, torch.Tensor):
+            raise TypeError(
+                f"x_test: expected a torch tensor, got {type(x_test).__name__}; use torch.as_tensor(x_test)."
+            )
         wanted, came = ((tuple(each.shape[1:]), each.dtype, each.device) for each in (self.tape.x, x_test))
         if came != wanted or len(x_test) == 0:
             raise ValueError(

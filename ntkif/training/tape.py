@@ -75,6 +75,8 @@ def batches_of(n: int, batch_size: int | None, epochs: int, seed: int) -> list[t
     """Rows of each batch in the order of training: each epoch a new permutation; all rows where no size is given."""
     if batch_size is None:
         return [torch.arange(n)] * epochs
+    if batch_size < 1:
+        raise ValueError(f"batch_size: expected at least one point of a step, got {batch_size}.")
     generator = torch.Generator().manual_seed(seed)
     return [rows for _ in range(epochs) for rows in torch.randperm(n, generator=generator).split(batch_size)]
 

@@ -44,7 +44,7 @@ class Estimate:
         return self.error <= _WARN
 
     def judge(self) -> None:
-        """Warn the caller of the caller, or refuse.
+        """Warn who asked, or refuse.
 
         Raises:
             NotPredictableError: the error is above 0.5, or no number.

@@ -58,9 +58,9 @@ def test_where_the_hessian_bends_down_the_kernel_is_given():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1)).double().eval()
     model = NetworkInfluence(module, X, 50 * X[:, 0] * X[:, 1], 0.01, start=None)
-    with pytest.warns(UserWarning, match=r"the Hessian is not positive: the network is at no minimum; .* of 2"):
+    with pytest.warns(UserWarning, match=r"the Hessian is not positive: the network is at no minimum; .* of 2") as told:
         found = newton_influence(model, [0, 1], TEST, TEST[:, 0])
-    assert not found.positive.all()
+    assert not found.positive.all() and told[0].filename == __file__  # who asked
     bent = ~found.positive
     kernel = model.influence(TEST, TEST[:, 0])[:, :2]
     torch.testing.assert_close(found.influence[:, bent], kernel[:, bent], rtol=1e-9, atol=1e-9)
@@ -68,7 +68,8 @@ def test_where_the_hessian_bends_down_the_kernel_is_given():
 
 def test_what_is_left_is_said(asked):
     model, _, y_test = asked
-    with pytest.warns(UserWarning, match="after 1 iterations a residual of .* is left; allow more"):
+    with pytest.warns(UserWarning, match="after 1 iterations a residual of .* is left; allow more") as told:
         newton_influence(model, [0], TEST, y_test, iterations=1, tolerance=1e-14)
+    assert told[0].filename == __file__
     with pytest.raises(ValueError, match=r"rows: expected training rows from 0 to 19, got \[20\]"):
         newton_influence(model, [20], TEST, y_test)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from linear_model import RIDGE
 
-from ntkif.influence.network import network_influence
+from ntkif.influence.network import NetworkInfluence, network_influence
 from ntkif.influence.stationary import NotStationaryError, balancing_ridge, gradient_share
 from ntkif.networks.modules import predict
 from ntkif.networks.two_layer import random_network
@@ -25,6 +25,9 @@ def test_a_network_that_is_not_trained(fitted):
     assert 0.01 < share < 0.3
     with pytest.warns(UserWarning, match=f"trained weights is {share:.2g} of that of its losses"):
         network_influence(near, *arrays, RIDGE, start=fitted.start)
+    with pytest.warns(UserWarning) as told:
+        NetworkInfluence(near, p.x_train, p.y_train, RIDGE, start=fitted.start)
+    assert told[0].filename == __file__  # who asked
     network_influence(near, *arrays, RIDGE, start=None)  # no check, and so no warning: they are errors here
 
 

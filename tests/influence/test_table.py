@@ -85,9 +85,9 @@ def test_the_index_of_a_frame_is_its_names():
 def test_what_it_says_of_itself(table):
     text, page = repr(table), table._repr_html_()
     assert text.startswith(
-        "InfluenceTable of 2 test points and 4 training points: change of a margin\n<first>: cat +1,"
+        "InfluenceTable of 2 test points and 4 training points: change of a margin\n<first>: cat +1;"
     )
-    assert "| bob -2, <dan> +0.25, ann +0.5" in text
+    assert "| bob -2; <dan> +0.25; ann +0.5" in text
     assert (
         "&lt;dan&gt; +0.25" in page
         and "<th>&lt;first&gt;</th>" in page

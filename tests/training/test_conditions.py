@@ -4,10 +4,12 @@ import pytest
 import torch
 from recorded_problem import CLASSES, INPUTS, network, problem, recording
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ntkif import record_training
 from ntkif.metrics import agreement
 from ntkif.networks.losses import CROSS_ENTROPY, SQUARES, Loss
+from ntkif.training.conditions import check_points
 from ntkif.training.optimizers import SGD
 
 X, Y, X_TEST, Y_TEST = problem()
@@ -84,6 +86,18 @@ class Once(torch.autograd.Function):
         return grad
 
 
+class Returning(nn.Module):
+    """Outputs in another form."""
+
+    def __init__(self, form):
+        super().__init__()
+        self.head, self.form = nn.Linear(INPUTS, CLASSES).double(), form
+
+    def forward(self, x):
+        return self.form(logits=self.head(x)) if self.form is dict else self.form(self.head(x))
+
+
+META = X.to("meta")
 WRONG = {
     "gradient": Loss(SQUARES.value, lambda f, y: 2 * (f - y)),
     "curvature": Loss(CROSS_ENTROPY.value, CROSS_ENTROPY.gradient),
@@ -112,8 +126,17 @@ REFUSED = {
     "dropout": (ValueError, r"Dropout\(p=0.5.*module.eval\(\)", {"module": head(nn.Dropout(0.5))}),
     "noise": (ValueError, "forward pass is random", {"module": head(Noisy()).eval()}),
     "batch norm": (ValueError, "BatchNorm1d.*layer norm", {"module": head(nn.BatchNorm1d(INPUTS))}),
-    "outputs": (ValueError, "outputs of shape \\(4, 3\\)", {"module": nn.Linear(INPUTS, 2).double()}),
-    "dtype": (TypeError, "x: expected a torch tensor like the trained", {"module": nn.Linear(INPUTS, CLASSES)}),
+    "outputs": (ValueError, r"y: expected .* of shape \(24, 2\)", {"module": nn.Linear(INPUTS, 2).double()}),
+    "mapping": (ValueError, r"expected \(n, c\) outputs .* got a dict of one; wrap", {"module": Returning(dict)}),
+    "vector": (ValueError, r"got shape \(3,\) of one; wrap it", {"module": Returning(torch.flatten)}),
+    "function": (TypeError, "module: expected a torch module, got function", {"module": lambda x: x}),
+    "half": (TypeError, "expected float32 or float64 with numbers", {"module": network().half(), "x": X.half()}),
+    "nowhere": (TypeError, "expected float32 or float64 with numbers", {"module": network().to("meta"), "x": META}),
+    "sparse": (TypeError, "x: expected a dense torch tensor", {"x": X.to_sparse()}),
+    "array": (TypeError, "got ndarray; convert arrays with torch.as_tensor", {"x": X.numpy()}),
+    "loader": (TypeError, "take a DataLoader apart with `take_all`", {"x": DataLoader(X)}),
+    "no points a step": (ValueError, "batch_size: expected at least one point of a step, got 0", {"batch_size": 0}),
+    "dtype": (TypeError, "x: expected a dense torch tensor like the trained", {"module": nn.Linear(INPUTS, CLASSES)}),
     "batches": (ValueError, "22 of 24 are in none \\(first \\[2, 3", {"batches": [[0, 1]]}),
     "rows": (ValueError, "batches: expected a list of distinct training rows", {"batches": [[0, 24]]}),
     "folds": (ValueError, "folds: expected a whole number from 2 to 24", {"folds": 25}),
@@ -129,9 +152,18 @@ def test_errors_say_what_to_do(name):
         recording(**options)
 
 
-@pytest.mark.parametrize("target", [Y * 2 - 1, Y[:, :1], Y / 2], ids=["signs", "column", "halves"])
-def test_targets_of_the_wrong_kind_are_refused(target):
-    with pytest.raises(ValueError, match=r"y: expected class numbers, .* or one-hot targets"):
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (Y * 2 - 1, "expected probabilities, which are not negative"),
+        (Y[:, :1], "expected class numbers, integers of shape"),
+        (Y / 2, "expected probabilities, which .* sum to one"),
+        (Y.softmax(1), "expected class numbers or one-hot targets, .* got probabilities; take the loss lambda"),
+    ],
+    ids=["signs", "column", "halves", "probabilities"],
+)
+def test_targets_of_the_wrong_kind_are_refused(target, said):
+    with pytest.raises(ValueError, match=f"y: {said}"):
         record_training(network(), X, target, loss=CROSS_ENTROPY, optimizer=SGD(0.1))
     with pytest.raises(ValueError, match="y: expected classes from 0 to 2, got 3 in row"):
         record_training(network(), X, Y.argmax(1) + 1, loss=CROSS_ENTROPY, optimizer=SGD(0.1))
@@ -150,6 +182,23 @@ def test_class_numbers_and_losses_by_name(loss):
     assert torch.equal(named.without([3], X_TEST, Y_TEST.argmax(1)), plain.without([3], X_TEST, Y_TEST))
 
 
+def test_targets_as_users_have_them():
+    """Class numbers of any kind; a vector for one output; probabilities by a loss of one's own."""
+    how = {"optimizer": SGD(0.05), "batch_size": 8, "epochs": 2, "folds": 3, "alone": 2}
+    plain = record_training(network(), X, Y, loss="cross-entropy", **how)
+    for y in (Y.argmax(1)[:, None], Y.long(), Y.argmax(1).to(torch.uint8)):
+        assert torch.equal(record_training(network(), X, y, loss="cross-entropy", **how).theta, plain.theta)
+    wanted = plain.influence(X_TEST, Y_TEST, trust=True)
+    assert torch.equal(plain.influence(X_TEST, Y_TEST.argmax(1)[:, None], trust=True), wanted)
+    single = nn.Linear(INPUTS, 1).double()
+    for loss in ("squares", "binary cross-entropy"):
+        one, same = (record_training(single, X, y, loss=loss, **how) for y in (Y[:, 0], Y[:, :1]))
+        found = [run.influence(X_TEST, y, trust=True) for run, y in ((one, Y_TEST[:, 0]), (same, Y_TEST[:, :1]))]
+        assert torch.equal(one.theta, same.theta) and torch.equal(*found)
+    by_hand = record_training(network(), X, Y.softmax(1), loss=lambda f, y: -(y * f.log_softmax(-1)).sum(), **how)
+    assert torch.isfinite(by_hand.influence(X_TEST, Y_TEST, trust=True)).all()
+
+
 @pytest.mark.parametrize("module", [Recurrent, Attending])
 def test_recurrent_and_attending_modules_are_recorded(module):
     torch.manual_seed(0)
@@ -157,6 +206,24 @@ def test_recurrent_and_attending_modules_are_recorded(module):
     truth = run.without(range(0, 24, 2), X_TEST, Y_TEST)
     found = run.influence(X_TEST, Y_TEST, trust=True)[:, ::2]
     assert agreement(found, truth)["relative_error"] < 0.3
+
+
+class Counting(nn.Linear):
+    """Counts its calls in a buffer."""
+
+    def __init__(self):
+        super().__init__(INPUTS, CLASSES)
+        self.register_buffer("calls", torch.tensor(0))
+
+    def forward(self, x):
+        self.calls += 1
+        return super().forward(x)
+
+
+def test_the_module_is_as_it_was():
+    module = Counting().double()
+    check_points(module, X)
+    assert module.calls == 0
 
 
 def test_frozen_parameters_stay():

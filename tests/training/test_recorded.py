@@ -3,6 +3,8 @@
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from recorded_problem import BATCH, TORCH, linear, network, problem, recording
@@ -68,6 +70,17 @@ def test_a_group_that_is_a_fold_is_exact_for_a_linear_model():
     assert near(found, run.without(sets, X_TEST, Y_TEST), 1e-10)
 
 
+def test_groups_as_users_name_them(run):
+    """Sets, series, arrays, a mapping; what is really left out too, where a row may stand for itself."""
+    several = [{8, 3}, pd.Series([3, 8], index=["a", "b"]), np.array([8, 3]), range(3, 9, 5)]
+    one, *same = run.group(several, X_TEST, Y_TEST).T
+    assert all(torch.allclose(each, one, rtol=1e-10, atol=1e-14) for each in same)
+    named = run.group({"some": [3, 8]}, X_TEST, Y_TEST)
+    assert torch.allclose(named[:, 0], one, rtol=1e-10, atol=1e-14)
+    alone = run.without([3, np.int64(8), {3, 8}], X_TEST, Y_TEST)
+    assert torch.equal(alone, run.without([[3], [8], [3, 8]], X_TEST, Y_TEST))
+
+
 def test_a_large_group_is_predicted_from_folds_of_its_size(run):
     sets = [torch.arange(first, first + 8) for first in (0, 8, 16)]
     found, truth = run.group(sets, X_TEST, Y_TEST), run.without(sets, X_TEST, Y_TEST)
@@ -111,6 +124,9 @@ def test_the_truth_is_a_training_whose_batches_lack_the_point(run, truth):
 def test_the_largest_influences_come_first(run):
     influence = run.influence(X_TEST, Y_TEST)
     values, rows = run.top(3, X_TEST, Y_TEST)
+    for count in (0, N + 1):
+        with pytest.raises(ValueError, match=f"count: expected between 1 and {N} training points, got {count}"):
+            run.top(count, X_TEST, Y_TEST)
     assert torch.equal(influence.gather(1, rows), values)
     assert torch.equal(values.abs()[:, 0], influence.abs().amax(1))
 
@@ -204,7 +220,11 @@ def test_your_own_batches_are_followed(run):
 def test_test_points_are_checked(run):
     with pytest.raises(ValueError, match="x_test: expected at least one point like the training points"):
         run.influence(X_TEST[:, :3], Y_TEST)
-    with pytest.raises(ValueError, match="y_test: expected class numbers"):
+    with pytest.raises(TypeError, match="x_test: expected a torch tensor, got ndarray"):
+        run.influence(X_TEST.numpy(), Y_TEST)
+    with pytest.raises(TypeError, match="y_test: expected a torch tensor, got ndarray"):
+        run.influence(X_TEST, Y_TEST.numpy())
+    with pytest.raises(ValueError, match="y_test: expected probabilities, which are not negative"):
         run.influence(X_TEST, Y_TEST * 2 - 1)
     with pytest.raises(ValueError, match="distinct training rows"):
         run.without([N], X_TEST, Y_TEST)
@@ -231,8 +251,8 @@ def test_what_is_asked_for_wrongly_is_said(run):
     for wrong, ask in {
         "curvature: expected one of": lambda: run.change(X_TEST, curvature="hessian"),
         "at least one point": lambda: run.influence(X_TEST[:0], Y_TEST[:0]),
-        "sets: expected at least one list": lambda: run.group([], X_TEST, Y_TEST),
-        "sets: expected at least one training row": lambda: run.without([], X_TEST, Y_TEST),
+        "sets: expected at least one set": lambda: run.group([], X_TEST, Y_TEST),
+        "sets: expected at least one set of": lambda: run.without([], X_TEST, Y_TEST),
         "forces: expected one for each of 30 steps": lambda: run.influence_by(run.forces()[:2], X_TEST, Y_TEST),
     }.items():
         with pytest.raises(ValueError, match=wrong):
