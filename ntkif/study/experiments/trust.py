@@ -140,13 +140,13 @@ DAMPINGS = ("best", "auto", "one over the time")
     settings={
         "mnist": {
             "cases": [
-                ["tanh", "squares", "plain", 100, 2e-3],
-                ["tanh", "squares", "plain", 400, 2e-3],
-                ["tanh", "squares", "momentum", 200, 1e-3],
-                ["relu", "squares", "plain", 200, 2e-3],
-                ["gelu", "squares", "adam", 100, 2e-3],
-                ["tanh", "cross-entropy", "plain", 200, 1e-2],
-                ["gelu", "cross-entropy", "momentum", 200, 3e-3],
+                ["tanh", "squares", "plain", 100, 5e-4],
+                ["tanh", "squares", "plain", 400, 5e-4],
+                ["tanh", "squares", "momentum", 200, 2.5e-4],
+                ["relu", "squares", "plain", 200, 5e-4],
+                ["gelu", "squares", "adam", 100, 1e-3],
+                ["tanh", "cross-entropy", "plain", 200, 2.5e-3],
+                ["gelu", "cross-entropy", "momentum", 200, 7.5e-4],
                 ["relu", "cross-entropy", "adam", 60, 2e-3],
             ],
             "seeds": [0, 1, 2],
@@ -162,7 +162,7 @@ DAMPINGS = ("best", "auto", "one over the time")
         "n_test": 10,
         "removals": 4,
     },
-    slice={"cases": [["tanh", "squares", "plain", 100, 2e-3]], "seeds": [0]},
+    slice={"cases": [["tanh", "squares", "plain", 100, 5e-4]], "seeds": [0]},
     slice_tolerance=_ROUNDED,
     columns={
         "network": Column.key("activation of its hidden layer"),
