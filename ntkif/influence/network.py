@@ -1,10 +1,11 @@
 """Leave-one-out influence of a trained network through its empirical NTK, its own Jacobian's (beyond the paper)."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
 
-from ntkif.checks import check_fits
+from ntkif.checks import check_fits, warn
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.penalties import check_start, penalties_of
 from ntkif.influence.projected import projected_fit
@@ -19,6 +20,8 @@ from ntkif.networks.modules import predict, prepare
 from ntkif.networks.named_losses import loss_of
 
 __all__ = ["NetworkInfluence", "network_influence"]
+
+_TOO_FAR = 0.3  # relative error by projections of which there is a warning
 
 
 def network_influence(
@@ -99,7 +102,7 @@ class NetworkInfluence(Removals):
         projections: columns p to which the rows of the Jacobian are projected, see `ProjectedJacobian`, where the
             kernel, (n c)² numbers, does not fit or takes too long. Time is n c p² operations, memory (n + p) p numbers,
             and leave-one-out is exact there. Nothing is lost where the network has no more than p parameters; else
-            the relative error was about .7 √(d / p), d the sum of the freedom of all points, where it was measured.
+            the relative error is about √(d / p), d the sum of the freedom of all points (record "projections").
         seed: of the projection.
         **blocks: for the kernel of a torch module, see `module_kernel`.
 
@@ -122,7 +125,8 @@ class NetworkInfluence(Removals):
         MemoryError, numpy.linalg.LinAlgError: as `tangent_kernel` and `ridge_fit`.
 
     Warns:
-        UserWarning: the gradient is allowed, but above a hundredth of what it balances.
+        UserWarning: the gradient is allowed, but above a hundredth of what it balances; or so few projections that
+            influences are off by more than 0.3 of their size.
     """
 
     @in_own_precision
@@ -195,11 +199,20 @@ class NetworkInfluence(Removals):
             how = {"seed": seed, "dtype": jacobian_dtype, **blocks}
             self.kernel = ProjectedJacobian(self.reading, self.points, projections, **how)
             self.fit = projected_fit(self._rows, gradient, total, curvature=curvature)
+            self._warn_of_few()
         self._scaled, self._traced = not alike, traced and c > 1
 
     def _rows(self, rows: slice | torch.Tensor) -> torch.Tensor:
         """Of training points, projected."""
         return self.kernel.rows(self.points[rows])
+
+    def _warn_of_few(self) -> None:
+        freedom, p = float(self.fit.freedom.sum()), self.kernel.width
+        if not self.kernel.exact and (off := (freedom / p) ** 0.5) > _TOO_FAR:
+            warn(
+                f"projections: with {p} columns influences are off by about {off:.2g} of their size; take "
+                f"{math.ceil(freedom / 0.01)} for a tenth."
+            )
 
     def _balanced(self, network: torch.nn.Module, start: torch.nn.Module | str | None) -> float:
         if not isinstance(start, torch.nn.Module):

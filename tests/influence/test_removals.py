@@ -1,5 +1,7 @@
 """What is asked of a trained network, against Newton steps in the parameters."""
 
+import warnings
+
 import pandas as pd
 import pytest
 import torch
@@ -13,7 +15,9 @@ from ntkif.kernels.jacobian import jacobian
 from ntkif.networks.losses import LOSSES, change_of_loss, targets_of
 from ntkif.networks.modules import predict
 
-pytestmark = pytest.mark.filterwarnings("ignore:network. along the steps")  # of networks that were never trained
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:network. along the steps", "ignore:projections. with"
+)  # of networks that were never trained
 OTHERS = {
     "squares": (LOSSES["squares"], 2),
     "one output": (LOSSES["squares"], 1),
@@ -179,6 +183,19 @@ def test_fewer_columns_give_other_numbers_and_each_seed_its_own(asked):
     assert ((one - exact).norm() / exact.norm()) > 1e-3
     step = torch.cat([part.flatten() for part in found[0].step(4)])
     assert close(jacobian(module, test) @ step, found[0].change(test)[:, 4], 1e-8)
+
+
+def test_too_few_columns_are_warned_of():
+    torch.manual_seed(0)
+    module, x, y = nn.Linear(40, 2).double().eval(), some(30, 40), some(30, 2)
+    with pytest.warns(
+        UserWarning, match=r"with 16 columns influences are off by about [\d.]+ .*; take \d+ for a tenth"
+    ):
+        few = NetworkInfluence(module, x, y, 1.0, start=None, projections=16)
+    assert (few.freedom.sum() / 16) ** 0.5 > 0.3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        NetworkInfluence(module, x, y, 1.0, start=None, projections=100)  # all parameters
 
 
 def test_projections_take_neither_the_traced_kernel_nor_its_blocks():
