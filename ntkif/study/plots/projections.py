@@ -31,7 +31,14 @@ def error_by_projections(tables: dict[str, pd.DataFrame], share: float) -> Figur
             axes[1].plot((means["freedom"] / means.index) ** 0.5, means["relative_error"], **look)
     left, right = axes[1].get_xlim()
     ends = np.array([max(left, 0.02), right])
-    axes[1].plot(ends, share * ends, color=COLORS["theory"], ls="--", lw=1, label=rf"{share:g} $\sqrt{{d/p}}$")
+    axes[1].plot(
+        ends,
+        share * ends,
+        color=COLORS["theory"],
+        ls="--",
+        lw=1,
+        label=rf"{share:g} $\sqrt{{d/p}}$" if share != 1 else r"$\sqrt{d/p}$",
+    )
     log_ticks(axes[0], sorted({p for table in tables.values() for p in table["projections"]}))
     log_axis(axes[1], "x")
     log_axis(axes[0], "y")

@@ -16,6 +16,7 @@ _KINDS = {
     "lstm": "#D55E00",
     "gru": "#CC79A7",
 }
+_NAMES = {"gelu": "GELU", "relu": "ReLU", "lstm": "LSTM", "gru": "GRU"}
 _DAMPINGS = ("#009E73", "#0072B2", "#E69F00")
 _LEAST = 1e-3  # what is drawn at the edge
 
@@ -30,13 +31,13 @@ def error_by_linearity(table: pd.DataFrame, marks: tuple[float, float]) -> Figur
     figure, ax = plt.subplots(figsize=(6.4, 4.2))
     for kind, group in table.groupby("network", sort=False):
         x, y = (group[name].clip(lower=_LEAST) for name in ("linearity", "relative_error"))
-        ax.plot(x, y, "o", color=_KINDS[kind], ms=5, label=kind)
+        ax.plot(x, y, "o", color=_KINDS[kind], ms=5, label=_NAMES.get(kind, kind))
     for mark in marks:
         ax.axvline(mark, color="#BBBBBB", lw=0.8)
     for which in "xy":
         log_axis(ax, which)
     ax.set(xlabel="departure from linear", ylabel="relative error against retraining")
-    ax.legend(frameon=False, fontsize=9, loc="lower right")
+    ax.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
