@@ -1,0 +1,128 @@
+"""Tools are asked each in a process of its own, and what they answer and what it cost is kept.
+
+A process may be stopped and begun again: what was answered is not asked again while the source of the asking is as it
+was, which its digest tells.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ntkif.metrics import agreement
+from ntkif.provenance import ROOT
+from ntkif.store import write_atomically
+
+BUILT = ROOT / "_build" / "peers"
+
+
+def load_case(name: str) -> dict:
+    """What a script of truths made."""
+    return torch.load(BUILT / f"{name}.pt", weights_only=False)
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A script that answers when it is called with a case, a tool, its settings and a file.
+
+    Attributes:
+        script: it.
+        sources: with another content of these files all is asked again.
+        limit: seconds for one call.
+        memory: GiB that the process may take; all there is where absent.
+    """
+
+    script: Path
+    sources: Sequence[Path]
+    limit: float
+    memory: float | None = None
+
+    def measure(self, case: str, tool: str, settings: dict, *, again: bool = False) -> dict | str:
+        """The answer of a tool with its cost, or why there is none; measured again where asked for."""
+        content = b"".join(source.read_bytes() for source in self.sources)
+        words = "-".join(f"{key}-{value:g}" for key, value in settings.items())
+        digest = hashlib.sha256(content).hexdigest()[:8]
+        file = BUILT / "answers" / digest / f"{case} {tool} {words}.pt"
+        reason = file.with_suffix(".txt")  # kept too, since some wait long for no answer
+        if reason.exists():
+            return reason.read_text()
+        if again or not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            command = [sys.executable, self.script, case, tool, json.dumps(settings), file]
+            try:
+                with open(file.with_suffix(".log"), "wb") as log:
+                    subprocess.run(
+                        command, check=True, timeout=self.limit, stdout=log, stderr=log, preexec_fn=self._bound
+                    )
+            except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as failure:
+                reason.write_text(why(failure, file.with_suffix(".log").read_text(errors="replace")))
+                return reason.read_text()
+        return torch.load(file)
+
+    def _bound(self) -> None:
+        if self.memory:
+            resource.setrlimit(resource.RLIMIT_AS, (int(self.memory * 2**30),) * 2)
+
+
+def keep_answer(ask: Callable[[], torch.Tensor], file: Path) -> None:
+    """Ask, and write the answer with its seconds and the memory that it added at its peak."""
+    before = _memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
+    clock = time.perf_counter()
+    influence = ask().detach().double()
+    seconds = time.perf_counter() - clock
+    made = {"influence": influence, "seconds": seconds, "peak_mib": (_memory("VmHWM") - before) / 1024}
+    write_atomically(file, lambda stream: torch.save(made, stream))
+
+
+def _memory(kind: str) -> int:
+    """KiB that this process holds (VmRSS) or held at most (VmHWM)."""
+    return int(re.search(rf"{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+
+
+def why(failure: subprocess.SubprocessError, log: str) -> str:
+    """What went wrong, in words."""
+    if isinstance(failure, subprocess.TimeoutExpired):
+        return f"no answer in {failure.timeout:g} s"
+    if failure.returncode == -9:
+        return f"killed: more than {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
+    return f"failed: {(re.findall(r'^.*(?:Error|Exception):.*', log, re.M) or ['no reason given'])[-1][:120]}"
+
+
+def scores(predicted: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
+    """Agreement, and the relative error left by the best factor, which a score without a scale may be given."""
+    found = agreement(predicted, truth)
+    cosine = float((predicted * truth).sum() / (predicted.norm() * truth.norm()))
+    return found | {"rescaled_error": max(0.0, 1 - cosine**2) ** 0.5}
+
+
+def answered(found: dict | str) -> dict | str:
+    """An answer, or why it is none."""
+    if isinstance(found, dict) and not torch.isfinite(found["influence"]).all():
+        return "failed: NaN"
+    return found
+
+
+def said(row: dict) -> None:
+    """Print a row as it is made."""
+    print({key: round(v, 3) if isinstance(v, float) else v for key, v in row.items()}, flush=True)
+
+
+def table_of(rows: list[dict]) -> bytes:
+    """Rows as CSV, numbers with six digits."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(max(rows, key=len)), lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    return stream.getvalue().encode()
