@@ -97,6 +97,8 @@ def why(failure: subprocess.SubprocessError, log: str) -> str:
         return f"no answer in {failure.timeout:g} s"
     if failure.returncode == -9:
         return f"killed: more than {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
+    if asked := re.search(r"tried to allocate (\d+) bytes", log):
+        return f"out of memory: it asked for {int(asked[1]) / 2**30:.3g} GiB more"
     return f"failed: {(re.findall(r'^.*(?:Error|Exception):.*', log, re.M) or ['no reason given'])[-1][:120]}"
 
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from ntkif.provenance import ROOT
+from ntkif.study.experiments.catalogue import EXPERIMENTS
 from ntkif.study.records import tools
+from ntkif.study.records.tables import FOLDER
 from ntkif.study.records.witness import (
     difference,
     witness_digest,
@@ -32,8 +34,15 @@ def test_what_tools_were_compared_with_is_our_answer_as_its_witness_has_it():
     """That today's code gives the witness is the test below."""
     for name, known in tools.MEASUREMENTS.items():
         if known.witness and name != "peers-large":
-            digest = witness_digest(tools.OWN_ANSWER, "two", ROOT / "records" / "tools")
-            assert tools.load_measurement(name)[1]["witness"] == digest, f"make it again with `{known.command}`"
+            assert tools.load_measurement(name)[1]["witness"] == tools.witness_of(name), f"again: `{known.command}`"
+
+
+def test_witnesses_of_measurements_are_those_of_the_book():
+    assert tools.witness_of("growth") is None
+    own, trained = tools.witness_of("peers"), tools.witness_of("peers-through-training")
+    assert own == witness_digest(tools.OWN_ANSWER, "two", ROOT / "records" / "tools")
+    assert trained == witness_digest(EXPERIMENTS["through-training"], "ten", FOLDER / "through-training")
+    assert len(own) == len(trained) == 64
 
 
 def test_each_tool_has_one_best_setting():
