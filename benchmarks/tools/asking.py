@@ -1,17 +1,16 @@
 """Tools are asked each in a process of its own, and what they answer and what it cost is kept.
 
-A process may be stopped and begun again: what was answered is not asked again while the source of the asking is as it
-was, which its digest tells.
+The processes are forks of one that has imported all tools. Asking may be stopped and begun again: what was answered is
+not asked again while the source of the asking is as it was, which its digest tells.
 """
 
 import csv
 import hashlib
 import io
-import json
+import multiprocessing
 import os
 import re
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -32,18 +31,27 @@ def load_case(name: str) -> dict:
     return torch.load(BUILT / f"{name}.pt", weights_only=False)
 
 
+FORKS = multiprocessing.get_context("forkserver")
+
+
+def imported(modules: Sequence[str]) -> None:
+    """What the processes find imported, so that no time has it: the script itself and these, in this order."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # of which the process that they are forks of knows nothing
+    FORKS.set_forkserver_preload([*modules, "__main__"])
+
+
 @dataclass(frozen=True)
 class Asker:
-    """A script that answers when it is called with a case, a tool, its settings and a file.
+    """Asks, and keeps the answers.
 
     Attributes:
-        script: it.
+        answer: takes a case, a tool, its settings and a file, to which it writes by `keep_answer`.
         sources: with another content of these files all is asked again.
         limit: seconds for one call.
         memory: GiB that the process may take; all there is where absent.
     """
 
-    script: Path
+    answer: Callable[[str, str, dict, Path], None]
     sources: Sequence[Path]
     limit: float
     memory: float | None = None
@@ -59,20 +67,26 @@ class Asker:
             return reason.read_text()
         if again or not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            command = [sys.executable, self.script, case, tool, json.dumps(settings), file]
-            try:
-                with open(file.with_suffix(".log"), "wb") as log:
-                    subprocess.run(
-                        command, check=True, timeout=self.limit, stdout=log, stderr=log, preexec_fn=self._bound
-                    )
-            except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as failure:
-                reason.write_text(why(failure, file.with_suffix(".log").read_text(errors="replace")))
+            process = FORKS.Process(target=self._alone, args=(case, tool, settings, file))
+            process.start()
+            process.join(self.limit)
+            late = process.is_alive()
+            process.kill()
+            process.join()
+            if process.exitcode != 0:
+                log = file.with_suffix(".log").read_text(errors="replace")
+                reason.write_text(f"no answer in {self.limit:g} s" if late else why(process.exitcode, log))
                 return reason.read_text()
         return torch.load(file)
 
-    def _bound(self) -> None:
+    def _alone(self, case: str, tool: str, settings: dict, file: Path) -> None:
+        """In the process itself."""
+        with open(file.with_suffix(".log"), "wb") as log:
+            for stream in (1, 2):
+                os.dup2(log.fileno(), stream)
         if self.memory:
             resource.setrlimit(resource.RLIMIT_AS, (int(self.memory * 2**30),) * 2)
+        self.answer(case, tool, settings, file)
 
 
 def keep_answer(ask: Callable[[], torch.Tensor], file: Path) -> None:
@@ -91,11 +105,9 @@ def _memory(kind: str) -> int:
     return int(re.search(rf"{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
-def why(failure: subprocess.SubprocessError, log: str) -> str:
+def why(exitcode: int, log: str) -> str:
     """What went wrong, in words."""
-    if isinstance(failure, subprocess.TimeoutExpired):
-        return f"no answer in {failure.timeout:g} s"
-    if failure.returncode == -9:
+    if exitcode == -9:
         return f"killed: more than {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
     if asked := re.search(r"tried to allocate (\d+) bytes", log):
         return f"out of memory: it asked for {int(asked[1]) / 2**30:.3g} GiB more"

@@ -4,22 +4,19 @@ Of one layer the curvature is known outright, and so is what each tool should sa
 the sum of products of gradients. Raises where a tool is farther from that than its own approximation explains.
 """
 
-import sys
 import warnings
 from dataclasses import asdict
 from itertools import product
 
 import torch
+import trained_along_the_way as way
+import trained_by_curvature as curvature
+import without_vision  # noqa: F401
+from dattri.metric import lds as lds_of_dattri
+from trained_problem import TrainedProblem
 
-sys.modules |= dict.fromkeys(("torchvision", "torchaudio"))  # see `peers_through_training.answer`
-
-import trained_along_the_way as way  # noqa: E402
-import trained_by_curvature as curvature  # noqa: E402
-from dattri.metric import lds as lds_of_dattri  # noqa: E402
-from trained_problem import TrainedProblem  # noqa: E402
-
-from ntkif.metrics import lds  # noqa: E402
-from ntkif.study.experiments.trained_networks import Case, record_case  # noqa: E402
+from ntkif.metrics import lds
+from ntkif.study.experiments.trained_networks import Case, record_case
 
 N, K, C, DAMPING = 24, 5, 3, 0.1
 TINY = Case("tiny", network="linear", rate=0.1, batch_size=8, epochs=20)

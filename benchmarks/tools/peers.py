@@ -16,12 +16,11 @@ import json
 import os
 import sys
 import warnings
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from asking import Asker, answered, keep_answer, load_case, said, scores, table_of
+from asking import Asker, answered, imported, keep_answer, load_case, said, scores, table_of
 from peer_tools import TOOLS, Problem
 
 from ntkif.provenance import ROOT, device_name, now
@@ -30,26 +29,21 @@ from ntkif.study.records.tools import keep_measurement, witness_of
 RECORDS = {"peers": ("two-layer", "mlp", "conv"), "peers-large": ("two-layer, n = 5000",)}
 PACKAGES = ("torch", "numpy", "captum", "dattri", "pyDVL", "pyinfluence", "scikit-ntk", "traker")
 LIMIT = {"peers": 120, "peers-large": 600}  # seconds for one call
-IMPORTS = {
-    "dattri": [
-        "dattri.task",
-        "dattri.algorithm.influence_function",
-        "dattri.algorithm.tracin",
-        "dattri.algorithm.trak",
-    ],
-    "captum": ["captum.influence", "captum.influence._core.arnoldi_influence_function"],
-    "pyDVL": ["pydvl.influence.torch"],
-    "TRAK": ["trak"],
-    "pyinfluence": ["pyinfluence", "sklearn.kernel_ridge"],
-    "scikit-ntk": ["skntk", "sklearn.kernel_ridge"],
-}
+IMPORTS = (
+    *(f"dattri.{name}" for name in ("task", "algorithm.influence_function", "algorithm.tracin", "algorithm.trak")),
+    "captum.influence",
+    "captum.influence._core.arnoldi_influence_function",
+    "pydvl.influence.torch",
+    "trak",
+    "pyinfluence",
+    "sklearn.kernel_ridge",
+    "skntk",
+)
 
 
 def answer(case: str, tool: str, settings: dict, file: Path) -> None:
     """Ask one tool, and write its answer with what it cost."""
     warnings.simplefilter("ignore")
-    for module in IMPORTS.get(tool.split(",")[0], []):
-        import_module(module)
     problem = Problem(load_case(case))
     _ = problem.model, problem.train, problem.test
     keep_answer(lambda: TOOLS[tool][0](problem, **settings), file)
@@ -58,7 +52,7 @@ def answer(case: str, tool: str, settings: dict, file: Path) -> None:
 def rows_of(name: str, limit: float) -> list[dict]:
     """A row for each tool and setting on a case, and one of what another start says (the ceiling)."""
     case, rows, here = load_case(name), [], Path(__file__)
-    asker = Asker(here, [here.with_name("peer_tools.py")], limit)
+    asker = Asker(answer, [here.with_name("peer_tools.py")], limit)
     problem = Problem(case)
     common = {"case": name, "parameters": problem.size, "train_seconds": round(case["seconds"], 2)}
     other = case["other"]
@@ -98,9 +92,7 @@ def best_of(tool: str) -> list[dict]:
 
 def main() -> None:
     """Measure what was not measured, and write the record with how it was made."""
-    if len(sys.argv) > 2:
-        case, tool, settings, file = sys.argv[1:]
-        return answer(case, tool, json.loads(settings), Path(file))
+    imported(IMPORTS)
     started, record = now(), sys.argv[1] if len(sys.argv) > 1 else "peers"
     cases = RECORDS[record]
     rows = [row for case in cases for row in rows_of(case, LIMIT[record])]

@@ -15,12 +15,11 @@ import json
 import os
 import sys
 import warnings
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from asking import Asker, answered, keep_answer, load_case, said, scores, table_of
+from asking import Asker, answered, imported, keep_answer, load_case, said, scores, table_of
 from trained_along_the_way import ALONG_THE_WAY
 from trained_by_curvature import BY_CURVATURE
 from trained_problem import TrainedProblem
@@ -46,27 +45,24 @@ TRAININGS = {
 }
 SLOW = ("bergson, MAGIC", "dattri, DVEmb")  # asked on the first draw of a case only
 NO_SCALE = ("TRAK",)  # of these the setting is chosen by the error that the best factor leaves
-IMPORTS = {
-    "dattri": [
-        f"dattri.{name}"
-        for name in ("task", "algorithm.influence_function", "algorithm.tracin", "algorithm.trak", "algorithm.dvemb")
-    ],
-    "captum": ["captum.influence", "captum.influence._core.arnoldi_influence_function"],
-    "pyDVL": ["pydvl.influence.torch"],
-    "TRAK": ["trak"],
-    "kronfluence": ["kronfluence.analyzer", "kronfluence.task"],
-    "bergson": ["torchopt", "bergson.magic.trainer"],
-}
+IMPORTS = (
+    "without_vision",
+    *(f"dattri.{name}" for name in ("task", "algorithm.influence_function", "algorithm.tracin", "algorithm.trak")),
+    "dattri.algorithm.dvemb",
+    "captum.influence",
+    "captum.influence._core.arnoldi_influence_function",
+    "pydvl.influence.torch",
+    "trak",
+    "kronfluence.analyzer",
+    "torchopt",
+    "bergson.magic.trainer",
+)
 HERE = Path(__file__)
 
 
 def answer(case: str, tool: str, settings: dict, file: Path) -> None:
     """Ask one tool, and write its answer with what it cost."""
     warnings.simplefilter("ignore")
-    # Those of PyPI are for CUDA and do not load beside a torch for CPUs; nothing asked here needs them.
-    sys.modules |= dict.fromkeys(("torchvision", "torchaudio"))
-    for module in IMPORTS.get(tool.split(",")[0], []):
-        import_module(module)
     problem = TrainedProblem(load_case(case)).made()
     keep_answer(lambda: TOOLS[tool][0](problem, **settings), file)
 
@@ -98,7 +94,7 @@ def rows_of(name: str, common: dict, grids: dict[str, list[dict]], limit: float,
     common |= {"check": case["check"]["relative_error"]}
     for tool in grids:
         sources = [HERE.with_name(f"{each}.py") for each in ("trained_problem", TOOLS[tool][0].__module__)]
-        asker, tried = Asker(HERE, sources, limit, MEMORY), []
+        asker, tried = Asker(answer, sources, limit, MEMORY), []
         for settings in grids[tool]:
             row = common | {"tool": tool, "settings": json.dumps(settings) if settings else "", "status": ""}
             found = answered(asker.measure(name, tool, settings))
@@ -151,9 +147,7 @@ def rows_of_case(record: str, name: str, again: bool = False) -> list[dict]:
 
 def main() -> None:
     """Measure what was not measured, and write the record with how it was made."""
-    if len(sys.argv) > 2:
-        case, tool, settings, file = sys.argv[1:]
-        return answer(case, tool, json.loads(settings), Path(file))
+    imported(IMPORTS)
     started, again = now(), sys.argv[1:] == ["again"]
     rows = [row for record, (*_, cases) in ASKED.items() for name in cases for row in rows_of_case(record, name, again)]
     names = [name for record in ASKED for name in names_of(record)]
