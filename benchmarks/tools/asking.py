@@ -63,6 +63,8 @@ class Asker:
         digest = hashlib.sha256(content).hexdigest()[:8]
         file = BUILT / "answers" / digest / f"{case} {tool} {words}.pt"
         reason = file.with_suffix(".txt")  # kept too, since some wait long for no answer
+        if again:
+            reason.unlink(missing_ok=True)
         if reason.exists():
             return reason.read_text()
         if again or not file.exists():
@@ -75,7 +77,7 @@ class Asker:
             process.join()
             if process.exitcode != 0:
                 log = file.with_suffix(".log").read_text(errors="replace")
-                reason.write_text(f"no answer in {self.limit:g} s" if late else why(process.exitcode, log))
+                reason.write_text(f"no answer in {self.limit:g} s" if late else why(process.exitcode, log, self.memory))
                 return reason.read_text()
         return torch.load(file)
 
@@ -105,13 +107,12 @@ def _memory(kind: str) -> int:
     return int(re.search(rf"{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
-def why(exitcode: int, log: str) -> str:
+def why(exitcode: int, log: str, memory: float | None) -> str:
     """What went wrong, in words."""
-    if exitcode == -9:
-        return f"killed: more than {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
-    if asked := re.search(r"tried to allocate (\d+) bytes", log):
-        return f"out of memory: it asked for {int(asked[1]) / 2**30:.3g} GiB more"
-    return f"failed: {(re.findall(r'^.*(?:Error|Exception):.*', log, re.M) or ['no reason given'])[-1][:120]}"
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    if exitcode == -9 or "DefaultCPUAllocator: can't allocate memory" in log:
+        return f"more than {memory or whole:.0f} GiB of memory"
+    return f"failed: {(re.findall(r'^.*(?:Error|Exception):.*', log, re.M) or ['no reason given'])[-1][:200]}"
 
 
 def scores(predicted: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:

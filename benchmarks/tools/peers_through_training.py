@@ -6,7 +6,7 @@
 `benchmarks/tools/truth_of_trainings.py` makes the truth in the environment of the book. Here, in that of
 `requirements-peers.txt`, each tool answers for the same networks, as `peers.py` has it: in a process of its own, with
 each of some settings, of which that with the smallest error against the truth is chosen, on the first draw of a case;
-the other draws take it over (two slow tools are asked on the first alone). That flatters the tools; ours have nothing
+the other draws take it over (slow tools are asked on the first alone). That flatters the tools; ours have nothing
 to choose. Scores of single removals are pooled over test images; `lds_10` and `lds_50` are of random subsets that lack
 a tenth and half of the points, by sums of the influences of points, with 95 % intervals.
 """
@@ -43,7 +43,7 @@ TRAININGS = {
     "bergson, MAGIC": 1,
     "dattri, DVEmb": 1,
 }
-SLOW = ("bergson, MAGIC", "dattri, DVEmb")  # asked on the first draw of a case only
+SLOW = ("bergson, MAGIC", "dattri, DVEmb", "dattri, LiSSA")  # asked on the first draw of a case only
 NO_SCALE = ("TRAK",)  # of these the setting is chosen by the error that the best factor leaves
 IMPORTS = (
     "without_vision",
@@ -96,19 +96,14 @@ def rows_of(name: str, common: dict, grids: dict[str, list[dict]], limit: float,
         sources = [HERE.with_name(f"{each}.py") for each in ("trained_problem", TOOLS[tool][0].__module__)]
         asker, tried = Asker(answer, sources, limit, MEMORY), []
         for settings in grids[tool]:
-            row = common | {"tool": tool, "settings": json.dumps(settings) if settings else "", "status": ""}
-            found = answered(asker.measure(name, tool, settings))
-            if isinstance(found, dict):
-                row |= scores(found["influence"][:, case["rows"]], case["truth"]) | of_sets(case, found["influence"])
-                row |= cost_of(tool, found)
-            else:
-                row["status"] = found
-            said(row)
-            tried.append(row)
+            row = common | {"tool": tool, "settings": json.dumps(settings) if settings else ""}
+            tried.append(row | told(case, tool, answered(asker.measure(name, tool, settings))))
+            said(tried[-1])
         best = best_of(tool, tried)
         best["chosen"] = True
-        if again and not best["status"]:
-            best |= cost_of(tool, asker.measure(name, tool, json.loads(best["settings"] or "{}"), again=True))
+        if again:
+            settings = json.loads(best["settings"] or "{}")
+            best |= told(case, tool, answered(asker.measure(name, tool, settings, again=True)))
         rows += tried
     if case["subsets"]:
         group = {share: found["group"] for share, found in case["subsets"].items()}
@@ -117,9 +112,18 @@ def rows_of(name: str, common: dict, grids: dict[str, list[dict]], limit: float,
     return rows
 
 
-def cost_of(tool: str, found: dict) -> dict[str, float]:
-    """Time, memory and trainings of an answer."""
-    return {"seconds": found["seconds"], "peak_mib": found["peak_mib"], "trainings": TRAININGS.get(tool, 0)}
+def told(case: dict, tool: str, found: dict | str) -> dict:
+    """What a row says of an answer, or of none."""
+    if isinstance(found, str):
+        return {"status": found}
+    cost = {
+        "status": "",
+        "seconds": found["seconds"],
+        "peak_mib": found["peak_mib"],
+        "trainings": TRAININGS.get(tool, 0),
+    }
+    single = scores(found["influence"][:, case["rows"]], case["truth"])
+    return cost | single | of_sets(case, found["influence"])
 
 
 def best_of(tool: str, tried: list[dict]) -> dict:

@@ -55,6 +55,22 @@ def test_each_tool_has_one_best_setting():
     assert (table["status"] == "").equals(table["slope"].notna())
 
 
+def test_of_networks_that_were_stopped_settings_are_chosen_on_the_first_draw():
+    table, story = tools.against_truth("peers-through-training")
+    assert set(story["settings"]) == set(table["case"] + ", seed " + table["seed"].astype(str))
+    best = tools.chosen(table)
+    assert not best.duplicated(["case", "seed", "tool"]).any()
+    for (case, tool), tried in table.groupby(["case", "tool"]):
+        first = tried[tried["seed"] == 20]
+        error = "rescaled_error" if tool == "TRAK" else "relative_error"
+        chosen = first[first["chosen"]].iloc[0]
+        assert not (first[error] < chosen[error]).any()
+        assert set(tried[tried["seed"] != 20]["settings"]) <= {chosen["settings"]}, (case, tool)
+    for share in (10, 50):
+        scored = table.dropna(subset=[f"lds_{share}"])
+        assert scored[f"lds_{share}"].between(scored[f"lds_{share}_low"], scored[f"lds_{share}_high"]).mean() > 0.9
+
+
 @pytest.mark.parametrize("changed", ["conventions.csv", "conventions.json"])
 def test_a_changed_record_is_refused(tmp_path, changed):
     (folder := tmp_path / "records" / "tools").mkdir(parents=True)
@@ -78,7 +94,7 @@ def test_a_measurement_of_another_version_is_refused(tmp_path, monkeypatch):
 def test_what_is_missing_or_unknown_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"run `python .*growth\.py`"):
         tools.load_measurement("growth", tmp_path)
-    with pytest.raises(ValueError, match="expected one of conventions, peers, peers-large, growth"):
+    with pytest.raises(ValueError, match="expected one of conventions, peers, peers-large, peers-through-training, growth"):
         tools.load_measurement("gowth")
 
 
