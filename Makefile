@@ -18,7 +18,7 @@ KEEP := --ClearMetadataPreprocessor.enabled=True \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='mystnb' \
 	--ClearMetadataPreprocessor.preserve_nb_metadata_mask='kernelspec'
 
-.PHONY: always book test test-arithmetic notebooks lint lab bench gpu peers peers-large clean
+.PHONY: always book test test-arithmetic notebooks lint lab bench gpu peers peers-large peers-through-training clean
 .DELETE_ON_ERROR:
 
 book: $(SITE)  ## build the site
@@ -87,6 +87,12 @@ peers: .venv-peers/.installed  ## measure other tools, in an environment of thei
 peers-large: .venv-peers/.installed  ## the same with 5000 images, which takes an hour
 	$(BIN)/python benchmarks/tools/truth.py peers-large
 	PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/peers.py peers-large
+
+# OPTIONS=again measures the times of what was chosen again, on a quiet machine.
+peers-through-training: .venv-peers/.installed  ## the same of networks trained in batches and stopped, which takes an hour
+	$(STEADY) PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/conventions_of_trainings.py
+	$(STEADY) $(BIN)/python benchmarks/tools/truth_of_trainings.py
+	$(STEADY) PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/peers_through_training.py $(OPTIONS)
 
 .venv-peers/.installed: requirements-peers.txt $(INSTALLED)
 	$(BIN)/python -m venv --clear .venv-peers

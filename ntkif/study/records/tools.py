@@ -14,7 +14,9 @@ from ntkif.networks.modules import Antisymmetric, Mlp, train_module
 from ntkif.networks.two_layer import random_network
 from ntkif.provenance import ROOT, commit, machine, now
 from ntkif.store import read, status, write
+from ntkif.study.experiments.catalogue import EXPERIMENTS
 from ntkif.study.experiments.experiment import Column, Experiment
+from ntkif.study.records.witness import witness_digest
 
 __all__ = [
     "MEASUREMENTS",
@@ -26,6 +28,7 @@ __all__ = [
     "keep_measurement",
     "load_measurement",
     "own_answer",
+    "witness_of",
 ]
 
 
@@ -36,18 +39,19 @@ class Measurement:
     Attributes:
         command: makes it.
         version: raised by hand where the script measures something else.
-        witness: what it compares with ours is `OWN_ANSWER`.
+        witness: of what ours is in it: "own-answer", see `OWN_ANSWER`, or an experiment, of its images of ten classes.
     """
 
     command: str
     version: int = 1
-    witness: bool = False
+    witness: str | None = None
 
 
 MEASUREMENTS = {
     "conventions": Measurement("make peers"),
-    "peers": Measurement("make peers", witness=True),
-    "peers-large": Measurement("make peers-large", witness=True),
+    "peers": Measurement("make peers", witness="own-answer"),
+    "peers-large": Measurement("make peers-large", witness="own-answer"),
+    "peers-through-training": Measurement("make peers-through-training", witness="through-training"),
     "growth": Measurement("python benchmarks/speed/growth.py"),
     "durations": Measurement("python benchmarks/durations.py"),
     "page-durations": Measurement("python benchmarks/durations.py"),
@@ -140,6 +144,14 @@ OWN_ANSWER = Experiment(
 )
 
 
+def witness_of(name: str, root: Path = ROOT) -> str | None:
+    """Digest of the stored witness of what a measurement compares others with; None where it has none."""
+    known = MEASUREMENTS[name].witness
+    if known == OWN_ANSWER.name:
+        return witness_digest(OWN_ANSWER, "two", root / "records" / "tools")
+    return known and witness_digest(EXPERIMENTS[known], "ten", root / "records" / "tables" / known)
+
+
 def _file(name: str, root: Path) -> Path:
     return root / "records" / "tools" / f"{name}.csv"
 
@@ -164,14 +176,17 @@ def against_truth(record: str = "peers", root: Path = ROOT) -> tuple[pd.DataFram
     """Every tool, with every setting that was tried, against networks trained without each of some points.
 
     Args:
-        record: "peers", or "peers-large" with 5000 points.
+        record: "peers", or "peers-large" with 5000 points, or "peers-through-training" of networks that were trained in
+            batches and stopped.
         root: of the project.
 
     Returns:
         a row for each case, tool and setting: case; parameters, trained ones of the network; train_seconds, of one
         training; tool, "another start" for the ceiling; settings; status, empty or why there is no answer; chosen,
         whether the setting is the tool's best; pearson, spearman, slope, relative_error, and rescaled_error, with the
-        best factor; seconds; peak_mib. And its provenance.
+        best factor; seconds; peak_mib. Of networks that were stopped also seed; check, of the recording; trainings,
+        that the answer took; and lds_10 and lds_50, of subsets that lack a tenth and half of the points, each with the
+        ends of its interval, `_low` and `_high`. And its provenance.
 
     Raises:
         FileNotFoundError, ValueError: as `load_measurement`.
@@ -185,4 +200,6 @@ def chosen(table: pd.DataFrame) -> pd.DataFrame:
     return best.sort_values(["case", "relative_error"], kind="stable")
 
 
-_NUMBERS = ("pearson", "spearman", "slope", "relative_error", "rescaled_error", "seconds", "peak_mib")
+_LDS = tuple(f"lds_{share}{end}" for share in (10, 50) for end in ("", "_low", "_high"))
+_SCORES = ("pearson", "spearman", "slope", "relative_error", "rescaled_error")
+_NUMBERS = (*_SCORES, "seconds", "peak_mib", "trainings", *_LDS)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ntkif.study.plots.tools import errors_of_tools
+from ntkif.study.plots.tools import STOPPED, errors_of_tools
 
 pytestmark = pytest.mark.usefixtures("book_style")
 
@@ -22,3 +22,13 @@ def test_tools():
     assert [line.get_xdata()[0] for line in error.lines if line.get_linestyle() == ":"] == [0.1]
     assert np.allclose({line.get_label(): line for line in seconds.lines}["mlp"].get_xydata(), [[6.0, 0]])
     assert {line.get_label(): line for line in slope.lines}["mlp"].get_xdata()[0] == 1e-3  # below zero: at the edge
+
+
+def test_networks_that_were_stopped_have_marks_and_a_column_of_their_own():
+    case = "MLP, Adam, n = 200"
+    rows = [(case, "x, CG", 0.9, 0.1, 3.0), (case, "ntkif, through training", 0.2, 1.0, 40.0)]
+    table = pd.DataFrame(rows, columns=["case", "tool", "relative_error", "slope", "trainings"])
+    figure = errors_of_tools(table, STOPPED, ("trainings", "time, in trainings"))
+    last = {line.get_label(): line for line in figure.axes[2].lines}[case]
+    assert np.allclose(last.get_xydata(), [[3, 0], [40, 1]]) and last.get_marker() == STOPPED[case][0]
+    assert figure.axes[2].get_xlabel() == "time, in trainings"

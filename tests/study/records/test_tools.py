@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from ntkif.provenance import ROOT
+from ntkif.study.experiments.catalogue import EXPERIMENTS
 from ntkif.study.records import tools
+from ntkif.study.records.tables import FOLDER
 from ntkif.study.records.witness import (
     difference,
     witness_digest,
@@ -32,8 +34,15 @@ def test_what_tools_were_compared_with_is_our_answer_as_its_witness_has_it():
     """That today's code gives the witness is the test below."""
     for name, known in tools.MEASUREMENTS.items():
         if known.witness and name != "peers-large":
-            digest = witness_digest(tools.OWN_ANSWER, "two", ROOT / "records" / "tools")
-            assert tools.load_measurement(name)[1]["witness"] == digest, f"make it again with `{known.command}`"
+            assert tools.load_measurement(name)[1]["witness"] == tools.witness_of(name), f"again: `{known.command}`"
+
+
+def test_witnesses_of_measurements_are_those_of_the_book():
+    assert tools.witness_of("growth") is None
+    own, trained = tools.witness_of("peers"), tools.witness_of("peers-through-training")
+    assert own == witness_digest(tools.OWN_ANSWER, "two", ROOT / "records" / "tools")
+    assert trained == witness_digest(EXPERIMENTS["through-training"], "ten", FOLDER / "through-training")
+    assert len(own) == len(trained) == 64
 
 
 def test_each_tool_has_one_best_setting():
@@ -44,6 +53,22 @@ def test_each_tool_has_one_best_setting():
         mine = best[(best["case"] == case) & (best["tool"] == tool)].iloc[0]
         assert not (tried["relative_error"] < mine["relative_error"]).any()
     assert (table["status"] == "").equals(table["slope"].notna())
+
+
+def test_of_networks_that_were_stopped_settings_are_chosen_on_the_first_draw():
+    table, story = tools.against_truth("peers-through-training")
+    assert set(story["settings"]) == set(table["case"] + ", seed " + table["seed"].astype(str))
+    best = tools.chosen(table)
+    assert not best.duplicated(["case", "seed", "tool"]).any()
+    for (case, tool), tried in table.groupby(["case", "tool"]):
+        first = tried[tried["seed"] == 20]
+        error = "rescaled_error" if tool == "TRAK" else "relative_error"
+        chosen = first[first["chosen"]].iloc[0]
+        assert not (first[error] < chosen[error]).any()
+        assert set(tried[tried["seed"] != 20]["settings"]) <= {chosen["settings"]}, (case, tool)
+    for share in (10, 50):
+        scored = table.dropna(subset=[f"lds_{share}"])
+        assert scored[f"lds_{share}"].between(scored[f"lds_{share}_low"], scored[f"lds_{share}_high"]).mean() > 0.9
 
 
 @pytest.mark.parametrize("changed", ["conventions.csv", "conventions.json"])
@@ -69,7 +94,8 @@ def test_a_measurement_of_another_version_is_refused(tmp_path, monkeypatch):
 def test_what_is_missing_or_unknown_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"run `python .*growth\.py`"):
         tools.load_measurement("growth", tmp_path)
-    with pytest.raises(ValueError, match="expected one of conventions, peers, peers-large, growth"):
+    names = "conventions, peers, peers-large, peers-through-training, growth"
+    with pytest.raises(ValueError, match=f"expected one of {names}"):
         tools.load_measurement("gowth")
 
 
