@@ -7,7 +7,7 @@ import torch
 
 from ntkif.checks import require_extra
 
-__all__ = ["agreement", "error_rates", "half_squares", "misfit", "power_law", "rms", "share"]
+__all__ = ["agreement", "error_rates", "half_squares", "lds", "misfit", "power_law", "rms", "share"]
 
 
 def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]:
@@ -56,6 +56,60 @@ def _ranks(values: torch.Tensor) -> torch.Tensor:
     """From 1 on, the mean where values are equal."""
     _, place, count = values.unique(return_inverse=True, return_counts=True)
     return (count.cumsum(0) - (count - 1) / 2).to(values.dtype)[place]
+
+
+def lds(predicted: torch.Tensor, actual: torch.Tensor, *, draws: int = 1000, seed: int = 0) -> dict[str, float]:
+    """Linear datamodeling score with a bootstrap interval: how well the effects of leaving out subsets are ordered.
+
+        lds = mean over test points of Spearman's rho over subsets
+
+    The interval is of percentiles, from subsets drawn with replacement, the same for all test points. Draws in which
+    values are all equal have no correlation and do not count.
+
+    Args:
+        predicted: (k, g) estimated effects of leaving out g subsets on k test points.
+        actual: (k, g) true effects.
+        draws: of subsets, for the interval.
+        seed: of the draws.
+
+    Returns:
+        dict with keys lds, lds_low, lds_high: the score, and 2.5 % and 97.5 % of what draws give.
+
+    Raises:
+        ValueError: different shapes, fewer than three subsets, no draws, NaN, or a test point whose values are all
+            equal.
+
+    >>> lds(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.0, 4.0, 9.0]]))
+    {'lds': 1.0, 'lds_low': 1.0, 'lds_high': 1.0}
+    """
+    if predicted.shape != actual.shape or predicted.ndim != 2 or predicted.shape[1] < 3 or draws < 1:
+        raise ValueError(
+            f"expected two matrices of one shape, a column for each of at least three subsets, and at least one draw, "
+            f"got shapes {tuple(predicted.shape)} and {tuple(actual.shape)}, and {draws} draws."
+        )
+    for name, values in (("predicted", predicted), ("actual", actual)):
+        if not torch.isfinite(values).all() or (values.min(1).values == values.max(1).values).any():
+            raise ValueError(f"{name}: expected rows of finite values that are not all equal, got {values[:, :4]} ...")
+    g = predicted.shape[1]
+    drawn = torch.randint(g, (draws, g), generator=torch.Generator().manual_seed(seed))
+    counts = torch.stack([torch.bincount(rows, minlength=g) for rows in drawn]).double()
+    whole = _rank_correlations(torch.ones(1, g, dtype=torch.float64), predicted, actual)
+    drawn = _rank_correlations(counts, predicted, actual).mean(1)
+    low, high = drawn[torch.isfinite(drawn)].quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return {"lds": float(whole.mean()), "lds_low": low, "lds_high": high}
+
+
+def _rank_correlations(counts: torch.Tensor, predicted: torch.Tensor, actual: torch.Tensor) -> torch.Tensor:
+    """(m, k) Spearman's rho over g values, each as often as m (m, g) counts say; NaN where all are equal."""
+    parts = []
+    for values in (predicted, actual):
+        v = values.detach().cpu().double()
+        below = (v[:, None] < v[:, :, None]).double() + (v[:, None] == v[:, :, None]).double() / 2
+        ranks = torch.einsum("kij,mj->mki", below, counts)  # less a half, the mean where values are equal
+        parts.append(ranks - counts.sum(1)[:, None, None] / 2)
+    p, a = parts
+    both, of_p, of_a = (torch.einsum("mki,mki,mi->mk", left, right, counts) for left, right in ((p, a), (p, p), (a, a)))
+    return (both / (of_p * of_a).sqrt()).clamp(-1, 1)
 
 
 def half_squares(prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

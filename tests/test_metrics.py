@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ntkif.metrics import agreement, error_rates, misfit, power_law, share
+from ntkif.metrics import agreement, error_rates, lds, misfit, power_law, share
 
 
 def test_a_wrong_scale_shows_in_slope_and_error_alone():
@@ -84,3 +84,49 @@ def test_correlations_are_those_of_scipy_ties_included():
     found = agreement(p, a)
     assert found["spearman"] == pytest.approx(stats.spearmanr(p, a).statistic, abs=1e-14)
     assert found["pearson"] == pytest.approx(stats.pearsonr(p, a).statistic, abs=1e-14)
+
+
+def subsets(noise):
+    generator = torch.Generator().manual_seed(0)
+    actual = torch.randn(20, 40, generator=generator, dtype=torch.float64)
+    return actual + noise * torch.randn(20, 40, generator=generator, dtype=torch.float64), actual
+
+
+def test_lds_is_the_mean_of_rank_correlations_and_its_interval_that_of_subsets_drawn_again():
+    predicted, actual = subsets(0.5)
+    predicted = predicted.round(decimals=0)  # with ties
+    found = lds(predicted, actual, draws=50)
+    by_scipy = [stats.spearmanr(*pair).statistic for pair in zip(predicted, actual, strict=True)]
+    assert found["lds"] == pytest.approx(np.mean(by_scipy), abs=1e-12)
+    drawn = torch.randint(40, (50, 40), generator=torch.Generator().manual_seed(0))
+    again = [lds(predicted[:, rows], actual[:, rows], draws=1)["lds"] for rows in drawn]
+    assert [found["lds_low"], found["lds_high"]] == pytest.approx(np.quantile(again, [0.025, 0.975]), abs=1e-12)
+    assert lds(predicted, actual, draws=50, seed=1)["lds_low"] != found["lds_low"]
+
+
+def test_the_interval_of_lds_is_wider_with_fewer_subsets():
+    predicted, actual = subsets(1.0)
+    many, few = (lds(predicted[:, :count], actual[:, :count]) for count in (40, 10))
+    for found in (many, few):
+        assert found["lds_low"] < found["lds"] < found["lds_high"]
+    assert few["lds_high"] - few["lds_low"] > 1.5 * (many["lds_high"] - many["lds_low"])
+
+
+def test_draws_without_any_order_do_not_count():
+    """Of three subsets each ninth draw has the same one three times."""
+    order = torch.arange(3.0)[None]
+    assert lds(order, order.square()) == pytest.approx({"lds": 1, "lds_low": 1, "lds_high": 1})
+
+
+def test_subsets_that_cannot_be_compared():
+    predicted, actual = subsets(1.0)
+    with pytest.raises(ValueError, match=r"three subsets.* \(20, 40\) and \(20, 39\)"):
+        lds(predicted, actual[:, :39])
+    with pytest.raises(ValueError, match=r"three subsets.* \(20, 2\)"):
+        lds(predicted[:, :2], actual[:, :2])
+    with pytest.raises(ValueError, match="0 draws"):
+        lds(predicted, actual, draws=0)
+    with pytest.raises(ValueError, match=r"actual: .*not all equal"):
+        lds(predicted, torch.cat([actual[:1], torch.ones(19, 40, dtype=torch.float64)]))
+    with pytest.raises(ValueError, match=r"predicted: .*finite"):
+        lds(predicted * torch.inf, actual)

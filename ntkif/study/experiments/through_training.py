@@ -12,7 +12,7 @@ from ntkif.data import Dataset
 from ntkif.influence.closed_form import loo_influence
 from ntkif.kernels.infinite import ntk
 from ntkif.kernels.tangent import tangent_kernel
-from ntkif.metrics import agreement
+from ntkif.metrics import agreement, lds
 from ntkif.networks.losses import change_of_loss
 from ntkif.networks.modules import predict
 from ntkif.regression.ridge import ridge_fit
@@ -416,6 +416,5 @@ def case_subsets(
         found = {name: torch.stack([each[:, rows].sum(1) for rows in sets], 1) for name, each in single.items()}
         found[SUBSET_METHODS[3]] = run.group(sets, x_test, y_test)
         for method, estimate in found.items():
-            lds = sum(agreement(*pair)["spearman"] for pair in zip(estimate, truth, strict=True)) / n_test
             key = {"case": case.name, "seed": seed, "share": share, "method": method}
-            yield key | {"lds": lds} | agreement(estimate, truth)
+            yield key | {"lds": lds(estimate, truth)["lds"]} | agreement(estimate, truth)
