@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2]
 #: A part imports from itself and from those further left, and the method never from the study.
 RULE = (
     "checks < blocks metrics provenance < store < data networks < kernels < regression < influence"
-    " < retraining estimators < training < paper < experiments < records plots < pages < __main__"
+    " < retraining estimators < training report < paper < experiments < records plots < pages < __main__"
 )
 FLOOR = {name: floor for floor, names in enumerate(RULE.split(" < ")) for name in names.split()}
 #: What all others stand on.
