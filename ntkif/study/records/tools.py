@@ -48,10 +48,10 @@ MEASUREMENTS = {
     "conventions": Measurement("make peers"),
     "peers": Measurement("make peers", witness=True),
     "peers-large": Measurement("make peers-large", witness=True),
-    "labels": Measurement("python benchmarks/tools/labels.py"),
     "growth": Measurement("python benchmarks/speed/growth.py"),
     "durations": Measurement("python benchmarks/durations.py"),
     "page-durations": Measurement("python benchmarks/durations.py"),
+    "labels": Measurement("python benchmarks/tools/labels.py"),
 }
 
 
