@@ -82,7 +82,7 @@ def encode_columns(columns: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         (n, d) numbers, and sentences that say what was done.
 
     Raises:
-        ValueError: an infinite number, or no column that says anything.
+        ValueError: an infinite number, lists or other things in a column, or no column that says anything.
     """
     parts, done = [], {kind: [] for kind in _SENTENCES}
     for name in columns:
@@ -123,7 +123,12 @@ def _standardised(name: str, column: pd.Series) -> tuple[str, np.ndarray | None]
 
 
 def _one_hot(name: str, column: pd.Series) -> tuple[str, np.ndarray | None]:
-    place, values = pd.factorize(column.astype(object), use_na_sentinel=False)
+    try:
+        place, values = pd.factorize(column.astype(object), use_na_sentinel=False)
+    except TypeError as failure:  # of what cannot be told apart
+        raise ValueError(
+            f"{name}: expected numbers, dates or texts, got {column.iloc[0]!r}; drop the column."
+        ) from failure
     if len(values) < 2:
         return "constant", None
     if len(values) > _TEXTS:

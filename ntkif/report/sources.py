@@ -134,23 +134,28 @@ def _folder(path: Path, target: str | None, rows: int | None, seed: int, side: i
     require_extra("report", "PIL")
     if target is not None:
         raise ValueError(f"--target: expected none for images, whose folders are their classes, got {target}.")
-    files = sorted(file for file in path.glob("*/*") if file.suffix.lower() in _IMAGES)
+    every = [file for file in path.rglob("*") if file.suffix.lower() in _IMAGES and not _hidden(file, path)]
+    files = sorted(file for file in every if file.parent.parent == path)
     if not files:
         raise ValueError(
             f"{path}: expected a folder for each class with images in it ({', '.join(_IMAGES)}), got none; see that "
             f"they lie as {path.name}/cat/1.png."
         )
     drawn, notes = _drawn(len(files), rows, seed, path)
-    files = [files[row] for row in drawn]
-    images, of_sizes = _read_images(files, side)
+    taken = [files[row] for row in drawn]
+    images, of_sizes = _read_images(taken, side)
     notes += of_sizes
+    if len(every) > len(files):
+        notes.append(
+            f"{len(every) - len(files)} images that lie elsewhere than in the folder of a class were left out."
+        )
     return Source(
         path.name,
         "class",
-        np.array([file.parent.name for file in files]),
-        [f"{file.parent.name}/{file.name}" for file in files],
+        np.array([file.parent.name for file in taken]),
+        [f"{file.parent.name}/{file.name}" for file in taken],
         images=images,
-        picture=lambda row: _opened(files[row], 96),
+        picture=lambda row: _opened(taken[row], 96),
         notes=notes,
     )
 
@@ -171,19 +176,34 @@ def _read_images(files: list[Path], side: int) -> tuple[np.ndarray, list[str]]:
 
 
 def _opened(file: Path, side: int) -> np.ndarray:
-    """An image in grey or in three colours, on white where it is transparent, at most so large."""
-    from PIL import Image
+    """An image in grey or in three colours, upright, on white where it is transparent, at most so large."""
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(file) as image:
-            if image.mode in ("P", "LA", "PA", "RGBA"):
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            image = image.convert("L" if image.mode in ("1", "L", "I", "F", "I;16") else "RGB")
+            image = _eight_bits(ImageOps.exif_transpose(image))
             image.thumbnail((side, side))
             return np.asarray(image)
     except OSError as failure:
         raise ValueError(f"{file}: expected an image, got what cannot be read as one; mend or move it.") from failure
+
+
+def _eight_bits(image):
+    """An image of PIL in grey or in three colours, of 8 bits each."""
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise OSError(f"pixels of kind {image.mode}")  # of no known range
+    if image.mode in ("P", "LA", "PA", "RGBA", "La", "RGBa"):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    return any(name.startswith(".") for name in file.relative_to(folder).parts)
 
 
 def _drawn(n: int, rows: int | None, seed: int, path: Path) -> tuple[np.ndarray, list[str]]:

@@ -89,5 +89,7 @@ def test_columns_that_are_refused():
         encode_columns(pd.DataFrame({"a": [1.0, np.inf]}))
     with pytest.raises(ValueError, match=r"a column beside the target that says something, got \['a'\]"):
         encode_columns(pd.DataFrame({"a": [1, 1]}))
+    with pytest.raises(ValueError, match=r"a: expected numbers, dates or texts, got \[1\]; drop the column"):
+        encode_columns(pd.DataFrame({"a": [[1], [2]]}))
     with pytest.raises(ValueError, match="--task: expected classification or regression, got both"):
         task_of(np.zeros(2), "both")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ntkif.metrics import half_squares
+from ntkif.regression.tiled import TiledInverse
 from ntkif.report import findings as module
 from ntkif.report.findings import alike, findings, removals, steps
 from ntkif.report.fitting import fitted
@@ -140,3 +141,14 @@ def test_blank_rows_are_no_copies():
     pairs = alike(model, x, y, 5)
     assert pairs["row"].min() >= 3 and pairs["similarity"].max() <= 1 + 1e-9
     assert removals(model, np.arange(23))["removed"].tolist() == [1, 1, 2]
+
+
+def test_a_fit_in_tiles_tells_the_same(monkeypatch):
+    whole = findings(fitted(X, NUMBER, "regression", images=False)[0], X, NUMBER, count=6)
+    monkeypatch.setattr("ntkif.estimators.regressor.available_bytes", lambda device: 8 * N**2)
+    model, _ = fitted(X, NUMBER, "regression", images=False)
+    assert isinstance(model.fit_.inverse, TiledInverse)
+    tiled = findings(model, X, NUMBER, count=6)
+    for name in ("rows", "contradictions", "copies", "removal"):
+        a, b = getattr(whole, name), getattr(tiled, name)
+        assert a.to_numpy(float) == pytest.approx(b.to_numpy(float), rel=1e-6, abs=1e-8), name

@@ -57,6 +57,30 @@ def test_transparent_and_coloured_images(tmp_path):
     assert images[0, 0, 0].tolist() == [1, 1, 1] and images[1, 0, 0].tolist() == [1, 0, 0]
 
 
+def test_images_of_cameras_and_of_sixteen_bits(tmp_path):
+    (tmp_path / "a").mkdir()
+    pixels = np.zeros((2, 4, 3), np.uint8)
+    pixels[:, 0] = 200
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be shown a quarter to the right
+    Image.fromarray(pixels).save(tmp_path / "a" / "1.png", exif=turned)
+    read = read_source(tmp_path)
+    assert read.images.shape == (1, 4, 2, 3) and read.images[0, 0] == pytest.approx(200 / 255)
+    (tmp_path / "deep" / "a").mkdir(parents=True)
+    Image.fromarray(np.array([[0, 40_000]], np.uint16)).save(tmp_path / "deep" / "a" / "1.png")
+    assert read_source(tmp_path / "deep").images[0] == pytest.approx(np.array([[0, 156 / 255]]))
+
+
+def test_images_elsewhere_are_left_out_and_hidden_ones_not_counted(tmp_path):
+    folder = write_images(tmp_path)
+    for name in ("left/more/1.png", "1.PNG", ".trash/1.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (4, 4)).save(folder / name)
+    read = read_source(folder)
+    assert len(read.y) == 24 and set(read.y) == {"left", "right"}
+    assert read.notes[-1] == "2 images that lie elsewhere than in the folder of a class were left out."
+
+
 def test_parquet_is_read_where_pyarrow_is(tmp_path):
     pytest.importorskip("pyarrow")
     table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "y": ["n", "m", "n"]})
@@ -76,9 +100,11 @@ def content(folder, kind):
     if kind == "no class folders":
         Image.new("L", (2, 2)).save(folder / "1.png")
         return folder
-    if kind == "no image":
+    if kind in ("no image", "no range"):
         (folder / "cat").mkdir()
         (folder / "cat" / "1.png").write_text("no image")
+        if kind == "no range":
+            Image.new("F", (2, 2)).save(folder / "cat" / "0.tif")
         return folder
     file = folder / ("bad.npz" if "npz" in kind else "bad.txt" if kind == "text" else "bad.csv")
     if kind == "npz of one":
@@ -113,6 +139,7 @@ def content(folder, kind):
         ("npz of objects", None, {}, r"got one of objects, .*; save x.astype\(float\) and y.astype\(str\)"),
         ("no class folders", None, {}, "a folder for each class with images in it"),
         ("no class folders", "y", {}, "--target: expected none for images"),
+        ("no range", None, {}, "0.tif: expected an image, got what cannot be read as one"),
         ("no image", None, {}, "1.png: expected an image, got what cannot be read as one"),
     ],
 )
