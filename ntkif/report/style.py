@@ -61,6 +61,7 @@ svg .low { fill: url(#hatch); stroke: var(--red); }
 svg .back { fill: var(--paper); }
 svg .stripe { fill: var(--red); }
 :focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }
-@media (max-width: 40rem) { svg text { font-size: 24px; } table { font-size: .8125rem; } th, td { padding-right: .4rem; } }
+@media (max-width: 40rem) { svg text { font-size: 24px; } table { font-size: .8125rem; }
+  th, td { padding-right: .4rem; } }
 @media print { details > * { display: block; } body { background: #fff; color: #000; } }
 """
