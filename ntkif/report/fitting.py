@@ -81,7 +81,7 @@ def fitted(
     """
     kind = NTKInfluenceClassifier if task == CLASSIFICATION else NTKInfluence
     options = {"normalize": True if images else APPEND_ONE, "device": device, "block_size": BLOCK}
-    chosen_on = np.random.RandomState(seed).permutation(len(x))[:CHOSEN_OF] if len(x) > CHOSEN_OF else slice(None)
+    chosen_on = _drawn(y, task, seed) if len(x) > CHOSEN_OF else slice(None)
     model = kind(ridge="loo", kernel=list(KERNELS), **options).fit(x[chosen_on], y[chosen_on])
     said = "all rows"
     if len(x) > CHOSEN_OF:
@@ -91,3 +91,12 @@ def fitted(
     if not images:
         notes.append("Each row got a 1 at its end and was divided by its norm, as for a network with biases.")
     return model, [*notes, "All of this is held fixed when a row is left out; the fit itself is not: that is exact."]
+
+
+def _drawn(y: np.ndarray, task: str, seed: int) -> np.ndarray:
+    """Rows at random, of each class at least one."""
+    order = np.random.RandomState(seed).permutation(len(y))
+    if task == CLASSIFICATION:
+        _, first = np.unique(y[order], return_index=True)
+        order = np.concatenate([order[first], np.delete(order, first)])
+    return order[:CHOSEN_OF]

@@ -53,3 +53,10 @@ def test_many_rows_are_chosen_for_on_some(monkeypatch):
     wanted = NTKInfluence(ridge="loo", kernel=list(KERNELS), normalize="append-one").fit(X[some], Y[some])
     assert (model.ridge_, model.kernel_) == (wanted.ridge_, wanted.kernel_) and len(model.leverage_) == 40
     assert "25 rows, drawn at random (seed 3)" in notes[0]
+
+
+def test_a_rare_class_is_among_those_that_are_chosen_for(monkeypatch):
+    monkeypatch.setattr(fitting, "CHOSEN_OF", 10)
+    for row in range(0, 40, 7):
+        model, _ = fitted(X, np.arange(40) == row, "classification", images=False)
+        assert len(model.leverage_) == 40
