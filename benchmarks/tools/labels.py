@@ -1,4 +1,4 @@
-"""Wrong labels found by the report and by cleanlab, on public tables with known ones: `labels`, read by the page on scores.
+"""Wrong labels found by the report and by cleanlab, on public tables with known ones: `labels`, for the page on scores.
 
     python benchmarks/tools/labels.py
 
