@@ -1,4 +1,4 @@
-"""Command line: `python -m ntkif record EXPERIMENT DATASET` and `python -m ntkif retrain --dataset DATASET ...`."""
+"""Command line: `python -m ntkif report TABLE.csv --target COLUMN`, and what the book records beforehand."""
 
 import argparse
 import time
@@ -13,6 +13,7 @@ import torch
 from ntkif.data import NAMES, load
 from ntkif.data.samples import kind_of
 from ntkif.provenance import ROOT
+from ntkif.report.command import add_report
 from ntkif.retraining import runs
 from ntkif.retraining import witness as run_witness
 from ntkif.retraining.protocol import Protocol, Retraining
@@ -22,8 +23,11 @@ from ntkif.study import paper
 
 def main(arguments: list[str] | None = None) -> None:
     """Parse the command line and run it."""
-    parser = argparse.ArgumentParser(prog="python -m ntkif", description="What the book records beforehand.")
+    parser = argparse.ArgumentParser(
+        prog="python -m ntkif", description="A report on your own data, and what the book records beforehand."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
+    add_report(commands)
     _add_record(commands)
     _add_retrain(commands)
     _add_witness(commands)

@@ -86,6 +86,7 @@ OF_NO_MODULE = {
     "test_arithmetic.py": "tests/arithmetic.py",
     "site/test_site.py": "the built site",
     "site/test_browser.py": "the built site",
+    "site/test_report.py": "the page of a report",
 }
 
 

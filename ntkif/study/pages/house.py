@@ -10,12 +10,12 @@ __all__ = ["FLOOR", "GROUND", "PACKAGE", "RULE", "arrows", "folders", "imports",
 PACKAGE = Path(__file__).parents[2]
 #: A part imports from itself and from those further left, and the method never from the study.
 RULE = (
-    "checks < blocks metrics provenance < store < data networks < kernels < regression < influence"
-    " < retraining estimators < training < paper < experiments < records plots < pages < __main__"
+    "checks < blocks metrics provenance scores < store < data networks < kernels < regression < influence"
+    " < retraining estimators < training report < paper < experiments < records plots < pages < __main__"
 )
 FLOOR = {name: floor for floor, names in enumerate(RULE.split(" < ")) for name in names.split()}
 #: What all others stand on.
-GROUND = ("checks", "blocks", "metrics", "provenance", "store")
+GROUND = ("checks", "blocks", "metrics", "provenance", "scores", "store")
 
 
 def part(module: str) -> str:

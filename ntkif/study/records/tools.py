@@ -55,6 +55,7 @@ MEASUREMENTS = {
     "growth": Measurement("python benchmarks/speed/growth.py"),
     "durations": Measurement("python benchmarks/durations.py"),
     "page-durations": Measurement("python benchmarks/durations.py"),
+    "labels": Measurement("python benchmarks/tools/labels.py"),
 }
 
 

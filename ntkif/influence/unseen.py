@@ -1,0 +1,96 @@
+"""What leaving out training points does to predictions of the training points by models that have not seen them.
+
+The leave-one-out loss needs no test set: each training point is a test point of the model without it.
+"""
+
+import torch
+
+from ntkif.checks import check_fits, check_group
+from ntkif.regression.weighted import WeightedFit
+
+__all__ = ["influence_unseen", "loo_residual_without"]
+
+
+@torch.no_grad()
+def influence_unseen(fit: WeightedFit, rows: torch.Tensor) -> torch.Tensor:
+    """Influence of every training point i on the loss at training points j of the model without j.
+
+        I[j, i] = Σ_c 1/2 (f^{-ij}_c(x_j) - y_jc)^2 - 1/2 (f^{-j}_c(x_j) - y_jc)^2
+
+    With P and v of `WeightedFit`, and D for the diagonal of P, leaving out i moves the leave-one-out residual r_j by
+
+        P_ij (D_j v_i - P_ij v_j) / (z_j D_j (D_i D_j - P_ij^2)).
+
+    Args:
+        fit: of n points, all of a weight above zero.
+        rows: r training points j.
+
+    Returns:
+        (r, n) change of loss, zero for i = j: negative where leaving out i brings the prediction closer to the target
+        of j, so where i contradicts that target.
+
+    Raises:
+        ValueError: as `check_group`, or a weight of zero.
+        MemoryError: the result would not fit in memory.
+    """
+    rows = check_group(rows, len(fit.dual), "rows").to(fit.dual.device)
+    _check_present(fit)
+    size = (len(rows), len(fit.dual))
+    check_fits("the influence matrix", *size, like=fit.dual, advice="pass fewer rows at once.")
+    v, diagonal, p = _solved(fit), _diagonal(fit), _columns(fit, rows).T
+    own, at = v[rows], diagonal[rows, None]
+    left = (at * diagonal - p.square()) * at * fit.scale[rows, None]
+    left[range(len(rows)), rows] = torch.inf  # a point has no part in the model without it
+    factor = p / left
+    between, square = own @ v.T, own.square().sum(1, keepdim=True)
+    shift_by_v = at * between - p * square  # with r = -v / (z D)
+    shift_by_shift = at.square() * v.square().sum(1) - 2 * at * p * between + p.square() * square
+    return factor * (factor * shift_by_shift / 2 - shift_by_v / (at * fit.scale[rows, None]))
+
+
+@torch.no_grad()
+def loo_residual_without(fit: WeightedFit, group: torch.Tensor) -> torch.Tensor:
+    """Leave-one-out residuals of the fit to the training points that are left when a set S goes.
+
+        f^{-S,i}(x_i) - y_i = -v'_i / (z_i P'_ii),   P' = P - P_S (P_SS)⁻¹ P_Sᵀ,   v' = v - P_S (P_SS)⁻¹ v_S
+
+    Args:
+        fit: of n points, all of a weight above zero.
+        group: s distinct training points.
+
+    Returns:
+        (n, c) residuals, NaN at the points of the set.
+
+    Raises:
+        ValueError: as `check_group`, a weight of zero, or a set that leaves fewer than two points.
+    """
+    n = len(fit.dual)
+    group = check_group(group, n).to(fit.dual.device)
+    _check_present(fit)
+    if n - len(group) < 2:
+        raise ValueError(f"group: expected at least two points left of {n}, got a set of {len(group)}.")
+    p = _columns(fit, group)
+    factor = torch.linalg.cholesky(p[group])
+    half = torch.linalg.solve_triangular(factor, p.T, upper=False)
+    v = _solved(fit) - half.T @ torch.linalg.solve_triangular(factor, _solved(fit)[group], upper=False)
+    residual = -v / (fit.scale * (_diagonal(fit) - half.square().sum(0)))[:, None]
+    residual[group] = torch.nan
+    return residual
+
+
+def _check_present(fit: WeightedFit) -> None:
+    if (fit.scale == 0).any():
+        raise ValueError("fit: expected points of a weight above zero; fit to those alone.")
+
+
+def _solved(fit: WeightedFit) -> torch.Tensor:
+    return fit.dual / fit.scale[:, None]
+
+
+def _diagonal(fit: WeightedFit) -> torch.Tensor:
+    return fit.inverse.diagonal() - fit.border.square()
+
+
+def _columns(fit: WeightedFit, rows: torch.Tensor) -> torch.Tensor:
+    """(n, r) columns of P."""
+    return fit.inverse[:, rows].addr(fit.border, fit.border[rows], alpha=-1)

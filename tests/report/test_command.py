@@ -1,0 +1,112 @@
+"""From the command line to two files, or to none."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from report_source import write_images, write_table
+
+from ntkif import NTKInfluenceClassifier
+from ntkif.__main__ import main
+from ntkif.report.encoding import encode_columns
+from ntkif.report.fitting import KERNELS
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    write_table(tmp_path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path
+
+
+def files(folder):
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_a_table_becomes_a_page_and_a_table_of_all_rows(folder, capsys):
+    main(["report", "../table.csv", "--target", "kind"])
+    told = capsys.readouterr()
+    assert told.out == "table-report.html and table-report-rows.csv\n"
+    assert told.err.startswith("60 rows, kernel in one piece: needs up to 0.00 GiB")
+    assert files(folder / "here") == ["table-report-rows.csv", "table-report.html"]
+    table = pd.read_csv(folder / "table.csv")
+    y, (x, _) = table.pop("kind"), encode_columns(table)
+    model = NTKInfluenceClassifier(ridge="loo", kernel=list(KERNELS), normalize="append-one").fit(x, y)
+    rows = pd.read_csv("table-report-rows.csv")
+    assert rows["row"].tolist() == list(range(60)) and rows["label"].tolist() == y.tolist()
+    assert rows["loo_margin"].tolist() == pytest.approx(model.loo_margin().tolist(), rel=1e-9)
+    assert sorted(rows["rank"]) == list(range(1, 61))
+
+
+def test_images_and_numbers_and_a_draw(folder, capsys):
+    main(["report", str(write_images(folder)), "--output", "a.html", "--top", "2", "--side", "6"])
+    rows = pd.read_csv("a-rows.csv")
+    assert rows["row"][0] == "left/00.png" and set(rows["label"]) == {"left", "right"}
+    main(["report", "../table.csv", "--target", "price", "--rows", "30", "--output", "new/b.html"])
+    assert "probability" not in pd.read_csv("new/b-rows.csv") and len(pd.read_csv("new/b-rows.csv")) == 30
+    assert files(folder / "here") == ["a-rows.csv", "a.html", "new"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--target", "none"], "--target: expected one of the columns a, b"),
+        (["--target", "same"], "same: expected at least two classes, got one"),
+        (["--target", "kind", "--task", "regression"], "kind: expected numbers for regression, got 'yes'"),
+        (["--target", "price", "--task", "classification"], "price: expected a label that several rows have"),
+        (["--target", "kind", "--output", "page.pdf"], "expected a name that ends in .html, got page.pdf"),
+        (["--target", "kind", "--output", ".html"], "expected a name that ends in .html"),
+        (["--target", "kind", "--top", "0"], "--top and --side: expected 1 or more, got 0 and 32"),
+        (["--target", "kind", "--rows", "61"], "--rows: expected between 1 and 60"),
+    ],
+)
+def test_wrong_words_leave_no_file(folder, words, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "../table.csv", *words])
+    assert ended.value.code != 0 and message in capsys.readouterr().err
+    assert files(folder / "here") == []
+
+
+def test_an_output_that_cannot_be_written(folder, capsys):
+    (folder / "page.html").mkdir()
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "../table.csv", "--target", "kind", "--output", "../page.html"])
+    assert ended.value.code == 2 and "expected a file that can be written" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "../table.csv", "--target", "kind", "--output", "../table.csv/page.html"])
+    assert ended.value.code == 2 and "expected a file that can be written" in capsys.readouterr().err
+    assert files(folder) == ["here", "page.html", "table.csv"]
+
+
+def test_a_failure_late_leaves_an_older_report_whole(folder, monkeypatch, capsys):
+    main(["report", "../table.csv", "--target", "kind"])
+    before = {file.name: file.read_bytes() for file in (folder / "here").iterdir()}
+
+    def fails(*arguments):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "../table.csv", "--target", "price"])
+    assert ended.value.code == 1 and "no space left" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in (folder / "here").iterdir()} == before
+
+
+def test_memory_that_is_not_there_is_refused_before_the_fit(folder, monkeypatch, capsys):
+    monkeypatch.setattr("ntkif.report.fitting.available_bytes", lambda device: 1000)
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "../table.csv", "--target", "kind"])
+    assert ended.value.code == 1 and "are free; take a random subset, --rows " in capsys.readouterr().err
+    assert files(folder / "here") == []
+
+
+def test_a_picture_that_is_none_is_named(folder, capsys):
+    (folder / "cats" / "a").mkdir(parents=True)
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / "cats" / "a" / "1.png")
+    (folder / "cats" / "a" / "2.png").write_bytes(b"\x89PNG")
+    with pytest.raises(SystemExit):
+        main(["report", "../cats"])
+    assert "2.png: expected an image" in capsys.readouterr().err and files(folder / "here") == []
