@@ -94,7 +94,9 @@ def test_a_measurement_of_another_version_is_refused(tmp_path, monkeypatch):
 def test_what_is_missing_or_unknown_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"run `python .*growth\.py`"):
         tools.load_measurement("growth", tmp_path)
-    with pytest.raises(ValueError, match="expected one of conventions, peers, peers-large, peers-through-training, growth"):
+    with pytest.raises(
+        ValueError, match="expected one of conventions, peers, peers-large, peers-through-training, growth"
+    ):
         tools.load_measurement("gowth")
 
 
