@@ -209,10 +209,11 @@ class NetworkInfluence(Removals):
     def _warn_of_few(self) -> None:
         freedom, p = float(self.fit.freedom.sum()), self.kernel.width
         if not self.kernel.exact and (off := (freedom / p) ** 0.5) > _TOO_FAR:
-            warn(
-                f"projections: with {p} columns influences are off by about {off:.2g} of their size; take "
-                f"{math.ceil(freedom / 0.01)} for a tenth."
+            wanted, every = math.ceil(freedom / 0.01), sum(self.kernel.widths)
+            told = (
+                f"{wanted} for a tenth" if wanted < every else f"{every}, one for each parameter, and nothing is lost"
             )
+            warn(f"projections: with {p} columns influences are off by about {off:.2g} of their size; take {told}.")
 
     def _balanced(self, network: torch.nn.Module, start: torch.nn.Module | str | None) -> float:
         if not isinstance(start, torch.nn.Module):

@@ -188,10 +188,11 @@ def test_fewer_columns_give_other_numbers_and_each_seed_its_own(asked):
 def test_too_few_columns_are_warned_of():
     torch.manual_seed(0)
     module, x, y = nn.Linear(40, 2).double().eval(), some(30, 40), some(30, 2)
-    with pytest.warns(
-        UserWarning, match=r"with 16 columns influences are off by about [\d.]+ .*; take \d+ for a tenth"
-    ):
+    with pytest.warns(UserWarning, match=r"with 16 columns .* off by about [\d.]+ .*; take 82, one for each parameter"):
         few = NetworkInfluence(module, x, y, 1.0, start=None, projections=16)
+    wide = nn.Linear(4000, 1).double().eval()
+    with pytest.warns(UserWarning, match=r"; take \d+ for a tenth"):
+        NetworkInfluence(wide, some(30, 4000), some(30, 1), 1e4, start=None, projections=8)
     assert (few.freedom.sum() / 16) ** 0.5 > 0.3
     with warnings.catch_warnings():
         warnings.simplefilter("error")
