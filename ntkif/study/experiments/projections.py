@@ -142,7 +142,7 @@ def _errors(data: Dataset, channels, ridge, projections, seeds, iterations) -> I
         "parameters": Column.value("of the network"),
         "freedom": Column.value("d, the traces of all leverages", _ROUNDED),
         "largest_leverage": Column.value("over the training images", _ROUNDED),
-        "left": Column.noise("of the gradient that a removal begins with, at most", 1e-2),
+        "left": Column.noise("of the gradient that a removal begins with, at most", 1e-5),
         "test_error": Column.value("share of test images classified wrongly"),
         "fit_seconds": Column.clock("of the fit"),
         "influence_seconds": Column.clock("of all influences on the test images"),
