@@ -1,9 +1,8 @@
 """Rows of a user's table as points of the unit sphere, and kernels between them where some rows are blank."""
 
-import warnings
-
 import torch
 
+from ntkif.checks import warn
 from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import of_the_sphere
 
@@ -52,10 +51,9 @@ def warn_of_one_direction(points: torch.Tensor) -> None:
     """Warn where rows of norm one or zero have one direction, up to a sign: their lengths alone told them apart."""
     live = points[points.any(1)]
     if len(live) > 1 and bool(((live @ live[0]).abs() > 1 - 1e-12).all()):
-        warnings.warn(
+        warn(
             "X: all rows have the same direction up to a sign, so dividing them by their norm throws away what tells "
-            f"them apart; standardise the columns and set normalize={APPEND_ONE!r}, which keeps the length.",
-            stacklevel=3,
+            f"them apart; standardise the columns and set normalize={APPEND_ONE!r}, which keeps the length."
         )
 
 

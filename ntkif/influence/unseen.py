@@ -37,7 +37,7 @@ def influence_unseen(fit: WeightedFit, rows: torch.Tensor) -> torch.Tensor:
     _check_present(fit)
     size = (len(rows), len(fit.dual))
     check_fits("the influence matrix", *size, like=fit.dual, advice="pass fewer rows at once.")
-    v, diagonal, p = _solved(fit), _diagonal(fit), _columns(fit, rows).T
+    v, diagonal, p = fit.solved, fit.diagonal, fit.columns(rows).T
     own, at = v[rows], diagonal[rows, None]
     left = (at * diagonal - p.square()) * at * fit.scale[rows, None]
     left[range(len(rows)), rows] = torch.inf  # a point has no part in the model without it
@@ -69,11 +69,11 @@ def loo_residual_without(fit: WeightedFit, group: torch.Tensor) -> torch.Tensor:
     _check_present(fit)
     if n - len(group) < 2:
         raise ValueError(f"group: expected at least two points left of {n}, got a set of {len(group)}.")
-    p = _columns(fit, group)
+    p = fit.columns(group)
     factor = torch.linalg.cholesky(p[group])
     half = torch.linalg.solve_triangular(factor, p.T, upper=False)
-    v = _solved(fit) - half.T @ torch.linalg.solve_triangular(factor, _solved(fit)[group], upper=False)
-    residual = -v / (fit.scale * (_diagonal(fit) - half.square().sum(0)))[:, None]
+    v = fit.solved - half.T @ torch.linalg.solve_triangular(factor, fit.solved[group], upper=False)
+    residual = -v / (fit.scale * (fit.diagonal - half.square().sum(0)))[:, None]
     residual[group] = torch.nan
     return residual
 
@@ -81,16 +81,3 @@ def loo_residual_without(fit: WeightedFit, group: torch.Tensor) -> torch.Tensor:
 def _check_present(fit: WeightedFit) -> None:
     if (fit.scale == 0).any():
         raise ValueError("fit: expected points of a weight above zero; fit to those alone.")
-
-
-def _solved(fit: WeightedFit) -> torch.Tensor:
-    return fit.dual / fit.scale[:, None]
-
-
-def _diagonal(fit: WeightedFit) -> torch.Tensor:
-    return fit.inverse.diagonal() - fit.border.square()
-
-
-def _columns(fit: WeightedFit, rows: torch.Tensor) -> torch.Tensor:
-    """(n, r) columns of P."""
-    return fit.inverse[:, rows].addr(fit.border, fit.border[rows], alpha=-1)

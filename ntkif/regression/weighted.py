@@ -45,17 +45,17 @@ class WeightedFit(RidgeFit):
     @property
     def residual(self) -> torch.Tensor:
         """(n, c) training residual f(x_i) - y_i = -λ v_i / z_i."""
-        return -self.ridge * self._unscaled(self._solved)
+        return -self.ridge * self._unscaled(self.solved)
 
     @property
     def loo_residual(self) -> torch.Tensor:
         """(n, c) leave-one-out residual f^{-i}(x_i) - y_i = -v_i / (z_i P_ii)."""
-        return -self._unscaled(self._solved / self._diagonal[:, None])
+        return -self._unscaled(self.solved / self.diagonal[:, None])
 
     @property
     def leverage(self) -> torch.Tensor:
         """(n,) share A_i = 1 - λ P_ii of each target in its own prediction, between 0 and 1."""
-        return 1 - self.ridge * self._diagonal
+        return 1 - self.ridge * self.diagonal
 
     def predict(self, k_test_train: torch.Tensor) -> torch.Tensor:
         """(k, c) predictions K_te dual + b from the (k, n) test kernel."""
@@ -77,15 +77,21 @@ class WeightedFit(RidgeFit):
         scaled, border = k_test_train * self.scale, self.border[group]
         alpha = (scaled @ self.inverse[:, group]).addr_(self._rest(scaled), border)
         block = self.inverse[group][:, group].addr(border, border, alpha=-1)
-        return -alpha @ torch.linalg.solve(block, self._solved[group])
+        return -alpha @ torch.linalg.solve(block, self.solved[group])
 
     @property
-    def _solved(self) -> torch.Tensor:
+    def solved(self) -> torch.Tensor:
+        """(n, c) v."""
         return self._unscaled(self.dual)
 
     @property
-    def _diagonal(self) -> torch.Tensor:
+    def diagonal(self) -> torch.Tensor:
+        """(n,) that of P."""
         return self.inverse.diagonal() - self.border.square()
+
+    def columns(self, rows: torch.Tensor) -> torch.Tensor:
+        """(n, r) some columns of P."""
+        return self.inverse[:, rows].addr(self.border, self.border[rows], alpha=-1)
 
     def _unscaled(self, values: torch.Tensor) -> torch.Tensor:
         """Values over z; those of an absent point are zero and stay."""

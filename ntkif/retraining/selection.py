@@ -1,4 +1,4 @@
-"""Which training points to leave out: the most influential ones by the kernel predictor in closed form."""
+"""Which training points to leave out: the most influential by the kernel predictor in closed form, or others beside."""
 
 import torch
 
@@ -9,7 +9,7 @@ from ntkif.kernels.infinite import ntk
 from ntkif.metrics import half_squares, misfit
 from ntkif.regression.ridge import RidgeFit, ridge_fit
 
-__all__ = ["chosen_points", "most_influential"]
+__all__ = ["chosen_points", "largest_and_drawn", "most_influential"]
 
 
 def chosen_points(dataset: Dataset, ridge: float, count: int, *, kernel: Kernel = ntk) -> tuple[int, list[int]]:
@@ -61,3 +61,20 @@ def _fit(dataset: Dataset, ridge: float, count: int, kernel: Kernel) -> tuple[Ri
         raise ValueError(f"removals: expected between 1 and {n} training points, got {count}.")
     fit = ridge_fit(kernel(dataset.x_train, dataset.x_train), dataset.y_train, ridge)
     return fit, kernel(dataset.x_test, dataset.x_train)
+
+
+def largest_and_drawn(influence: torch.Tensor, count: int, seed: int) -> tuple[list[int], list[str]]:
+    """Training points to leave out: half of them those of largest influence, the others drawn.
+
+    Args:
+        influence: (k, n) on test points, over which its root mean square counts.
+        count: how many.
+        seed: of the draw.
+
+    Returns:
+        rows, and of each "influential" or "drawn".
+    """
+    top = influence.norm(dim=0).topk(count // 2).indices.tolist()
+    drawn = torch.randperm(influence.shape[1], generator=torch.Generator().manual_seed(seed)).tolist()
+    others = [row for row in drawn if row not in top][: count - len(top)]
+    return top + others, ["influential"] * len(top) + ["drawn"] * len(others)

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from problem import linear, sklearn_without
 from retrained import SMALL
 
 from ntkif import loo_influence, ntk, ridge_fit
 from ntkif.data import load
-from ntkif.retraining.selection import chosen_points, most_influential
+from ntkif.retraining.selection import chosen_points, largest_and_drawn, most_influential
 
 
 def test_the_chosen_points():
@@ -62,3 +63,11 @@ def test_another_kernel_chooses_by_its_own_influence():
     point, rows = chosen_points(SMALL, 1.0, 6, kernel=linear)
     wrong = (fit.predict(k_test_train).sign() != SMALL.y_test)[:, 0].tolist()
     assert point == wrong.index(True) and rows == influence[point].abs().argsort(descending=True)[:6].tolist()
+
+
+def test_half_of_the_largest_and_others_that_are_drawn():
+    influence = torch.tensor([[1.0, -5.0, 0.0, 3.0, 0.5], [0.0, 1.0, 0.1, -4.0, 0.2]])
+    rows, kinds = largest_and_drawn(influence, 5, seed=0)
+    assert rows[:2] == [1, 3] and sorted(rows) == [0, 1, 2, 3, 4]
+    assert kinds == ["influential"] * 2 + ["drawn"] * 3
+    assert largest_and_drawn(influence, 4, seed=0) == (rows[:4], kinds[:4])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 import torch
@@ -43,15 +44,23 @@ class _Retrained:
     ridge: float
     start: TwoLayer
 
+    @cached_property
+    def whole(self) -> TwoLayer:
+        """Trained with all images."""
+        return self.without(torch.arange(0))
+
+    @cached_property
+    def _rate(self) -> float:
+        return safe_learning_rate(self.start, self.data.x_train, self.ridge)
+
     def without(self, rows: torch.Tensor) -> TwoLayer:
         kept = torch.ones(len(self.data.x_train), dtype=torch.bool)
         kept[rows] = False
-        rate = safe_learning_rate(self.start, self.data.x_train, self.ridge)
-        how = {"learning_rate": rate, "epochs": 10_000, "tolerance": 0.005}
+        how = {"learning_rate": self._rate, "epochs": 10_000, "tolerance": 0.005}
         return train(self.start, self.data.x_train[kept], self.data.y_train[kept], self.ridge, **how).network
 
     def predict_without(self, rows: torch.Tensor) -> torch.Tensor:
-        return self.without(rows).predict(self.data.x_test)
+        return (self.without(rows) if len(rows) else self.whole).predict(self.data.x_test)
 
 
 @experiment(
@@ -145,7 +154,7 @@ def _attributions(network: TwoLayer, data: Dataset, ridge: float) -> tuple[dict[
 
 
 def _lds(network: _Retrained, shares: Sequence[float], subsets: int, seed: int, draws: int) -> Iterator[dict]:
-    data, whole = network.data, network.without(torch.arange(0))
+    data, whole = network.data, network.whole
     found, own = _attributions(whole, data, network.ridge)
     infinite, k_test_train = ridge_fit(ntk(data.x_train), data.y_train, network.ridge), ntk(data.x_test, data.x_train)
     residual = whole.predict(data.x_test) - data.y_test
@@ -168,7 +177,7 @@ def _lds(network: _Retrained, shares: Sequence[float], subsets: int, seed: int, 
 def _detection(network: _Retrained, flipped: float, seed: int, draws: int) -> Iterator[dict]:
     noisy = flip_labels(network.data, flipped, seed)
     data = replace(noisy.dataset, x_test=noisy.dataset.x_train, y_test=noisy.dataset.y_train)
-    found, _ = _attributions(replace(network, data=data).without(torch.arange(0)), data, network.ridge)
+    found, _ = _attributions(replace(network, data=data).whole, data, network.ridge)
     for method, influence in found.items():
         suspicion = influence.diagonal()
 
@@ -181,7 +190,7 @@ def _detection(network: _Retrained, flipped: float, seed: int, draws: int) -> It
 
 
 def _brittleness(network: _Retrained, counts: Sequence[int], seed: int, draws: int) -> Iterator[dict]:
-    found, _ = _attributions(network.without(torch.arange(0)), network.data, network.ridge)
+    found, _ = _attributions(network.whole, network.data, network.ridge)
     for method, influence in found.items():
         flips = brittleness(influence, counts, network.predict_without).double()
         for count, each in zip(counts, flips.T, strict=True):

@@ -14,6 +14,7 @@ from ntkif.metrics import agreement, misfit, share
 from ntkif.networks.modules import ConvNet, predict, train_module
 from ntkif.retraining.leave_one_out import true_influence
 from ntkif.retraining.response import response
+from ntkif.retraining.selection import largest_and_drawn
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 
 __all__ = ["large_network", "projection_errors"]
@@ -188,7 +189,7 @@ def large_network(
         found.append(models[-1].influence(x_test, data.y_test, trust=True))
         seconds = {"fit_seconds": fitted - clock, "influence_seconds": time.perf_counter() - fitted}
         told.append(seconds | {"peak_gib": peak_bytes(x.device) / 2**30})
-    rows, kinds = _chosen(found[-1], removals, seed)
+    rows, kinds = largest_and_drawn(found[-1], removals, seed)
     clock = time.perf_counter()
     without = [response(models[-1], row) for row in rows]
     outputs = [predict(network, x_test), *(predict(each, x_test) for each, _ in without)]
@@ -237,11 +238,3 @@ def _model(network: torch.nn.Module, x, y, ridge: float, projections: int, seed:
 
 def _network(data: Dataset, channels: tuple[int, int]) -> ConvNet:
     return ConvNet(data.images_train.shape[1:], channels=channels, activation="gelu", outputs=data.y_train.shape[1])
-
-
-def _chosen(influence: torch.Tensor, removals: int, seed: int) -> tuple[list[int], list[str]]:
-    """Rows to remove, half of them the most influential, the others drawn, and which are which."""
-    top = influence.norm(dim=0).topk(removals // 2).indices.tolist()
-    drawn = torch.randperm(influence.shape[1], generator=torch.Generator().manual_seed(seed)).tolist()
-    others = [row for row in drawn if row not in top][: removals - len(top)]
-    return top + others, ["influential"] * len(top) + ["drawn"] * len(others)

@@ -14,6 +14,7 @@ from ntkif.metrics import agreement, misfit, share
 from ntkif.regression.nystrom import nystrom_fit
 from ntkif.regression.tiled import solve_without, tiled_fit
 from ntkif.retraining.leave_one_out import true_influence
+from ntkif.retraining.selection import largest_and_drawn
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 
@@ -74,9 +75,7 @@ def full_fit(dataset: Dataset, ridge: float, n_test: int, removals: int, seed: i
         **seconds,
         "peak_gib": peak_bytes(x.device) / 2**30,
     }
-    top = influence.norm(dim=0).topk(removals // 2).indices.tolist()
-    drawn = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed)).tolist()
-    rows = top + [row for row in drawn if row not in top][: removals - len(top)]
+    rows, kinds = largest_and_drawn(influence, removals, seed)
     clock = time.perf_counter()
     dual, residual = solve_without(x, fit, rows)
     before = fit.predict(k_test_train)
@@ -86,7 +85,7 @@ def full_fit(dataset: Dataset, ridge: float, n_test: int, removals: int, seed: i
     refitted = (changed * (before - y_test)[:, None] + changed.square() / 2).sum(2)
     table = {
         "row": rows,
-        "kind": ["influential"] * len(top) + ["drawn"] * (len(rows) - len(top)),
+        "kind": kinds,
         "leverage": fit.leverage[rows].tolist(),
         "norm": influence[:, rows].norm(dim=0).tolist(),
         "deviation": ((exact - changed).abs().amax((0, 2)) / changed.abs().amax((0, 2))).tolist(),
