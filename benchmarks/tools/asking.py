@@ -13,15 +13,17 @@ import re
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from ntkif.metrics import agreement
-from ntkif.provenance import ROOT
+from ntkif.provenance import ROOT, device_name
 from ntkif.store import write_atomically
+from ntkif.study.records.tools import keep_measurement, witness_of
 
 BUILT = ROOT / "_build" / "peers"
 
@@ -132,6 +134,21 @@ def answered(found: dict | str) -> dict | str:
 def said(row: dict) -> None:
     """Print a row as it is made."""
     print({key: round(v, 3) if isinstance(v, float) else v for key, v in row.items()}, flush=True)
+
+
+def keep_record(
+    record: str, rows: list[dict], started: str, cases: Iterable[str], settings: Iterable[str], packages: Iterable[str]
+) -> None:
+    """Write what was measured, with how it was made: these settings of the cases, and versions of the packages."""
+    made = {
+        "settings": {name: {key: load_case(name)[key] for key in settings} for name in cases},
+        "versions": {name: version(name) for name in packages},
+        "device": f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores",
+        "started": started,
+        # Made in the book's own environment: here another torch may round otherwise.
+        "witness": witness_of(record),
+    }
+    keep_measurement(record, table_of(rows), made)
 
 
 def table_of(rows: list[dict]) -> bytes:

@@ -13,18 +13,14 @@ in `peers-large.csv` beside it, each tool has the settings that were best on the
 
 import csv
 import json
-import os
 import sys
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
-import torch
-from asking import Asker, answered, imported, keep_answer, load_case, said, scores, table_of
+from asking import Asker, answered, imported, keep_answer, keep_record, load_case, said, scores
 from peer_tools import TOOLS, Problem
 
-from ntkif.provenance import ROOT, device_name, now
-from ntkif.study.records.tools import keep_measurement, witness_of
+from ntkif.provenance import ROOT, now
 
 RECORDS = {"peers": ("two-layer", "mlp", "conv"), "peers-large": ("two-layer, n = 5000",)}
 PACKAGES = ("torch", "numpy", "captum", "dattri", "pyDVL", "pyinfluence", "scikit-ntk", "traker")
@@ -96,17 +92,7 @@ def main() -> None:
     started, record = now(), sys.argv[1] if len(sys.argv) > 1 else "peers"
     cases = RECORDS[record]
     rows = [row for case in cases for row in rows_of(case, LIMIT[record])]
-    made = {
-        "settings": {
-            name: {key: load_case(name)[key] for key in ("ridge", "rows", "pixels", "gradient")} for name in cases
-        },
-        "versions": {name: version(name) for name in PACKAGES},
-        "device": f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores",
-        "started": started,
-        # Made in the book's own environment: here another torch may round otherwise.
-        "witness": witness_of(record),
-    }
-    keep_measurement(record, table_of(rows), made)
+    keep_record(record, rows, started, cases, ("ridge", "rows", "pixels", "gradient"), PACKAGES)
 
 
 if __name__ == "__main__":

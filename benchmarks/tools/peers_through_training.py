@@ -12,22 +12,19 @@ a tenth and half of the points, by sums of the influences of points, with 95 % i
 """
 
 import json
-import os
 import sys
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from asking import Asker, answered, imported, keep_answer, load_case, said, scores, table_of
+from asking import Asker, answered, imported, keep_answer, keep_record, load_case, said, scores
 from trained_along_the_way import ALONG_THE_WAY
 from trained_by_curvature import BY_CURVATURE
 from trained_problem import TrainedProblem
 from truth_of_trainings import ASKED, names_of
 
 from ntkif.metrics import lds
-from ntkif.provenance import device_name, now
-from ntkif.study.records.tools import keep_measurement, witness_of
+from ntkif.provenance import now
 
 NAME = "peers-through-training"
 TOOLS = ALONG_THE_WAY | BY_CURVATURE
@@ -155,15 +152,7 @@ def main() -> None:
     started, again = now(), sys.argv[1:] == ["again"]
     rows = [row for record, (*_, cases) in ASKED.items() for name in cases for row in rows_of_case(record, name, again)]
     names = [name for record in ASKED for name in names_of(record)]
-    made = {
-        "settings": {name: {key: load_case(name)[key] for key in ("training", "rows", "pixels")} for name in names},
-        "versions": {name: version(name) for name in PACKAGES},
-        "device": f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores",
-        "started": started,
-        # Made in the book's own environment: here another torch may round otherwise.
-        "witness": witness_of(NAME),
-    }
-    keep_measurement(NAME, table_of(rows), made)
+    keep_record(NAME, rows, started, names, ("training", "rows", "pixels"), PACKAGES)
 
 
 if __name__ == "__main__":
