@@ -1,6 +1,5 @@
 """The tangent kernel of any torch module: products of its Jacobian, made in parts and never kept whole."""
 
-import copy
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -9,7 +8,7 @@ from ntkif.blocks import mirror_upper_, row_blocks
 from ntkif.checks import available_bytes, check_fits
 from ntkif.kernels.jacobian import PASS
 from ntkif.kernels.layers import Part
-from ntkif.kernels.parts import JacobianParts
+from ntkif.kernels.parts import JacobianParts, in_dtype
 from ntkif.networks.inputs import Reading, in_own_precision, points_of
 from ntkif.networks.modules import prepare, trained_parameters
 
@@ -97,11 +96,8 @@ class TangentKernel:
         dtype: torch.dtype | None = None,
         **blocks,
     ):
-        self.reading, self.x, self.c = prepare(module, x, output=output)
-        self.given = self.reading  # as users have it
+        self.given, self.reading, self.x, self.c = in_dtype(module, x, output, dtype)
         self.dtype, self.told = dtype, next(iter(trained_parameters(self.given).values())).dtype
-        if dtype is not None:
-            self.reading, self.x = copy.deepcopy(self.reading).to(dtype), self.x.to(dtype)
         self.single = traced or self.c == 1
         prefix = "" if isinstance(module, Reading) else "module."
         self.like = next(iter(trained_parameters(self.reading).values()))

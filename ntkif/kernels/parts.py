@@ -1,5 +1,6 @@
 """The Jacobian of a network in parts: layers by what goes in and comes back, other parameters a piece at a time."""
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -10,11 +11,31 @@ from ntkif.blocks import row_blocks
 from ntkif.kernels.jacobian import PASS, check_finite, few_of, jacobian, pieces, rows_of
 from ntkif.kernels.layers import Layer, Part, layers_of, parts_of
 from ntkif.networks.inputs import Points, Reading, unchanged
-from ntkif.networks.modules import trained_parameters
+from ntkif.networks.modules import prepare, trained_parameters
 
-__all__ = ["JacobianParts"]
+__all__ = ["JacobianParts", "in_dtype"]
 
 _log = logging.getLogger(__name__)
+
+
+def in_dtype(
+    module: torch.nn.Module, x, output: str | int | None, dtype: torch.dtype | None
+) -> tuple[Reading, Reading, Points, int]:
+    """A module as users have it, a copy in the dtype of its derivatives, points in that, and how many outputs.
+
+    Args:
+        module: see `module_kernel`.
+        x: points.
+        output: as of `module_kernel`.
+        dtype: that of the module where absent, of which then no copy is made.
+
+    Raises:
+        TypeError, ValueError: as `prepare`.
+    """
+    given, x, c = prepare(module, x, output=output)
+    if dtype is None:
+        return given, given, x, c
+    return given, copy.deepcopy(given).to(dtype), x.to(dtype), c
 
 
 class JacobianParts:

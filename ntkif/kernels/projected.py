@@ -7,7 +7,6 @@ most. Ω is a count sketch (Charikar, Chen and Farach-Colton 2002), which costs 
 follow each other go into columns that follow each other, from a random first one, so that neighbours never meet.
 """
 
-import copy
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -15,7 +14,7 @@ import torch
 from ntkif.blocks import row_blocks
 from ntkif.kernels.jacobian import PASS
 from ntkif.kernels.layers import Part
-from ntkif.kernels.parts import JacobianParts
+from ntkif.kernels.parts import JacobianParts, in_dtype
 from ntkif.networks.inputs import Points, in_own_precision, points_of
 from ntkif.networks.modules import prepare, trained_parameters
 
@@ -59,10 +58,8 @@ class ProjectedJacobian:
     ):
         if int(projections) != projections or projections < 1:
             raise ValueError(f"projections: expected a whole number of columns, one or more, got {projections}.")
-        self.reading, x, self.c = prepare(module, x, output=output)
-        self.given = self.reading  # as users have it
-        if dtype is not None:
-            self.reading, x = copy.deepcopy(self.reading).to(dtype), x.to(dtype)
+        self.given, self.reading, x, self.c = in_dtype(module, x, output, dtype)
+        self.dtype = dtype
         self.like = next(iter(trained_parameters(self.reading).values()))
         self.parts = JacobianParts(self.reading, x, self.c, PASS // _AT_ONCE, scales=scales)
         self.widths = self.parts.widths()
@@ -77,7 +74,7 @@ class ProjectedJacobian:
         Raises:
             ValueError: a point whose gradient is not finite.
         """
-        points = points.to(self.like.dtype)
+        points = points if self.dtype is None else points.to(self.dtype)
         out = self.like.new_zeros(len(points), self.c, self.width)
         at_once = max(1, PASS // (self.c * max(self.widths)))
         for some in row_blocks(len(points), at_once):

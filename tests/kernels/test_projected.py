@@ -81,6 +81,23 @@ def test_scales_and_another_dtype():
     assert torch.allclose(single.rows(points).double(), plain.rows(points), atol=1e-5)
 
 
+def test_a_frozen_part_of_another_precision_takes_its_points_as_they_are():
+    frozen = nn.Linear(4, 3).half().requires_grad_(False)
+
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.frozen, self.head = frozen, nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.head(self.frozen(x).float())
+
+    module, x = Mixed().eval(), torch.randn(5, 4, generator=torch.Generator().manual_seed(0)).half()
+    rows = ProjectedJacobian(module, x, 100).against(x)
+    kernel = module_kernel(module, x)
+    assert torch.allclose(torch.einsum("iap,jbp->ijab", rows, rows), kernel, atol=1e-5)
+
+
 @pytest.mark.parametrize("projections", [0, 2.5])
 def test_wrong_numbers_of_columns(projections):
     with pytest.raises(ValueError, match="projections: expected a whole number of columns, one or more, got"):
