@@ -82,7 +82,10 @@ def test_scales_and_another_dtype():
 
 
 def test_a_frozen_part_of_another_precision_takes_its_points_as_they_are():
+    torch.manual_seed(0)
     frozen = nn.Linear(4, 3).half().requires_grad_(False)
+    for value in frozen.parameters():  # eighths, whose sums of products are exact in half precision
+        value.copy_((8 * value).round() / 8)
 
     class Mixed(nn.Module):
         def __init__(self):
@@ -92,7 +95,7 @@ def test_a_frozen_part_of_another_precision_takes_its_points_as_they_are():
         def forward(self, x):
             return self.head(self.frozen(x).float())
 
-    module, x = Mixed().eval(), torch.randn(5, 4, generator=torch.Generator().manual_seed(0)).half()
+    module, x = Mixed().eval(), torch.arange(-10.0, 10).reshape(5, 4).div(4).half()
     rows = ProjectedJacobian(module, x, 100).against(x)
     kernel = module_kernel(module, x)
     assert torch.allclose(torch.einsum("iap,jbp->ijab", rows, rows), kernel, atol=1e-5)
