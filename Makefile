@@ -16,6 +16,7 @@ STEADY := OMP_NUM_THREADS=1 TQDM_DISABLE=1
 KEEP := --ClearMetadataPreprocessor.enabled=True \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='tags' \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='mystnb' \
+	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='jupyter' \
 	--ClearMetadataPreprocessor.preserve_nb_metadata_mask='kernelspec'
 
 .PHONY: always book test test-arithmetic notebooks lint lab bench gpu peers peers-large peers-through-training clean

@@ -5,12 +5,13 @@ What every page takes stands here, imported on first use: a bare GPU machine, wh
 
 import importlib
 
-__all__ = ["Claim", "claim_table", "criterion", "load_record"]
+__all__ = ["Claim", "claim_table", "criterion", "in_words", "load_record"]
 
 _PLACES = {
     "Claim": "pages.claims",
     "claim_table": "pages.claims",
     "criterion": "pages.criteria",
+    "in_words": "pages.words",
     "load_record": "records.tables",
 }
 
