@@ -1,5 +1,7 @@
 """Every claim of the paper with what the notebooks found: read from their outputs, which a test makes again."""
 
+import html
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +17,14 @@ __all__ = [
     "MARKS",
     "NOTEBOOKS",
     "Judged",
+    "counts",
     "evidence",
+    "folded",
     "judged_claims",
+    "ours",
     "scoreboard",
-    "to_markdown",
+    "title",
+    "told",
     "verdicts",
 ]
 
@@ -115,39 +121,94 @@ def verdicts(board: pd.DataFrame) -> pd.Series:
     )
 
 
-def to_markdown(board: pd.DataFrame, names: Sequence[str] | None = None) -> str:
-    """Rows of a scoreboard as a table in Markdown, with a link to each notebook.
+def counts(judged: dict[str, Judged]) -> pd.DataFrame:
+    """How many claims have each verdict, of the paper's and of ours.
 
     Args:
-        board: of `scoreboard`.
+        judged: of `judged_claims`.
+    """
+    whose = ["the paper's" if key in CLAIMS else "ours" for key in judged]
+    found = [each.claim.verdict for each in judged.values()]
+    return pd.crosstab(pd.Series(whose, name="claims"), pd.Series(found, name=None))[
+        [verdict for verdict in VERDICTS if verdict in found]
+    ].loc[::-1]
+
+
+def told(judged: Judged, paper: str = "") -> str:
+    """One claim as an item of a list in Markdown: verdict, claim, what was measured where, and the tolerance.
+
+    Args:
+        judged: the claim.
+        paper: the paper's own number or words, where it has them.
+    """
+    claim, parts = judged.claim, {"Paper": paper, "Live": judged.live, "Recorded": judged.recorded}
+    said = "".join(f" *{name}:* {text}." for name, text in parts.items() if text)
+    return f"- {MARKS[claim.verdict]} **{claim.verdict}**: {claim.claim}.{said} *Asked:* {claim.tolerance}."
+
+
+def folded(judged: dict[str, Judged], names: Sequence[str] | None = None) -> str:
+    """Items of the paper in Markdown: a line each with its verdict, which opens to its claims.
+
+    Args:
+        judged: of `judged_claims`.
         names: items to show; all where absent.
     """
-    chosen = board if names is None else board[board["item"].isin(names)]
-    lines = ["| item | verdict | claim | paper | live | recorded | tolerance |", "|" + "---|" * 7]
-    before = None
-    for row in chosen.itertuples():
-        item = f"[{row.item}]({row.notebook}): {row.about}" if row.item != before else ""
-        cells = (
-            item,
-            f"{MARKS[row.verdict]} {row.verdict}",
-            row.claim,
-            row.paper,
-            row.live,
-            row.recorded,
-            row.tolerance,
-        )
-        escaped = " | ".join(cell.replace("|", "\\|") for cell in cells)
-        lines.append(f"| {escaped} |")
-        before = row.item
-    return "\n".join(lines)
+    found, parts = verdicts(scoreboard(judged)), []
+    for item in ITEMS:
+        name, keys = item["name"], item.get("claims", [])
+        if names is not None and name not in names:
+            continue
+        lines = [told(judged[key], CLAIMS[key].get("paper", "")) for key in keys]
+        if "by" in item:
+            lines.append(f"- What {', '.join(dict.fromkeys(CLAIMS[key]['item'] for key in item['by']))} rests on.")
+        head = f"{MARKS[found[name]]} {name}, {item['about']}: {found[name]}"
+        parts.append(_details(head, [*lines, *_pages(judged, keys or item["by"][:1])]))
+    return "\n\n".join(parts)
 
 
-def evidence(judged: dict[str, Judged], *keys: str) -> pd.DataFrame:
-    """What the notebooks found about some claims: a row each, with live, recorded, tolerance, verdict and page.
+def ours(judged: dict[str, Judged]) -> str:
+    """Claims that the paper does not make, in Markdown: a line for each page, which opens to them.
+
+    Args:
+        judged: of `judged_claims`.
+    """
+    pages: dict[str, list[str]] = {}
+    for key, each in judged.items():
+        if key not in CLAIMS:
+            pages.setdefault(each.notebook, []).append(key)
+    parts = []
+    for notebook, keys in pages.items():
+        marks = "".join(MARKS[judged[key].claim.verdict] for key in keys)
+        lines = [told(judged[key]) for key in keys]
+        parts.append(_details(f"{marks} {title(notebook)}", [*lines, *_pages(judged, keys)]))
+    return "\n\n".join(parts)
+
+
+def evidence(judged: dict[str, Judged], *keys: str) -> str:
+    """What the notebooks found about some claims, in Markdown: a list with verdicts, numbers and links to the pages.
 
     Args:
         judged: of `judged_claims`.
         keys: names of claims in `paper.toml`, or claims of ours in words.
     """
-    rows = [judged[key].row | {"page": judged[key].notebook.removesuffix(".ipynb")} for key in keys]
-    return pd.DataFrame(rows).set_index("claim")
+    return "\n".join([*(told(judged[key]) for key in keys), *_pages(judged, keys)])
+
+
+def title(notebook: str) -> str:
+    """The title of a page.
+
+    Args:
+        notebook: file name of the notebook.
+    """
+    first = json.loads((NOTEBOOKS / notebook).read_text(encoding="utf-8"))["cells"][0]["source"]
+    return "".join(first).partition("\n")[0].removeprefix("# ")
+
+
+def _pages(judged: dict[str, Judged], keys: Sequence[str]) -> list[str]:
+    names = dict.fromkeys(judged[key].notebook for key in keys)
+    return ["", "Judged on " + ", ".join(f"[{title(name)}]({name})" for name in names) + "."]
+
+
+def _details(summary: str, lines: Sequence[str]) -> str:
+    body = "\n".join(lines)
+    return f'<details class="item"><summary>{html.escape(summary, quote=False)}</summary>\n\n{body}\n\n</details>'
