@@ -127,11 +127,9 @@ def counts(judged: dict[str, Judged]) -> pd.DataFrame:
     Args:
         judged: of `judged_claims`.
     """
-    whose = ["the paper's" if key in CLAIMS else "ours" for key in judged]
-    found = [each.claim.verdict for each in judged.values()]
-    return pd.crosstab(pd.Series(whose, name="claims"), pd.Series(found, name=None))[
-        [verdict for verdict in VERDICTS if verdict in found]
-    ].loc[::-1]
+    whose = pd.Series(["of the paper" if key in CLAIMS else "of ours" for key in judged], name="claims")
+    found = pd.Series([each.claim.verdict for each in judged.values()])
+    return pd.crosstab(whose, found).rename_axis(columns=None).reindex(columns=VERDICTS, fill_value=0).iloc[::-1]
 
 
 def told(judged: Judged, paper: str = "") -> str:

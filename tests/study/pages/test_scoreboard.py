@@ -55,7 +55,7 @@ def test_every_item_and_every_claim_of_ours_is_shown_with_its_verdict_and_page()
     assert folded(judged, ["Lemma 1"]).count("<details") == 1
     mine = [key for key in judged if key not in paper.CLAIMS]
     assert all(told(judged[key]) in ours(judged) for key in mine)
-    assert counts(judged).loc["ours"].sum() == len(mine) and counts(judged).to_numpy().sum() == len(judged)
+    assert counts(judged).loc["of ours"].sum() == len(mine) and counts(judged).to_numpy().sum() == len(judged)
 
 
 def test_a_claim_is_told_with_all_that_was_measured():
