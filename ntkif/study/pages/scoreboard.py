@@ -47,14 +47,17 @@ class Judged:
 
     @property
     def live(self) -> str:
-        """What was measured on the page itself."""
-        found = {name: text for name, text in self.claim.measured.items() if name not in RIDGE}
+        """What was measured on the page itself; empty where all of the claim was recorded."""
+        own = {} if self.claim.recorded else self.claim.measured
+        found = {name: text for name, text in own.items() if name not in RIDGE}
         return ", ".join(f"{name}: {text}" if name not in ("", "live") else text for name, text in found.items())
 
     @property
     def recorded(self) -> str:
-        """What was measured on each recorded data set."""
-        return ", ".join(f"{name} {self.claim.measured[name]}" for name in RIDGE if name in self.claim.measured)
+        """What was measured beforehand: all of a recorded claim, of others what names a recorded data set."""
+        measured = self.claim.measured
+        names = measured if self.claim.recorded else [name for name in RIDGE if name in measured]
+        return ", ".join(f"{name} {measured[name]}".strip() for name in names)
 
     @property
     def row(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from ntkif.provenance import ROOT
 from ntkif.study import paper
 from ntkif.study.pages import scoreboard
 from ntkif.study.pages.claims import VERDICTS, Claim
+from ntkif.study.pages.criteria import criterion
 from ntkif.study.pages.scoreboard import DEFINITION, counts, evidence, folded, judged_claims, ours, told, verdicts
 from ntkif.study.records.tables import load_record
 
@@ -33,6 +34,14 @@ def test_live_and_recorded_are_told_apart():
     claim = Claim("figure-2-above", {"live": "2", "two": "3", "mnist": "4", "cifar": "5"}, "t", VERDICTS[0])
     judged = scoreboard.Judged(claim, "a.ipynb")
     assert (judged.live, judged.recorded) == ("2, two: 3", "mnist 4, cifar 5")
+
+
+def test_a_claim_that_was_measured_beforehand_is_not_said_to_be_live():
+    claim = Claim.judge("tools are slower", {"conv": 3, "mlp": 4}, above=2, digits=0, recorded=True)
+    judged = scoreboard.Judged(claim, "a.ipynb")
+    assert (judged.live, judged.recorded) == ("", "conv 3, mlp 4")
+    several = Claim.all_of("a million rows", criterion(3, below=4, digits=0), recorded=True)
+    assert scoreboard.Judged(several, "a.ipynb").row["recorded"] == "3"
 
 
 def test_the_scoreboard_agrees_with_the_notebooks():
