@@ -23,6 +23,7 @@ __all__ = [
     "judged_claims",
     "ours",
     "scoreboard",
+    "smaller",
     "title",
     "told",
     "verdicts",
@@ -135,6 +136,15 @@ def counts(judged: dict[str, Judged]) -> pd.DataFrame:
     return pd.crosstab(whose, found).rename_axis(columns=None).reindex(columns=VERDICTS, fill_value=0).iloc[::-1]
 
 
+def smaller(judged: dict[str, Judged]) -> list[str]:
+    """Items of the paper with a claim that was not measured at the paper's size.
+
+    Args:
+        judged: of `judged_claims`.
+    """
+    return [item["name"] for item in ITEMS if any(judged[key].claim.smaller for key in item.get("claims", []))]
+
+
 def told(judged: Judged, paper: str = "") -> str:
     """One claim as an item of a list in Markdown: verdict, claim, what was measured where, and the tolerance.
 
@@ -143,8 +153,9 @@ def told(judged: Judged, paper: str = "") -> str:
         paper: the paper's own number or words, where it has them.
     """
     claim, parts = judged.claim, {"Paper": paper, "Live": judged.live, "Recorded": judged.recorded}
+    parts |= {"Asked": claim.tolerance, "Not measured at the paper's size": claim.smaller}
     said = "".join(f" *{name}:* {text}." for name, text in parts.items() if text)
-    return f"- {MARKS[claim.verdict]} **{claim.verdict}**: {claim.claim}.{said} *Asked:* {claim.tolerance}."
+    return f"- {MARKS[claim.verdict]} **{claim.verdict}**: {claim.claim}.{said}"
 
 
 def folded(judged: dict[str, Judged], names: Sequence[str] | None = None) -> str:
@@ -162,7 +173,8 @@ def folded(judged: dict[str, Judged], names: Sequence[str] | None = None) -> str
         lines = [told(judged[key], CLAIMS[key].get("paper", "")) for key in keys]
         if "by" in item:
             lines.append(f"- What {', '.join(dict.fromkeys(CLAIMS[key]['item'] for key in item['by']))} rests on.")
-        head = f"{MARKS[found[name]]} {name}, {item['about']}: {found[name]}"
+        size = ", not measured at the paper's size" if name in smaller(judged) else ""
+        head = f"{MARKS[found[name]]} {name}, {item['about']}: {found[name]}{size}"
         parts.append(_details(head, [*lines, *_pages(judged, keys or item["by"][:1])]))
     return "\n\n".join(parts)
 

@@ -9,7 +9,17 @@ from ntkif.study import paper
 from ntkif.study.pages import scoreboard
 from ntkif.study.pages.claims import VERDICTS, Claim
 from ntkif.study.pages.criteria import criterion
-from ntkif.study.pages.scoreboard import DEFINITION, counts, evidence, folded, judged_claims, ours, told, verdicts
+from ntkif.study.pages.scoreboard import (
+    DEFINITION,
+    counts,
+    evidence,
+    folded,
+    judged_claims,
+    ours,
+    smaller,
+    told,
+    verdicts,
+)
 from ntkif.study.records.tables import load_record
 
 
@@ -72,6 +82,16 @@ def test_a_claim_is_told_with_all_that_was_measured():
     line = told(scoreboard.Judged(claim, "a.ipynb"), "is above")
     text = paper.CLAIMS["figure-2-above"]["claim"]
     assert line == f"- ✓ **holds**: {text}. *Paper:* is above. *Live:* 2. *Recorded:* mnist 3. *Asked:* above 1."
+
+
+def test_an_experiment_smaller_than_the_papers_says_so_where_it_is_shown():
+    judged = judged_claims()
+    old = judged["figure-12-bound"]
+    less = Claim(old.claim.key, old.claim.measured, old.claim.tolerance, old.claim.verdict, smaller="half the points")
+    changed = judged | {"figure-12-bound": scoreboard.Judged(less, old.notebook)}
+    assert set(smaller(changed)) - set(smaller(judged)) == {"Figure 12"}
+    text = folded(changed, ["Figure 12"])
+    assert ", not measured at the paper's size</summary>" in text and "paper's size:* half the points." in text
 
 
 def test_a_changed_verdict_changes_the_scoreboard():
