@@ -58,7 +58,7 @@ class Optimizer:
         return gradient if self.clip_norm is None else self._shrink(gradient)[0] * gradient
 
     def scaled_back(self, gradient: torch.Tensor, adjoints: torch.Tensor) -> torch.Tensor:
-        """Adjoints (q, P) by the gradient (P,), from those by `scaled`: clip / |g| (a - g gᵀ a / |g|²) where it is cut."""
+        """Adjoints (q, P) by the gradient (P,), from those by `scaled`: clip / |g| (a - g gᵀ a / |g|²) if cut."""
         if self.clip_norm is None:
             return adjoints
         factor, length = self._shrink(gradient)
