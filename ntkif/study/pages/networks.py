@@ -1,0 +1,28 @@
+"""Tables of retrained networks as a page shows them: a network in words, and words for what was measured."""
+
+import pandas as pd
+
+from ntkif.study.experiments.width import start_name
+from ntkif.study.pages.words import in_words
+
+__all__ = ["by_network"]
+
+
+def by_network(scores: pd.DataFrame, columns: list[str], *outer: str, **words: str) -> pd.DataFrame:
+    """Some columns of a table of runs, by network in words.
+
+    Args:
+        scores: a row for each run, with init_scale, symmetric, width and seed.
+        columns: names of the columns to show.
+        *outer: names of further columns that tell rows apart, before the network; `predictor` or `known` comes after.
+        **words: names of the page's own -> what a reader sees, see `in_words`.
+
+    >>> run = {"init_scale": 1.0, "symmetric": True, "width": 64, "seed": 0, "pearson": 0.5}
+    >>> by_network(pd.DataFrame([run]), ["pearson"]).to_dict()
+    {'R': {'κ = 1, symmetric, m = 64, seed 0': 0.5}}
+    """
+    starts = map(start_name, scores["init_scale"], scores["symmetric"])
+    rest = zip(starts, scores["width"], scores["seed"], strict=True)
+    names = [f"{start}, m = {width}, seed {seed}" for start, width, seed in rest]
+    inner = [name for name in ("predictor", "known") if name in scores]
+    return in_words(scores.assign(network=names).set_index([*outer, "network", *inner])[columns], **words)

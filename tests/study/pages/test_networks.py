@@ -1,0 +1,31 @@
+"""Tables by network: the rows in their order, with words for networks and columns."""
+
+import pandas as pd
+import pytest
+
+from ntkif.study.pages.networks import by_network
+
+RUNS = pd.DataFrame(
+    {
+        "dataset": ["mnist", "cifar"],
+        "init_scale": [0.01, 1.0],
+        "symmetric": [False, True],
+        "width": [512, 64],
+        "seed": [0, 1],
+        "pooled_slope": [0.5, 1.5],
+        "ties": [3, 4],
+    }
+)
+
+
+def test_a_network_is_named_by_what_tells_it_apart():
+    table = by_network(RUNS, ["pooled_slope", "ties"], "dataset", ties="equal ones")
+    assert list(table.columns) == ["slope, pooled", "equal ones"] and list(table.index.names) == ["images", "network"]
+    assert table.loc[("cifar", "κ = 1, symmetric, m = 64, seed 1")].tolist() == [1.5, 4]
+    assert list(RUNS.columns)[-1] == "ties"
+
+
+@pytest.mark.parametrize("inner", ["predictor", "known"])
+def test_what_several_rows_of_a_network_differ_in_comes_last(inner):
+    table = by_network(RUNS.assign(**{inner: ["a", "b"]}), ["ties"])
+    assert list(table.index) == [("κ = 0.01, m = 512, seed 0", "a"), ("κ = 1, symmetric, m = 64, seed 1", "b")]
