@@ -7,14 +7,16 @@ import torch
 
 from ntkif.metrics import agreement, sign_alone
 
-__all__ = ["HARMFUL", "HELPFUL", "KNOWN", "PREDICTION", "SIGN", "sign_scores"]
+__all__ = ["HARMFUL", "HELPFUL", "KNOWN", "PREDICTION", "SIGN", "beside_signs", "sign_scores"]
 
 PREDICTION, SIGN = "prediction", "its sign alone"
 HELPFUL, HARMFUL = "prediction, helpful ones", "prediction, harmful ones"
 #: What is known of the influences in a row of `sign_scores`.
 KNOWN = (PREDICTION, SIGN, HELPFUL, HARMFUL)
+_WIDE = {SIGN: "sign_pearson", HELPFUL: "helpful_pearson", HARMFUL: "harmful_pearson"}
 _OF_A_PAIR = {"removed", "predicted", "actual"}
-_LEAST = 3  # two points always correlate
+_SCORES = ("pearson", "spearman", "slope", "relative_error")
+_LEAST = 5  # of fewer points a correlation says nothing, of two it is always one
 
 
 def sign_scores(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -28,7 +30,7 @@ def sign_scores(pairs: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         a row for each run and each of `KNOWN`: the columns that tell runs apart, known, points (how many), and those of
-        `metrics.agreement`, which are NaN for fewer than three points.
+        `metrics.agreement`, which are NaN for fewer than five points.
     """
     keys = [name for name in pairs if name not in _OF_A_PAIR]
     rows = []
@@ -42,6 +44,24 @@ def sign_scores(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def beside_signs(scores: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """The scores of the closed form, and beside them what R the signs alone give, and R within each sign.
+
+    Args:
+        scores: of `retraining.influence_scores` or the record `table-1`.
+        pairs: of the same runs, see `sign_scores`.
+
+    Returns:
+        the rows of the closed form that have pairs, without the column predictor, and with three more: sign_pearson,
+        helpful_pearson and harmful_pearson.
+    """
+    signs = sign_scores(pairs)
+    keys = [name for name in signs if name in scores and name not in (*_SCORES, "run")]
+    wide = signs.set_index([*keys, "known"])["pearson"].unstack("known")[list(_WIDE)].rename(columns=_WIDE)
+    closed = scores[scores["predictor"] == "closed form"].drop(columns="predictor")
+    return closed.merge(wide.reset_index(), on=keys)
+
+
 def _each(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, dict[str, float]]:
     found = {PREDICTION: _scores(predicted, actual), SIGN: {"points": len(actual)} | sign_alone(predicted, actual)}
     for known, chosen in ((HELPFUL, predicted > 0), (HARMFUL, predicted < 0)):
@@ -50,5 +70,5 @@ def _each(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, dict[str, 
 
 
 def _scores(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]:
-    few = dict.fromkeys(("pearson", "spearman", "slope", "relative_error"), math.nan)
+    few = dict.fromkeys(_SCORES, math.nan)
     return {"points": len(actual)} | (few if len(actual) < _LEAST else agreement(predicted, actual))

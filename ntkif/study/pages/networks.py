@@ -5,7 +5,7 @@ import pandas as pd
 from ntkif.study.experiments.width import start_name
 from ntkif.study.pages.words import in_words
 
-__all__ = ["by_network"]
+__all__ = ["by_network", "starts_in_words"]
 
 
 def by_network(scores: pd.DataFrame, columns: list[str], *outer: str, **words: str) -> pd.DataFrame:
@@ -26,3 +26,15 @@ def by_network(scores: pd.DataFrame, columns: list[str], *outer: str, **words: s
     names = [f"{start}, m = {width}, seed {seed}" for start, width, seed in rest]
     inner = [name for name in ("predictor", "known") if name in scores]
     return in_words(scores.assign(network=names).set_index([*outer, "network", *inner])[columns], **words)
+
+
+def starts_in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a first column `start`, in words, in place of init_scale and symmetric.
+
+    >>> starts_in_words(pd.DataFrame({"init_scale": [1.0], "symmetric": [True], "width": [64]})).to_dict("list")
+    {'start': ['κ = 1, symmetric'], 'width': [64]}
+    """
+    names = list(map(start_name, table["init_scale"], table["symmetric"]))
+    rest = table.drop(columns=["init_scale", "symmetric"])
+    rest.insert(0, "start", names)
+    return rest

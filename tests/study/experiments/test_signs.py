@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
-from ntkif.study.experiments.signs import HARMFUL, HELPFUL, KNOWN, PREDICTION, SIGN, sign_scores
+from ntkif.study.experiments.signs import HARMFUL, HELPFUL, KNOWN, PREDICTION, SIGN, beside_signs, sign_scores
 from ntkif.study.records.tables import load_record
 
 
@@ -13,27 +14,38 @@ def pairs(actual, predicted, seed=0):
 
 
 def test_sizes_guessed_at_random_correlate_by_their_signs():
-    """Two clusters of equal sizes on both sides: R is high, and within a sign there is nothing."""
-    scores = sign_scores(pairs([9.0, 10, 11, -9, -10, -11], [10.0, 11, 10, -9, -10, -11])).set_index("known")
+    """Two clusters of like sizes on both sides: R is high, and within a sign there is nothing."""
+    sizes = np.arange(8.0, 13)
+    guessed = sizes[[1, 3, 4, 2, 0]]
+    table = pairs(np.concatenate([sizes, -sizes]), np.concatenate([guessed, -sizes]))
+    scores = sign_scores(table).set_index("known")
     assert list(scores.index) == list(KNOWN)
-    assert scores.loc[PREDICTION, "pearson"] > 0.99 and scores.loc[SIGN, "pearson"] > 0.99
-    assert scores.loc[HELPFUL, "pearson"] == pytest.approx(0, abs=1e-12)
+    assert scores.loc[PREDICTION, "pearson"] > 0.97 and scores.loc[SIGN, "pearson"] > 0.98
+    assert scores.loc[HELPFUL, "pearson"] == pytest.approx(-0.3)
     assert scores.loc[HARMFUL, "pearson"] == pytest.approx(1)
-    assert scores["points"].to_dict() == {PREDICTION: 6, SIGN: 6, HELPFUL: 3, HARMFUL: 3}
+    assert scores["points"].to_dict() == {PREDICTION: 10, SIGN: 10, HELPFUL: 5, HARMFUL: 5}
+
+
+ACTUAL = [5.0, -2, 1, -4, 3, -1, 2, -3, 4, 0.5]
+PREDICTED = [1.0, 2, 3, 4, 5, -4, -5, -6, -7, -8]
 
 
 def test_signs_and_their_two_sides_are_those_of_the_prediction():
-    scores = sign_scores(pairs([5.0, -2, 1, -4, 3, -1], [1.0, 2, 3, -4, -5, -6])).set_index("known")
-    assert scores.loc[SIGN, "pearson"] == pytest.approx(np.corrcoef([1, 1, 1, -1, -1, -1], [5, -2, 1, -4, 3, -1])[0, 1])
-    assert scores.loc[HELPFUL, "pearson"] == pytest.approx(np.corrcoef([1, 2, 3], [5, -2, 1])[0, 1])
+    scores = sign_scores(pairs(ACTUAL, PREDICTED)).set_index("known")
+    assert scores.loc[SIGN, "pearson"] == pytest.approx(np.corrcoef(np.sign(PREDICTED), ACTUAL)[0, 1])
+    assert scores.loc[HELPFUL, "pearson"] == pytest.approx(np.corrcoef(PREDICTED[:5], ACTUAL[:5])[0, 1])
+    assert scores.loc[HARMFUL, "spearman"] == pytest.approx(spearmanr(PREDICTED[5:], ACTUAL[5:]).statistic)
 
 
-def test_each_run_has_its_rows_and_two_points_have_no_correlation():
-    both = pd.concat([pairs([1.0, 2, 3, -1, -2], [1.0, 2, 3, -1, -2]), pairs([1.0, 2, -3], [2.0, 2, -3], seed=1)])
-    scores = sign_scores(both).set_index(["seed", "known"])
+def two_runs():
+    return pd.concat([pairs(ACTUAL, PREDICTED), pairs([1.0, 2, 3, 4, 6, -3], [2.0, 2, 1, 4, 5, -3], seed=1)])
+
+
+def test_each_run_has_its_rows_and_few_points_have_no_correlation():
+    scores = sign_scores(two_runs()).set_index(["seed", "known"])["pearson"]
     assert len(scores) == 2 * len(KNOWN)
-    assert scores.loc[0, "pearson"][HELPFUL] == pytest.approx(1) and np.isnan(scores.loc[0, "pearson"][HARMFUL])
-    assert scores.loc[1, "pearson"][PREDICTION] == pytest.approx(np.corrcoef([2, 2, -3], [1, 2, -3])[0, 1])
+    assert scores[1, PREDICTION] == pytest.approx(np.corrcoef([2, 2, 1, 4, 5, -3], [1, 2, 3, 4, 6, -3])[0, 1])
+    assert scores[1, HELPFUL] < 1 and np.isnan(scores[1, HARMFUL]) and not scores[0].isna().any()
 
 
 def test_at_the_papers_size_the_signs_give_much_of_the_correlation():
@@ -43,3 +55,15 @@ def test_at_the_papers_size_the_signs_give_much_of_the_correlation():
         scores = sign_scores(table[table["reading"] == "last step"])
         found = scores.loc[scores["known"] == SIGN, "pearson"]
         assert low - 0.005 < found.min() and found.max() < high + 0.005, name
+
+
+def test_scores_have_those_of_their_signs_beside_them():
+    scores = pd.DataFrame({"seed": [1, 0, 0, 2], "predictor": ["closed form"] * 2 + ["another start", "closed form"]})
+    table = beside_signs(scores.assign(pearson=[0.1, 0.2, 0.3, 0.4]), two_runs())
+    assert "predictor" not in table and table[["seed", "pearson"]].to_numpy().tolist() == [
+        [1, 0.1],
+        [0, 0.2],
+    ]  # of seed 2 there are no pairs
+    found = sign_scores(two_runs()).set_index(["seed", "known"])["pearson"]
+    for column, known in (("sign_pearson", SIGN), ("helpful_pearson", HELPFUL), ("harmful_pearson", HARMFUL)):
+        assert table[column].to_numpy() == pytest.approx(found.xs(known, level="known")[[1, 0]].to_numpy(), nan_ok=True)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from ntkif.study.pages.networks import by_network
+from ntkif.study.pages.networks import by_network, starts_in_words
 
 RUNS = pd.DataFrame(
     {
@@ -29,3 +29,10 @@ def test_a_network_is_named_by_what_tells_it_apart():
 def test_what_several_rows_of_a_network_differ_in_comes_last(inner):
     table = by_network(RUNS.assign(**{inner: ["a", "b"]}), ["ties"])
     assert list(table.index) == [("κ = 0.01, m = 512, seed 0", "a"), ("κ = 1, symmetric, m = 64, seed 1", "b")]
+
+
+def test_starts_are_named_and_the_table_is_left_as_it_is():
+    named = starts_in_words(RUNS)
+    assert named["start"].tolist() == ["κ = 0.01", "κ = 1, symmetric"]
+    assert list(named.columns) == ["start", "dataset", "width", "seed", "pooled_slope", "ties"]
+    assert {"init_scale", "symmetric"} <= set(RUNS.columns)
