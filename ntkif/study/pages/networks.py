@@ -29,12 +29,12 @@ def by_network(scores: pd.DataFrame, columns: list[str], *outer: str, **words: s
 
 
 def starts_in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with a first column `start`, in words, in place of init_scale and symmetric.
+    """The table with a first column start_kind, in words, in place of init_scale and symmetric.
 
     >>> starts_in_words(pd.DataFrame({"init_scale": [1.0], "symmetric": [True], "width": [64]})).to_dict("list")
-    {'start': ['κ = 1, symmetric'], 'width': [64]}
+    {'start_kind': ['κ = 1, symmetric'], 'width': [64]}
     """
     names = list(map(start_name, table["init_scale"], table["symmetric"]))
     rest = table.drop(columns=["init_scale", "symmetric"])
-    rest.insert(0, "start", names)
+    rest.insert(0, "start_kind", names)
     return rest

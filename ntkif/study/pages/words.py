@@ -14,6 +14,7 @@ WORDS = {
     "pearson_low": "R, 95 % are above",
     "init_scale": "κ",
     "width": "m",
+    "start_kind": "start",
     "ridge": "λ",
     "n_train": "training images",
     "n_test": "test images",

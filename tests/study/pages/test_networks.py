@@ -33,6 +33,6 @@ def test_what_several_rows_of_a_network_differ_in_comes_last(inner):
 
 def test_starts_are_named_and_the_table_is_left_as_it_is():
     named = starts_in_words(RUNS)
-    assert named["start"].tolist() == ["κ = 0.01", "κ = 1, symmetric"]
-    assert list(named.columns) == ["start", "dataset", "width", "seed", "pooled_slope", "ties"]
+    assert named["start_kind"].tolist() == ["κ = 0.01", "κ = 1, symmetric"]
+    assert list(named.columns) == ["start_kind", "dataset", "width", "seed", "pooled_slope", "ties"]
     assert {"init_scale", "symmetric"} <= set(RUNS.columns)
