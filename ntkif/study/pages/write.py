@@ -13,6 +13,7 @@ from ntkif.regression.factorized import factorized
 from ntkif.store import write_atomically
 from ntkif.study import plots
 from ntkif.study.pages import figures as page_plots
+from ntkif.study.pages.address import install
 from ntkif.study.pages.explorer import METHODS, RIDGES, TIMES, chosen_tests, explore, write_explorer
 from ntkif.study.pages.figures import verdict_tiles
 from ntkif.study.pages.house import arrows
@@ -30,8 +31,8 @@ def write_pages(folder: Path) -> None:
 
     `static/explorer/` has data and pixels of the influence explorer, `explorer.svg` its first setting as a picture;
     `front.svg` and `front.md` are the figure of the front page with its numbers, `scoreboard.svg` and `scoreboard.md`
-    the verdicts in short; `contents.md`, `recorded.md`, `columns.md` and `package.md` are the lists of `lists`, and
-    `house.svg` draws the folders of the package.
+    the verdicts in short; `contents.md`, `recorded.md`, `columns.md` and `package.md` are the lists of `lists`,
+    `install.md` says how to install the package, and `house.svg` draws its folders.
 
     Args:
         folder: is made if need be.
@@ -48,7 +49,7 @@ def write_pages(folder: Path) -> None:
     figure, text = _front(dataset, *explored["test"][test], explored["states"][test][ridge][time]["class"])
     _write_figure(folder / "front.svg", figure)
     _write_text(folder / "front.md", text)
-    for made in (contents, recorded, columns, package):
+    for made in (contents, recorded, columns, package, install):
         _write_text(folder / f"{made.__name__}.md", made())
     _write_figure(folder / "house.svg", page_plots.house(arrows()))
     found = verdicts(scoreboard(judged_claims()))

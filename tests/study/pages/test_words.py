@@ -9,7 +9,7 @@ def test_names_become_words_on_both_axes_and_the_table_is_left_alone():
     shown = in_words(table)
     assert list(shown.columns) == ["R", "slope, pooled", "relative error", 2]
     assert list(shown.index.names) == ["images", "κ"]
-    assert list(table.columns)[0] == "pearson" and list(table.index.names) == ["dataset", "init_scale"]
+    assert next(iter(table.columns)) == "pearson" and list(table.index.names) == ["dataset", "init_scale"]
 
 
 def test_a_page_names_its_own_and_a_level_without_a_name_stays_so():

@@ -38,7 +38,7 @@ def test_command_writes_what_the_pages_show(tmp_path, capsys, book_style, small_
     names = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
     explorer = {f"static/explorer/{name}" for name in ("data.js", "test.png", "train.png")}
     figures = {f"{name}.svg" for name in ("explorer", "front", "scoreboard", "house")}
-    texts = {f"{name}.md" for name in ("front", "scoreboard", "contents", "recorded", "columns", "package")}
+    texts = {f"{name}.md" for name in ("front", "scoreboard", "contents", "recorded", "columns", "package", "install")}
     assert names == figures | texts | explorer
     start = json.loads((folder / "static/explorer/data.js").read_text()[23:].rstrip(";\n"))
     test, ridge, time = start["start"]
