@@ -27,8 +27,9 @@ def write_pages(folder: Path) -> None:
 
     `static/explorer/` has data and pixels of the influence explorer, `explorer.svg` its first setting as a picture;
     `static/front/data.js`, `front.svg` and `front.md` are the picture of the front page that moves, its first state and
-    the numbers of that; `scoreboard.md` and `tiles.html` the verdicts in short; `contents.md`, `recorded.md`,
-    `columns.md` and `package.md` are the lists of `lists`, and `house.svg` draws the folders of the package.
+    the numbers of that, `static/front/preview.png` what a link to the book shows; `scoreboard.md` and `tiles.html` are
+    the verdicts in short; `contents.md`, `recorded.md`, `columns.md` and `package.md` are the lists of `lists`, and
+    `house.svg` draws the folders of the package.
 
     Args:
         folder: is made if need be.
@@ -57,6 +58,7 @@ def _write_front(folder: Path, dataset: Dataset, row: int) -> None:
     title = f"a {label},\nread as {dataset.classes[first['class']]}"
     values = {method: each.numpy() for method, each in estimates(dataset, row, first["ridge"]).items()}
     figure = page_plots.estimate_and_truth(dataset.images_test[row], title, dataset.images_train, values)
+    write_atomically(folder / "static" / "front" / "preview.png", lambda stream: figure.savefig(stream, dpi=140))
     _write_figure(folder / "front.svg", figure)
     write_moving(dataset, shown, folder / "static" / "front" / "data.js")
     _write_text(folder / "front.md", score_table(first["scores"]))

@@ -34,7 +34,8 @@ def test_command_writes_what_the_pages_show(tmp_path, capsys, book_style, small_
     __main__.main(["pages", str(folder)])
     assert str(folder) in capsys.readouterr().out
     names = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
-    scripts = {f"static/explorer/{name}" for name in ("data.js", "test.png", "train.png")} | {"static/front/data.js"}
+    scripts = {f"static/explorer/{name}" for name in ("data.js", "test.png", "train.png")}
+    scripts |= {"static/front/data.js", "static/front/preview.png"}
     figures = {f"{name}.svg" for name in ("explorer", "front", "house")}
     texts = {f"{name}.md" for name in ("front", "scoreboard", "contents", "recorded", "columns", "package")}
     assert names == figures | texts | scripts | {"tiles.html"}
