@@ -205,6 +205,14 @@ def test_search_finds_a_word_and_its_result_opens(page):
     assert "talbot" in tab.locator("article").inner_text().lower()
 
 
+@pytest.mark.parametrize("function", ["ntk_influence", "record_training", "influence_along"])
+def test_search_for_a_function_finds_its_entry_first(page, function):
+    tab = page(f"search.html?q={function}")
+    first = tab.locator("#search-results li a").first
+    first.wait_for()
+    assert first.get_attribute("href").endswith(f".{function}") and "/api/" in first.get_attribute("href")
+
+
 def test_search_box_leads_to_results(page):
     tab = page("book/index.html")
     tab.keyboard.press("Control+k")

@@ -10,6 +10,7 @@ from ntkif.data import Dataset, load
 from ntkif.store import write_atomically
 from ntkif.study import plots
 from ntkif.study.pages import figures as page_plots
+from ntkif.study.pages.address import install
 from ntkif.study.pages.explorer import RIDGES, TIMES, chosen_tests, explore, write_explorer
 from ntkif.study.pages.front import estimates, in_short, moving, score_table, tiles, write_moving
 from ntkif.study.pages.house import arrows
@@ -28,8 +29,8 @@ def write_pages(folder: Path) -> None:
     `static/explorer/` has data and pixels of the influence explorer, `explorer.svg` its first setting as a picture;
     `static/front/data.js`, `front.svg` and `front.md` are the picture of the front page that moves, its first state and
     the numbers of that, `static/front/preview.png` what a link to the book shows; `scoreboard.md` and `tiles.html` are
-    the verdicts in short; `contents.md`, `recorded.md`, `columns.md` and `package.md` are the lists of `lists`, and
-    `house.svg` draws the folders of the package.
+    the verdicts in short; `contents.md`, `recorded.md`, `columns.md` and `package.md` are the lists of `lists`,
+    `install.md` says how to install the package, and `house.svg` draws its folders.
 
     Args:
         folder: is made if need be.
@@ -44,7 +45,7 @@ def write_pages(folder: Path) -> None:
     write_explorer(dataset, explored, folder / "static" / "explorer")
     _write_figure(folder / "explorer.svg", page_plots.ranking(dataset, explored, test, ridge, time))
     _write_front(folder, dataset, explored["test"][test][0])
-    for made in (contents, recorded, columns, package):
+    for made in (contents, recorded, columns, package, install):
         _write_text(folder / f"{made.__name__}.md", made())
     _write_figure(folder / "house.svg", page_plots.house(arrows()))
     board = scoreboard(judged_claims())

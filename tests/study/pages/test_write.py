@@ -37,7 +37,7 @@ def test_command_writes_what_the_pages_show(tmp_path, capsys, book_style, small_
     scripts = {f"static/explorer/{name}" for name in ("data.js", "test.png", "train.png")}
     scripts |= {"static/front/data.js", "static/front/preview.png"}
     figures = {f"{name}.svg" for name in ("explorer", "front", "house")}
-    texts = {f"{name}.md" for name in ("front", "scoreboard", "contents", "recorded", "columns", "package")}
+    texts = {f"{name}.md" for name in ("front", "scoreboard", "contents", "recorded", "columns", "package", "install")}
     assert names == figures | texts | scripts | {"tiles.html"}
     start = json.loads((folder / "static/explorer/data.js").read_text()[23:].rstrip(";\n"))
     test, ridge, time = start["start"]
