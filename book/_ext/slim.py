@@ -1,8 +1,8 @@
 """What a page loads and does not use is left out: rules of the theme's styles, and its 1.5 MB script of icons.
 
-A rule of a style is kept if each class that it names occurs in some page or script. Icons are letters of a font, which
-is cut down to those that the rules name and lies in the style itself; so it also works where a browser reads no font
-from another folder, as Firefox does not for files.
+A rule of a style is kept if each class that it asks for occurs in some page or script. Icons are letters of a font,
+which is cut down to those that the rules name and lies in the style itself; so it also works where a browser reads no
+font from another folder, as Firefox does not for files.
 """
 
 import base64
@@ -16,6 +16,7 @@ from fontTools.ttLib import TTFont
 ICONS = "fontawesome.js"
 SCRIPT = re.compile(r'\s*<script src="[^"]*scripts/fontawesome\.js[^"]*"></script>')
 COMMENT, LICENSE = re.compile(r"/\*.*?\*/", re.DOTALL), re.compile(r"/\*!.*?\*/", re.DOTALL)
+CLASS, NOT = re.compile(r"\.(-?[A-Za-z_][\w-]*)"), re.compile(r":not\([^)]*\)")
 RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 FONT = re.compile(r"url\([./]*/vendor/fontawesome/webfonts/([\w-]+)\.woff2\)[^,}]*,url\([^)]*\) format\([^)]*\)")
 STYLES = ("styles/pydata-sphinx-theme.css", "sphinx-design.min.css")
@@ -41,7 +42,7 @@ def used(style, known):
 
     def kept(rule):
         selectors = re.split(r",(?![^(]*\))", rule[1])
-        left = [each for each in selectors if set(re.findall(r"\.(-?[A-Za-z_][\w-]*)", each)) <= known]
+        left = [each for each in selectors if set(CLASS.findall(NOT.sub("", each))) <= known]
         return f"{','.join(left)}{{{rule[2]}}}" if left else ""
 
     return "".join(LICENSE.findall(style)) + RULE.sub(kept, COMMENT.sub("", style))
