@@ -3,7 +3,7 @@
 document.addEventListener("DOMContentLoaded", () => {
   "use strict";
   const boxes = document.querySelectorAll(
-    "article .pst-scrollable-table-container, article .cell_output .output, article .math, article figure > a.image-reference");
+    "article .pst-scrollable-table-container, article .cell_output .output, article .math, article .highlight pre, article figure > a.image-reference");
   function look(box) {
     const hidden = box.scrollWidth - box.clientWidth;
     const wide = hidden > 2 && /auto|scroll/.test(getComputedStyle(box).overflowX);

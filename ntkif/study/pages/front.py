@@ -113,9 +113,9 @@ def score_table(scores: dict[str, dict[str, float]]) -> str:
     Args:
         scores: estimate -> `metrics.agreement`.
     """
-    lines = ["| estimate | order (Spearman's ρ) | size (slope) | relative error |", "|---|---|---|---|"]
+    lines = ["| estimate | size (slope) | order (Spearman's ρ) | relative error |", "|---|---|---|---|"]
     for name, each in scores.items():
-        lines.append(f"| {name} | {each['spearman']:.3f} | {each['slope']:.2f} | {each['relative_error']:.2f} |")
+        lines.append(f"| {name} | {each['slope']:.2f} | {each['spearman']:.3f} | {each['relative_error']:.2f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -76,7 +76,7 @@ def test_file_holds_the_numbers_and_the_pixels(tmp_path, data, shown):
 def test_table_has_order_size_and_error():
     exact = torch.tensor([1.0, 2.0, 4.0])
     table = front.score_table({"half": agreement(exact / 2, exact)})
-    assert table.splitlines()[2] == "| half | 1.000 | 0.50 | 0.50 |"
+    assert table.splitlines()[2] == "| half | 0.50 | 1.000 | 0.50 |"
 
 
 BOARD = pd.DataFrame(
