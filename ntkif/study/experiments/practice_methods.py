@@ -2,7 +2,6 @@
 
 import math
 import time
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -20,7 +19,7 @@ from ntkif.training.recorded import RecordedTraining
 __all__ = ["DAMPINGS", "METHODS", "balance", "by_hand", "estimates", "start_of", "timed"]
 
 #: What is compared: two yardsticks, one that knows the signs and one that retrains from another start in other batches;
-#: six estimates; and the own kernel with that of `DAMPINGS` that the truth would choose.
+#: five estimates; and the own kernel with that of `DAMPINGS` that the truth would choose.
 METHODS = (
     "sign alone",
     "another seed",
@@ -28,7 +27,6 @@ METHODS = (
     "IHVP, exact Hessian",
     "IHVP, Gauss-Newton",
     "own kernel",
-    "own kernel, projected",
     "through training",
     "own kernel, best damping",
 )
@@ -55,9 +53,7 @@ def balance(run: RecordedTraining) -> float:
     return balancing_ridge(run.module, start_of(run), run.tape.x, run.tape.y, loss=run.tape.loss)
 
 
-def estimates(
-    run: RecordedTraining, test: list[torch.Tensor], penalty: float, *, projections: int, small: bool
-) -> dict[str, _Estimate]:
+def estimates(run: RecordedTraining, test: list[torch.Tensor], penalty: float) -> dict[str, _Estimate]:
     """(k, n) influences by each method that takes the trained network or its data, its penalty, and its seconds.
 
     NaN where a network is so sure of its labels that `linearized_fit` refuses it.
@@ -66,16 +62,13 @@ def estimates(
         run: the recorded training.
         test: (k, ...) test points and (k, c) targets.
         penalty: ridge or damping of the sum of the losses.
-        projections: columns of the projected kernel.
-        small: whether the network is small enough for its whole Hessian; else its kernel is projected too.
     """
-    methods = {METHODS[2]: lambda: _infinite(run, *test)}
-    if small:
-        methods[METHODS[3]] = lambda: _exact_hessian(run, *test, penalty)
-    methods[METHODS[4]] = lambda: _gauss_newton(_own(run, penalty), *test)
-    methods[METHODS[5]] = lambda: _own(run, penalty).influence(*test, trust=True)
-    if not small:
-        methods[METHODS[6]] = lambda: _own(run, penalty, projections=projections).influence(*test, trust=True)
+    methods = {
+        METHODS[2]: lambda: _infinite(run, *test),
+        METHODS[3]: lambda: _exact_hessian(run, *test, penalty),
+        METHODS[4]: lambda: _gauss_newton(_own(run, penalty), *test),
+        METHODS[5]: lambda: _own(run, penalty).influence(*test, trust=True),
+    }
     found = {name: timed(lambda ask=ask: _or_nan(ask, run, test)) for name, ask in methods.items()}
     used = dict.fromkeys(methods, penalty) | {METHODS[2]: _INFINITE_RIDGE}
     return {name: (estimate, used[name], seconds) for name, (estimate, seconds) in found.items()}
@@ -92,19 +85,17 @@ def by_hand(
         )
         found[f"own kernel, damping {damping:g}"] = estimate, damping, seconds
     best = min(found.values(), key=lambda each: float((each[0][:, rows] - truth).norm().nan_to_num(math.inf)))
-    return found | {METHODS[8]: best}
+    return found | {METHODS[7]: best}
 
 
-def _own(run: RecordedTraining, penalty: float, **how) -> NetworkInfluence:
-    return NetworkInfluence(run.module, run.tape.x, run.tape.y, penalty, start=None, loss=run.tape.loss, **how)
+def _own(run: RecordedTraining, penalty: float) -> NetworkInfluence:
+    return NetworkInfluence(run.module, run.tape.x, run.tape.y, penalty, start=None, loss=run.tape.loss)
 
 
 def _or_nan(ask: Callable[[], torch.Tensor], run: RecordedTraining, test: list[torch.Tensor]) -> torch.Tensor:
-    """NaN where a network is so sure of its labels that `linearized_fit` refuses it; no word of few projections."""
+    """NaN where a network is so sure of its labels that `linearized_fit` refuses it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ask()
+        return ask()
     except ValueError:
         return torch.full((len(test[0]), len(run.tape.x)), math.nan)
 

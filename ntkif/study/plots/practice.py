@@ -15,7 +15,7 @@ _DRAWN = {
     METHODS[3]: ("#E69F00", "^"),
     METHODS[4]: (COLORS["IHVP"], "s"),
     METHODS[5]: (COLORS["own kernel"], "o"),
-    METHODS[7]: (COLORS["measured"], "D"),
+    METHODS[6]: (COLORS["measured"], "D"),
 }
 
 

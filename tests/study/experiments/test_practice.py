@@ -17,7 +17,7 @@ from ntkif.study.experiments.trained_networks import draw
 DATA = load("mini-mnist-sample")
 FIELDS = {"name": "small", "width": 3, "rate": 0.1, "batch_size": 8, "epochs": 4}
 SETTING = Setting(**FIELDS)
-SIZE = {"n_train": 24, "n_test": 6, "removals": 6, "folds": 4, "pool": 7, "projections": 200, "whole_below": 92}
+SIZE = {"n_train": 24, "n_test": 6, "removals": 6, "folds": 4, "pool": 7}
 
 
 def recorded(setting, seed=1, **how):
@@ -34,7 +34,7 @@ def test_scores_are_those_of_each_method_on_removals_of_large_loss_and_by_chance
     rows = [*order[:3].tolist(), *others.tolist()]
     truth = run.without(rows, *test)
     expected = {
-        METHODS[7]: run.influence(*test, trust=True)[:, rows],
+        METHODS[6]: run.influence(*test, trust=True)[:, rows],
         METHODS[0]: truth.sign(),
         METHODS[1]: recorded(SETTING)[0].without(rows, *test),
         "own kernel, damping 0.1": NetworkInfluence(
@@ -45,7 +45,7 @@ def test_scores_are_those_of_each_method_on_removals_of_large_loss_and_by_chance
         same = method != METHODS[1]  # the same seed again is the truth, another is not
         assert (table[method]["pearson"] == pytest.approx(agreement(estimate, truth)["pearson"], rel=1e-6)) == same
     best = min(table[f"own kernel, damping {damping:g}"]["relative_error"] for damping in DAMPINGS)
-    assert table[METHODS[8]]["relative_error"] == best
+    assert table[METHODS[7]]["relative_error"] == best
     assert table[METHODS[0]]["slope"] < 1 and math.isnan(table[METHODS[5]]["gradient"])
     assert table[METHODS[5]]["cost"] > 0 and table[METHODS[5]]["parameters"] == 91
 
@@ -72,6 +72,7 @@ def test_a_row_for_each_setting_seed_and_method():
     fields = [FIELDS | {"name": "one"}, FIELDS | {"name": "two", "width": 5, "decay": 0.1}]
     table = practice_scores(DATA, cases=fields, seeds=[0, 1], **SIZE)
     assert not table.duplicated(["setting", "seed", "method"]).any()
-    wide = set(table[table["setting"] == "two"]["method"])
-    assert METHODS[6] in wide and METHODS[3] not in wide
-    assert METHODS[3] in set(table[table["setting"] == "one"]["method"])
+    methods = table.groupby(["setting", "seed"])["method"].agg(set)
+    assert all(set(METHODS[:7]) <= each for each in methods)
+    assert all(METHODS[7] in methods[name, seed] for name, seed in methods.index if name == "one")
+    assert not any(METHODS[7] in methods[name, seed] for name, seed in methods.index if name == "two")

@@ -21,7 +21,7 @@ SMALL = Setting("small", width=3, decay=0.1, settles=True, **HOW)
 def made(setting):
     x, y, *test = draw(setting, DATA, 24, 6, 1, pool=7)
     run = record_setting(setting, x, y, 1, n_train=24, folds=4)
-    found = estimates(run, test, setting.penalty(24), projections=300, small=True)
+    found = estimates(run, test, setting.penalty(24))
     return run, test, {name: estimate for name, (estimate, *_) in found.items()}
 
 
@@ -51,20 +51,13 @@ def test_the_exact_hessian_is_that_of_finite_differences():
     assert float(found[METHODS[3]][2, 3]) == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_projected_kernel_is_the_whole_one_where_there_is_a_column_for_each_parameter():
-    run, test, found = made(SMALL)
-    wide = estimates(run, test, SMALL.penalty(24), projections=300, small=False)
-    assert METHODS[3] not in wide
-    assert torch.allclose(wide[METHODS[6]][0], found[METHODS[5]], rtol=1e-8, atol=1e-14)
-
-
 def test_the_best_damping_is_the_one_of_the_smallest_error():
     run, test, _ = made(SMALL)
     rows = [0, 3, 9]
     truth = run.without(rows, *test)
     found = by_hand(run, test, rows, truth)
     errors = {name: agreement(estimate[:, rows], truth)["relative_error"] for name, (estimate, *_) in found.items()}
-    assert len(found) == len(DAMPINGS) + 1 and errors[METHODS[8]] == min(errors.values())
+    assert len(found) == len(DAMPINGS) + 1 and errors[METHODS[7]] == min(errors.values())
     assert balance(run) > 0 and not torch.equal(start_of(run)[1].weight, run.module[1].weight)
 
 
@@ -74,7 +67,7 @@ def test_a_network_too_sure_of_its_labels_has_no_kernel_estimate(monkeypatch):
 
     run, test, _ = made(SMALL)
     monkeypatch.setattr(practice_methods, "NetworkInfluence", refuses)
-    found = estimates(run, test, 1.0, projections=8, small=False)
+    found = estimates(run, test, 1.0)
     assert found[METHODS[5]][0].isnan().all() and found[METHODS[5]][0].shape == (6, 24)
     assert not found[METHODS[2]][0].isnan().any()
 

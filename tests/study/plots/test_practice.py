@@ -19,9 +19,9 @@ def test_errors_by_setting():
     ]
     (ax,) = errors_by_setting(pd.DataFrame(rows)).axes
     drawn = {line.get_label(): line.get_xydata() for line in ax.lines if line.get_label() in METHODS}
-    assert set(drawn) == {METHODS[place] for place in (1, 2, 3, 4, 5, 7)}
-    assert np.allclose(drawn[METHODS[7]][:, 0], [7.1, 7.2, 7.1, 7.2])
-    assert np.allclose(np.round(drawn[METHODS[7]][:, 1]), [0, 0, 1, 1])
+    assert set(drawn) == {METHODS[place] for place in (1, 2, 3, 4, 5, 6)}
+    assert np.allclose(drawn[METHODS[6]][:, 0], [6.1, 6.2, 6.1, 6.2])
+    assert np.allclose(np.round(drawn[METHODS[6]][:, 1]), [0, 0, 1, 1])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "two"]
 
 
