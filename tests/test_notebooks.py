@@ -96,6 +96,41 @@ def test_a_notebook_ends_in_a_verdict(path):
     assert re.search(r"assert .*verdict", text), "each verdict is asserted too"
 
 
+def sections(notebook):
+    """Title -> cells of each section of a notebook; that of a cell's last heading goes on in the next one."""
+    found, title = {}, ""
+    for cell in notebook["cells"]:
+        heads = re.findall(r"^## (.+)", "".join(cell["source"]), flags=re.MULTILINE)
+        if cell["cell_type"] == "markdown" and heads:
+            title = heads[-1]
+        found.setdefault(title, []).append(cell)
+    return found
+
+
+def tagged(cells, tag):
+    return [cell for cell in cells if tag in cell["metadata"].get("tags", [])]
+
+
+@pytest.mark.parametrize("path", JUDGING, ids=lambda path: path.stem)
+def test_a_lesson_says_what_it_is_for_and_ends_with_exercises_whose_solutions_run(path):
+    notebook = json.loads(path.read_text())
+    assert "**After this page you can**" in "".join(notebook["cells"][0]["source"])
+    exercises = sections(notebook)["Exercises"]
+    text = "\n".join("".join(cell["source"]) for cell in exercises if cell["cell_type"] == "markdown")
+    assert re.findall(r"\*\*(\d)\.", text) == ["1", "2"]
+    solutions = [cell for cell in tagged(exercises, "solution") if cell["cell_type"] == "code"]
+    assert len(solutions) >= 2 and any(cell["outputs"] for cell in solutions)
+
+
+@pytest.mark.parametrize("path", JUDGING, ids=lambda path: path.stem)
+def test_what_judges_a_page_is_folded_on_the_site_and_in_jupyterlab(path):
+    notebook = json.loads(path.read_text())
+    judging = [cell for cell in code_cells(notebook) if re.search(r"claim_table\(|assert ", "".join(cell["source"]))]
+    folded = [cell for kind in ("judged", "solution") for cell in tagged(notebook["cells"], kind)]
+    assert judging and all(cell in folded for cell in judging)
+    assert all(cell["metadata"]["jupyter"]["source_hidden"] for cell in folded if cell["cell_type"] == "code")
+
+
 @each_notebook
 def test_a_notebook_is_in_the_contents(path):
     assert f"notebooks/{path.stem}\n" in (ROOT / "_toc.yml").read_text()

@@ -49,7 +49,7 @@ def badges(urls: dict[str, str]) -> str:
 
 
 def citation(urls: dict[str, str]) -> list[str]:
-    """The lines of `CITATION.cff` that name the addresses."""
+    """The lines of CITATION.cff that name the addresses."""
     keys = {"Repository": "repository-code", "Documentation": "url"}
     return [f'{keys[name]}: "{url}"' for name, url in urls.items()]
 

@@ -44,7 +44,7 @@ COLORS = {
     # methods
     "exact": "#0072B2",
     "IHVP": "#D55E00",
-    "rescaled IHVP": "#E69F00",
+    "rescaled IHVP": "#009E73",
     "own kernel": "#009E73",
     "own kernel, kinks held": "#56B4E9",
 }
