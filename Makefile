@@ -19,7 +19,7 @@ KEEP := --ClearMetadataPreprocessor.enabled=True \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='jupyter' \
 	--ClearMetadataPreprocessor.preserve_nb_metadata_mask='kernelspec'
 
-.PHONY: always book test test-arithmetic notebooks lint lab bench gpu peers peers-large peers-through-training clean
+.PHONY: always book test test-arithmetic test-notebooks notebooks lint lab bench gpu peers peers-large peers-through-training clean
 .DELETE_ON_ERROR:
 
 book: $(SITE)  ## build the site
@@ -45,11 +45,14 @@ _build/.sources: always
 	@mkdir -p _build
 	@echo '$(SOURCES)' | cmp -s - $@ || echo '$(SOURCES)' > $@
 
-TESTS := -q -n 2 --dist loadfile --doctest-modules --ignore tests/site \
-	--nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg ntkif tests notebooks
+NBVAL := -q -n 2 --dist loadfile --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg
+TESTS := $(NBVAL) --doctest-modules --ignore tests/site ntkif tests notebooks
 
 test: $(INSTALLED)  ## unit and property tests, then every notebook again, outputs compared
 	$(STEADY) $(BIN)/pytest $(TESTS)
+
+test-notebooks: $(INSTALLED)  ## every notebook again alone, a line for each cell in _build/notebooks.xml
+	$(STEADY) $(BIN)/pytest $(NBVAL) --junitxml _build/notebooks.xml notebooks
 
 # All that this machine can do, or those that ARITHMETIC names, or with by-commit the one whose turn it is.
 test-arithmetic: $(INSTALLED)  ## the same tests under other kernels, threads and orders of sums
@@ -63,9 +66,10 @@ _build/executed/%: notebooks/%.ipynb $(PACKAGE) $(RECORDS) $(INSTALLED)
 		--ExecutePreprocessor.record_timing=False $(KEEP) $<
 	@mkdir -p $(@D) && touch $@
 
-lint: $(INSTALLED)  ## ruff, notebooks included
+lint: $(INSTALLED)  ## ruff, notebooks included; and the workflows of a public host against its schema
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 lab: $(INSTALLED)  ## JupyterLab on this environment
 	$(BIN)/jupyter lab notebooks $(LABFLAGS)

@@ -1,5 +1,6 @@
 """Numbers that judge a claim: how well estimates agree with the truth, and how fast an error falls."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from ntkif.checks import require_extra
 
-__all__ = ["agreement", "error_rates", "half_squares", "lds", "misfit", "power_law", "rms", "share"]
+__all__ = ["agreement", "error_rates", "half_squares", "lds", "misfit", "power_law", "rms", "share", "sign_alone"]
 
 
 def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]:
@@ -30,6 +31,49 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
     >>> agreement(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 2.0]))
     {'pearson': 1.0, 'spearman': 1.0, 'slope': 2.0, 'relative_error': 1.0}
     """
+    p, a = _pairs(predicted, actual)
+    return {
+        "pearson": _correlation(p, a),
+        "spearman": _correlation(_ranks(p), _ranks(a)),
+        "slope": float(p @ a / (a @ a)),
+        "relative_error": float((p - a).norm() / a.norm()),
+    }
+
+
+def sign_alone(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]:
+    """What `agreement` gives to estimates of which only the sign is known: the baseline where the extremes were chosen.
+
+        estimate = c sign(predicted),   c = <sign(predicted), actual> / <sign(predicted), sign(predicted)>
+
+    The scale c is the best there is. If every sign is right, R is near 1 where sizes differ little, in whatever order.
+
+    Args:
+        predicted: estimates, any shape.
+        actual: true values, same shape; at least two of them, not all equal.
+
+    Returns:
+        dict as of `agreement`; the correlations are NaN where all signs are the same.
+
+    Raises:
+        ValueError: as `agreement`.
+
+    >>> known = sign_alone(torch.tensor([0.1, 5.0, -2.0]), torch.tensor([3.0, 3.0, -3.0]))
+    >>> {name: round(value, 6) for name, value in known.items()}
+    {'pearson': 1.0, 'spearman': 1.0, 'slope': 1.0, 'relative_error': 0.0}
+    """
+    p, a = _pairs(predicted, actual)
+    sign, differ = p.sign(), bool(p.sign().min() < p.sign().max())
+    cosine = float(sign @ a / (sign.norm() * a.norm()))
+    return {
+        "pearson": _correlation(sign, a) if differ else math.nan,
+        "spearman": _correlation(_ranks(sign), _ranks(a)) if differ else math.nan,
+        "slope": cosine**2,
+        "relative_error": max(0.0, 1 - cosine**2) ** 0.5,
+    }
+
+
+def _pairs(predicted: torch.Tensor, actual: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both as flat tensors of float64, or an error that says what is wrong with them."""
     if predicted.shape != actual.shape or actual.numel() < 2:
         raise ValueError(
             f"expected two tensors of one shape with at least two values, "
@@ -39,12 +83,7 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
     for name, values in (("predicted", p), ("actual", a)):
         if not torch.isfinite(values).all() or values.min() == values.max():
             raise ValueError(f"{name}: expected finite values that are not all equal, got {values[:4].tolist()} ...")
-    return {
-        "pearson": _correlation(p, a),
-        "spearman": _correlation(_ranks(p), _ranks(a)),
-        "slope": float(p @ a / (a @ a)),
-        "relative_error": float((p - a).norm() / a.norm()),
-    }
+    return p, a
 
 
 def _correlation(p: torch.Tensor, a: torch.Tensor) -> float:

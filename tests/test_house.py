@@ -84,9 +84,15 @@ OF_NO_MODULE = {
     "test_notebooks.py": "the notebooks",
     "test_book.py": "the pages of prose",
     "test_arithmetic.py": "tests/arithmetic.py",
+    "test_docstrings.py": "book/_ext/docstrings.py",
+    "test_workflows.py": ".github",
     "site/test_site.py": "the built site",
     "site/test_browser.py": "the built site",
+    "site/test_front_page.py": "the built site",
+    "site/test_explorer_page.py": "the built site",
+    "test_site_extensions.py": "book/_ext: offline, slim and meta",
     "site/test_report.py": "the page of a report",
+    "site/test_reference.py": "the reference of the site",
 }
 
 

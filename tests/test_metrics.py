@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ntkif.metrics import agreement, error_rates, lds, misfit, power_law, share
+from ntkif.metrics import agreement, error_rates, lds, misfit, power_law, share, sign_alone
 
 
 def test_a_wrong_scale_shows_in_slope_and_error_alone():
@@ -26,6 +26,27 @@ def test_order_alone_shows_in_spearman_alone():
 def test_noise_of_a_known_size():
     noise = torch.tensor([0.0, 3.0])
     assert agreement(torch.tensor([4.0, 0.0]) + noise, torch.tensor([4.0, 0.0]))["relative_error"] == 0.75
+
+
+def test_the_sign_alone_is_the_best_scaled_sign():
+    """Slope and error are those of the least-squares scale; any other scale errs more."""
+    predicted, actual = torch.tensor([9.0, 0.1, -2.0, -3.0, 4.0]), torch.tensor([1.0, 3.0, -2.0, 0.5, 2.0])
+    sign, known = predicted.sign(), sign_alone(predicted, actual)
+    scale = float(sign @ actual / 5)
+    assert known == pytest.approx(agreement(scale * sign, actual))
+    assert known["pearson"] == pytest.approx(stats.pearsonr(sign, actual).statistic)
+    for other in (0.9 * scale, 1.1 * scale):
+        assert agreement(other * sign, actual)["relative_error"] > known["relative_error"]
+    shuffled = torch.tensor([0.1, 9.0, -3.0, -2.0, 4.0])
+    assert sign_alone(shuffled, actual) == known  # sizes do not count
+
+
+def test_of_one_sign_there_is_no_correlation():
+    known = sign_alone(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 5.0]))
+    assert math.isnan(known["pearson"]) and math.isnan(known["spearman"])
+    assert known["slope"] == pytest.approx(64 / 68)
+    with pytest.raises(ValueError, match="actual: expected finite values that are not all equal"):
+        sign_alone(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 3.0]))
 
 
 def test_a_share_counts_what_is_true():

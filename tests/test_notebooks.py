@@ -13,7 +13,7 @@ from ntkif.study.pages.lists import contents
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
-FOLDED = {"judged", "provenance", "solution"}  # tags of cells that the site folds away, see book/_ext/folds.py
+FOLDED = {"evidence", "judged", "provenance", "solution"}  # tags of cells that book/_ext/folds.py folds away
 SUMMARIES = {"scoreboard", "corrections"}  # they read what the others found, and judge nothing
 JUDGING = [path for path in NOTEBOOKS if path.stem not in SUMMARIES]
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -94,6 +94,41 @@ def test_a_notebook_ends_in_a_verdict(path):
     text = path.read_text()
     assert "claim_table(" in text and "## Verdict" in text and "## Limits" in text
     assert re.search(r"assert .*verdict", text), "each verdict is asserted too"
+
+
+def sections(notebook):
+    """Title -> cells of each section of a notebook; that of a cell's last heading goes on in the next one."""
+    found, title = {}, ""
+    for cell in notebook["cells"]:
+        heads = re.findall(r"^## (.+)", "".join(cell["source"]), flags=re.MULTILINE)
+        if cell["cell_type"] == "markdown" and heads:
+            title = heads[-1]
+        found.setdefault(title, []).append(cell)
+    return found
+
+
+def tagged(cells, tag):
+    return [cell for cell in cells if tag in cell["metadata"].get("tags", [])]
+
+
+@pytest.mark.parametrize("path", JUDGING, ids=lambda path: path.stem)
+def test_a_lesson_says_what_it_is_for_and_ends_with_exercises_whose_solutions_run(path):
+    notebook = json.loads(path.read_text())
+    assert "**After this page you can**" in "".join(notebook["cells"][0]["source"])
+    exercises = sections(notebook)["Exercises"]
+    text = "\n".join("".join(cell["source"]) for cell in exercises if cell["cell_type"] == "markdown")
+    assert re.findall(r"\*\*(\d)\.", text) == ["1", "2"]
+    solutions = [cell for cell in tagged(exercises, "solution") if cell["cell_type"] == "code"]
+    assert len(solutions) >= 2 and any(cell["outputs"] for cell in solutions)
+
+
+@pytest.mark.parametrize("path", JUDGING, ids=lambda path: path.stem)
+def test_what_judges_a_page_is_folded_on_the_site_and_in_jupyterlab(path):
+    notebook = json.loads(path.read_text())
+    judging = [cell for cell in code_cells(notebook) if re.search(r"claim_table\(|assert ", "".join(cell["source"]))]
+    folded = [cell for kind in ("judged", "solution") for cell in tagged(notebook["cells"], kind)]
+    assert judging and all(cell in folded for cell in judging)
+    assert all(cell["metadata"]["jupyter"]["source_hidden"] for cell in folded if cell["cell_type"] == "code")
 
 
 @each_notebook

@@ -46,14 +46,14 @@ def answer(case: str, tool: str, settings: dict, file: Path) -> None:
 
 
 def rows_of(name: str, limit: float) -> list[dict]:
-    """A row for each tool and setting on a case, and one of what another start says (the ceiling)."""
+    """A row for each tool and setting on a case, and one of what another start says (a yardstick)."""
     case, rows, here = load_case(name), [], Path(__file__)
     asker = Asker(answer, [here.with_name("peer_tools.py")], limit)
     problem = Problem(case)
     common = {"case": name, "parameters": problem.size, "train_seconds": round(case["seconds"], 2)}
     other = case["other"]
-    ceiling = scores(other, case["truth"][:, : other.shape[1]])
-    rows.append(common | {"tool": "another start", "settings": "", "status": "", "chosen": True, **ceiling})
+    yardstick = scores(other, case["truth"][:, : other.shape[1]])
+    rows.append(common | {"tool": "another start", "settings": "", "status": "", "chosen": True, **yardstick})
     for tool, (_, grid, cases) in TOOLS.items():
         if cases and name not in cases:
             continue

@@ -75,13 +75,36 @@
   }
 
   function scores(state) {
-    const names = { pearson: "Pearson’s R", spearman: "Spearman’s ρ", slope: "slope", relative_error: "relative error" };
+    const names = { slope: "slope", relative_error: "relative error", spearman: "Spearman’s ρ", pearson: "Pearson’s R" };
     const head = make("tr", {}, make("td"), ...Object.values(names).map((text) =>
       make("th", { scope: "col", textContent: text })));
     const rows = Object.entries(state.scores).map(([method, found]) => make("tr", {},
       make("th", { scope: "row", textContent: method }),
       ...Object.keys(names).map((name) => make("td", { textContent: found[name].toPrecision(3) }))));
     return [make("thead", {}, head), make("tbody", {}, ...rows)];
+  }
+
+  /* What is chosen, as the part of the address after #: names and values, so that it means the same in a later book. */
+  const text = (value) => String(value).replace(/[ .]/g, "_");
+  const choices = {
+    digit: ["test", data.test.map(([row]) => text(row))],
+    ridge: ["ridge", data.ridges.map(text)],
+    time: ["time", data.times.map((time) => time === null ? "end" : text(time))],
+    by: ["method", data.methods.map(text)],
+  };
+
+  function address() {
+    return "#" + Object.entries(choices)
+      .map(([name, [control, values]]) => `${name}-${values[Number(form.elements[control].value)]}`).join("-");
+  }
+
+  function readAddress() {
+    const parts = location.hash.slice(1).split("-");
+    for (let i = 0; i + 1 < parts.length; i += 2) {
+      const [control, values] = choices[parts[i]] ?? [];
+      const index = values ? values.indexOf(parts[i + 1]) : -1;
+      if (index >= 0) form.elements[control].value = index;
+    }
   }
 
   const memory = {}; // the lists shown before, to say what moved
@@ -118,6 +141,8 @@
     memory.test = test;
 
     const [row, label] = data.test[test];
+    form.querySelector("[data-part=digit]").replaceChildren(
+      digit("test", test, `the chosen digit, test image ${row}, a ${data.classes[label]}`));
     const right = state.class === label ? "rightly" : "wrongly";
     form.querySelector("[data-part=reading]").textContent =
       `Test image ${row}, a ${data.classes[label]}, is ${right} read as ${data.classes[state.class]}, ` +
@@ -137,7 +162,15 @@
   form.elements.time.max = data.times.length - 1;
   [form.elements.test.value, form.elements.ridge.value, form.elements.time.value] = data.start;
   form.elements.method.value = 0;
-  form.addEventListener("input", draw);
+  readAddress();
+  form.addEventListener("input", () => {
+    draw();
+    history.replaceState(null, "", address());
+  });
+  addEventListener("hashchange", () => {
+    readAddress();
+    draw();
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   document.getElementById("explorer-absent").hidden = true;
   form.hidden = false;

@@ -74,8 +74,14 @@ def validate(
         the influences and how they agree.
 
     Raises:
+        TypeError: no `NetworkInfluence`, but a recorded training or a matrix, for example.
         ValueError: fewer than two removals, or more than points; or as `NetworkInfluence`.
     """
+    if not isinstance(influence, NetworkInfluence):
+        raise TypeError(
+            f"influence: expected a NetworkInfluence, got {type(influence).__name__}; a recorded training has carried "
+            f"out removals of its own, and says with check(x_test, y_test) how well they are predicted."
+        )
     n = len(influence.y)
     x_test, targets = influence.test_points(x_test, y_test)
     predicted = influence.influence(x_test, targets, trust=True)  # the scores say more than a warning

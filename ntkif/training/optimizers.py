@@ -15,6 +15,8 @@ from ntkif.networks.modules import trained_parameters
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "from_torch"]
 
+_TORCHS = 1e-6  # is added to a norm by torch.nn.utils.clip_grad_norm_
+
 
 @dataclass(frozen=True)
 class Optimizer:
@@ -25,14 +27,21 @@ class Optimizer:
         weight_decay: likewise.
         schedule: factors of the learning rate, one a step; none where it stays.
         clip_value: gradients are cut to ± this first, as by `torch.nn.utils.clip_grad_value_`.
+        clip_norm: or are scaled to at most this norm, as by `torch.nn.utils.clip_grad_norm_`.
+
+    Raises:
+        ValueError: both kinds of clipping.
     """
 
     learning_rate: float | torch.Tensor
     weight_decay: float | torch.Tensor = 0.0
     schedule: Sequence[float] | None = None
     clip_value: float | None = None
+    clip_norm: float | None = None
 
     def __post_init__(self):
+        if self.clip_value is not None and self.clip_norm is not None:
+            raise ValueError("clip_value, clip_norm: expected one of them, got both; leave one out.")
         if self.schedule is not None:
             object.__setattr__(self, "schedule", tuple(float(factor) for factor in self.schedule))
 
@@ -43,6 +52,24 @@ class Optimizer:
         if index >= len(self.schedule):
             raise ValueError(f"schedule: expected a factor for every step, got {len(self.schedule)} of them.")
         return self.learning_rate * self.schedule[index]
+
+    def scaled(self, gradient: torch.Tensor) -> torch.Tensor:
+        """What `step` expects: the gradient (..., P) at most as long as `clip_norm`, min(1, clip / |g|) g."""
+        return gradient if self.clip_norm is None else self._shrink(gradient)[0] * gradient
+
+    def scaled_back(self, gradient: torch.Tensor, adjoints: torch.Tensor) -> torch.Tensor:
+        """Adjoints (q, P) by the gradient (P,), from those by `scaled`: clip / |g| (a - g gᵀ a / |g|²) if cut."""
+        if self.clip_norm is None:
+            return adjoints
+        factor, length = self._shrink(gradient)
+        if factor == 1:
+            return adjoints
+        along = adjoints @ gradient / (length * (length + _TORCHS))
+        return factor * (adjoints - along[:, None] * gradient)
+
+    def _shrink(self, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        length = gradient.norm(dim=-1, keepdim=True)
+        return (self.clip_norm / (length + _TORCHS)).clamp(max=1), length
 
     def states(self, theta: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The state before the first step."""
@@ -159,6 +186,7 @@ def from_torch(
     steps: int | None = None,
     every: int = 1,
     clip_value: float | None = None,
+    clip_norm: float | None = None,
 ) -> Optimizer:
     """The same optimiser here, from one of torch before its first step.
 
@@ -171,6 +199,7 @@ def from_torch(
         steps: of the training; needed with a scheduler.
         every: steps between two calls of `scheduler.step()`, such as the batches of an epoch.
         clip_value: as in `Optimizer`.
+        clip_norm: as in `Optimizer`.
 
     Raises:
         TypeError: another optimiser, or a scheduler that needs the loss.
@@ -204,6 +233,7 @@ def from_torch(
         learning_rate=_by_parameter(groups, "lr" if scheduler is None else "initial_lr", module),
         weight_decay=_by_parameter(groups, "weight_decay", module),
         clip_value=clip_value,
+        clip_norm=clip_norm,
         **{name: first[name] for name in shared},
     )
     return here if scheduler is None else replace(here, schedule=_factors(scheduler, steps, every))

@@ -150,7 +150,7 @@ class Tape:
             else:
                 gradient, outputs = by_weights(theta, rows, weights[:, rows])
             see(index, outputs)
-            theta, states = self.optimizer.step(index, theta, gradient, states)
+            theta, states = self.optimizer.step(index, theta, self.optimizer.scaled(gradient), states)
             tick()
         return theta
 
@@ -179,8 +179,9 @@ class Tape:
         for index, theta, states in self._reversed():
             rows = self.batches[index]
             gradient, _ = self._gradient(theta, rows)
-            diagonals = self.optimizer.diagonals(index, theta, gradient, states)
+            diagonals = self.optimizer.diagonals(index, theta, self.optimizer.scaled(gradient), states)
             adjoint, by_gradient, *of_states = _transposed(diagonals, [adjoint, *of_states])
+            by_gradient = self.optimizer.scaled_back(gradient, by_gradient)
             curved, pushed = product(theta, rows, by_gradient)
             adjoint = adjoint + curved
             for total, path in zip(sums, forces, strict=True):
@@ -228,7 +229,7 @@ class Tape:
                 found.append((index, theta, states))
                 if index + 1 < last:
                     gradient, _ = self._gradient(theta, self.batches[index])
-                    theta, states = self.optimizer.step(index, theta, gradient, states)
+                    theta, states = self.optimizer.step(index, theta, self.optimizer.scaled(gradient), states)
             yield from reversed(found)
 
 

@@ -8,6 +8,8 @@ from ntkif.influence.network import NetworkInfluence
 from ntkif.metrics import agreement
 from ntkif.networks.modules import train_module
 from ntkif.retraining.validation import validate
+from ntkif.training.optimizers import SGD
+from ntkif.training.recorded import record_training
 
 RIDGE = 1.0
 
@@ -65,3 +67,12 @@ def test_wrong_input():
     model = NetworkInfluence(start, X, Y, RIDGE, start=None)
     with pytest.raises(ValueError, match="count: expected between 2 and 30 training points, got 1"):
         validate(model, trainer(start), TEST, Y_TEST, count=1)
+
+
+def test_a_recorded_training_is_told_of_its_own_check():
+    how = {"loss": "squares", "optimizer": SGD(0.1), "epochs": 2, "folds": 3, "alone": 2, "progress": False}
+    run = record_training(nn.Linear(4, 1).double().eval(), X, Y[:, None], **how)
+    with pytest.raises(
+        TypeError, match=r"expected a NetworkInfluence, got RecordedTraining; .* check\(x_test, y_test\)"
+    ):
+        validate(run, lambda kept: run.module, TEST, Y_TEST)

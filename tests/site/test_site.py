@@ -3,6 +3,8 @@
 `make book` runs this after the build; without a built site there is nothing to look at.
 """
 
+import html
+import re
 from functools import cache
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlsplit
@@ -86,13 +88,28 @@ def test_formulas_need_no_network():
     for page in PAGES:
         remote = [link for link in read(page).links if urlsplit(link).netloc and link.endswith((".js", ".css"))]
         assert remote == [], page
-    assert (SITE / "_static" / "tex-svg-full.js").stat().st_size > 1_000_000
+    assert {file.name for file in (SITE / "_static" / "mathjax").rglob("*.js")} >= {"startup.js", "core.js", "svg.js"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_page_is_light(page):
     """A page with its figures and its data is below 1.5 MB; scripts and styles of the theme are shared by all pages."""
     own = {page} | {
-        (page.parent / link).resolve() for link in read(page).links if "_images" in link or "/explorer/" in link
+        (page.parent / link).resolve() for link in read(page).links if re.search("_images|/explorer/|/front/", link)
     }
     assert sum(file.stat().st_size for file in own) < 1_500_000
+
+
+def described(page):
+    """Title and description of a page, as a search engine reads them."""
+    text = page.read_text(encoding="utf-8")
+    found = re.search('<meta name="description" content="([^"]*)"', text)
+    return re.search("<title>(.*?)</title>", text, re.DOTALL)[1], found and found[1]
+
+
+def test_every_page_has_a_description_of_its_own():
+    written = [page for page in PAGES if page.parent != SITE]
+    found = {name(page): described(page) for page in written}
+    assert all(about and 40 <= len(html.unescape(about)) <= 200 for _, about in found.values()), found
+    assert len({title for title, _ in found.values()}) == len(written)
+    assert found["book/index.html"][0] == "Influence functions of wide networks"

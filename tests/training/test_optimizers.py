@@ -14,12 +14,14 @@ from ntkif.training.tape import FlatModule, Tape, batches_of
 STEPS = 12
 
 
-def trained_by_torch(module, x, y, batches, optimizer, scheduler=None, every=1, clip_value=None):
+def trained_by_torch(module, x, y, batches, optimizer, scheduler=None, every=1, clip_value=None, clip_norm=None):
     for index, rows in enumerate(batches):
         optimizer.zero_grad()
         CROSS_ENTROPY.value(module(x[rows]), y[rows]).mean().backward()
         if clip_value is not None:
             torch.nn.utils.clip_grad_value_(module.parameters(), clip_value)
+        if clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
         optimizer.step()
         if scheduler and (index + 1) % every == 0:
             scheduler.step()
@@ -30,16 +32,16 @@ def trained_here(module, x, y, batches, optimizer):
     return Tape(FlatModule(module), x, y, CROSS_ENTROPY, optimizer, batches).run(None, lambda *_: None)
 
 
-@pytest.mark.parametrize("clip_value", [None, 0.02])
+@pytest.mark.parametrize("clip", [{}, {"clip_value": 0.02}, {"clip_norm": 0.3}], ids=["as it is", "value", "norm"])
 @pytest.mark.parametrize("name", TORCH)
-def test_every_step_is_torchs_own(name, clip_value):
+def test_every_step_is_torchs_own(name, clip):
     x, y, _, _ = problem()
     module, (kind, settings) = network(), TORCH[name]
     batches = batches_of(len(x), BATCH, EPOCHS, seed=1)
-    here = from_torch(kind(module.parameters(), **settings), clip_value=clip_value)
+    here = from_torch(kind(module.parameters(), **settings), **clip)
     found = trained_here(module, x, y, batches, here)
     theirs = copy.deepcopy(module)
-    truth = trained_by_torch(theirs, x, y, batches, kind(theirs.parameters(), **settings), clip_value=clip_value)
+    truth = trained_by_torch(theirs, x, y, batches, kind(theirs.parameters(), **settings), **clip)
     assert torch.allclose(found, truth, rtol=0, atol=1e-12)
 
 
@@ -59,6 +61,11 @@ def test_schedules_are_torchs_own(name, schedule, every):
     optimizer = kind(theirs.parameters(), **settings)
     truth = trained_by_torch(theirs, x, y, batches, optimizer, schedule(optimizer), every)
     assert torch.allclose(trained_here(module, x, y, batches, here), truth, rtol=0, atol=1e-12)
+
+
+def test_both_kinds_of_clipping_at_once_are_refused():
+    with pytest.raises(ValueError, match="clip_value, clip_norm: expected one of them, got both; leave one out"):
+        Adam(0.1, clip_value=1.0, clip_norm=1.0)
 
 
 def test_groups_may_differ_in_rate_and_decay():

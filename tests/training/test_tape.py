@@ -7,16 +7,17 @@ import torch
 from recorded_problem import BATCH, EPOCHS, LOSSES, TORCH, network, problem
 
 from ntkif.training import tape as tapes
-from ntkif.training.optimizers import from_torch
+from ntkif.training.optimizers import Optimizer, from_torch
 from ntkif.training.tape import FlatModule, Tape, batches_of, stride_for
 
 X, Y, X_TEST, _ = problem()
 ONES = torch.ones(len(X), dtype=torch.float64)
+NORM = 0.42  # between the lengths of the gradients here
 
 
-def tape_of(optimizer="momentum", loss="cross-entropy", **options):
+def tape_of(optimizer="momentum", loss="cross-entropy", clip_norm=None, **options):
     module, (kind, settings) = network(), TORCH[optimizer]
-    here = from_torch(kind(module.parameters(), **settings))
+    here = from_torch(kind(module.parameters(), **settings), clip_norm=clip_norm)
     batches = batches_of(len(X), BATCH, EPOCHS, seed=1)
     return Tape(FlatModule(module), X, Y, LOSSES[loss], here, batches, **options)
 
@@ -35,7 +36,25 @@ def recorded(tape):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("optimizer", TORCH)
 def test_the_reverse_pass_is_the_derivative_by_the_weights_of_points(optimizer, loss):
-    tape = tape_of(optimizer, loss, ridge=2.0)
+    assert_derivative(tape_of(optimizer, loss, ridge=2.0))
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adamw"])
+def test_it_is_so_where_gradients_are_cut_to_a_norm(optimizer, monkeypatch):
+    tape, lengths, scaled = tape_of(optimizer, clip_norm=NORM), [], Optimizer.scaled
+
+    def seen(self, gradient):
+        lengths.append(float(gradient.norm()))
+        return scaled(self, gradient)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Optimizer, "scaled", seen)
+        tape.run(None, lambda *_: None)
+    assert min(lengths) < NORM < max(lengths), "some steps are cut and some are not"
+    assert_derivative(tape)
+
+
+def assert_derivative(tape):
     _, gradients, seeds = recorded(tape)
     (found,) = tape.back(seeds, [gradients])
     for i in range(3):

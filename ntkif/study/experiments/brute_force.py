@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 
 from ntkif.data import Dataset
 from ntkif.influence.closed_form import loo_influence
 from ntkif.influence.flow import influence_along
+from ntkif.kernels.infinite import ntk
 from ntkif.metrics import half_squares
 from ntkif.regression.factorized import factorized
 from ntkif.regression.flow import kernel_flow
@@ -15,7 +17,7 @@ from ntkif.regression.ridge import refit_without
 from ntkif.study import paper
 from ntkif.study.experiments.experiment import Column, experiment
 
-__all__ = ["flow_deviations", "refit_deviations"]
+__all__ = ["flow_deviations", "refit_by_sklearn", "refit_deviations"]
 
 
 @experiment(
@@ -94,6 +96,33 @@ def flow_deviations(dataset: Dataset, times: Sequence[float], removals: int, see
             deviation = float((timed.influence[:, row] - truth).abs().max() / truth.abs().max())
             rows.append({"time": timed.time, "row": row, "deviation": deviation})
     return pd.DataFrame(rows)
+
+
+def refit_by_sklearn(
+    dataset: Dataset, ridge: float, groups: Sequence[Sequence[int]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fits that leave groups of images out, by a solver that is not ours, on the same kernel.
+
+    Args:
+        dataset: training images and k test images, c outputs.
+        ridge: penalty λ.
+        groups: rows of the training set, left out together.
+
+    Returns:
+        (k, groups, c) predictions without each group, and (k, groups) influences, positive where the group helps.
+    """
+    from sklearn.kernel_ridge import KernelRidge  # no record needs it
+
+    train, test = ntk(dataset.x_train).numpy(), ntk(dataset.x_test, dataset.x_train).numpy()
+
+    def prediction(without: Sequence[int]) -> torch.Tensor:
+        kept = np.setdiff1d(np.arange(len(train)), without)
+        fit = KernelRidge(alpha=ridge, kernel="precomputed").fit(train[kept][:, kept], dataset.y_train[kept].numpy())
+        return torch.from_numpy(fit.predict(test[:, kept]))
+
+    without = torch.stack([prediction(group) for group in groups], dim=1)
+    loss = half_squares(prediction([]), dataset.y_test)
+    return without, half_squares(without, dataset.y_test[:, None]) - loss[:, None]
 
 
 def _choice(dataset: Dataset, count: int, seed: int) -> list[int]:

@@ -177,7 +177,8 @@ def end_places(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         )
         for name, table in tables.items()
     }
-    return pd.concat(ends, names=["set"])
+    found = pd.concat(ends, names=["set"])
+    return found.astype({column: int for column in found if column[0] == "place"})
 
 
 def _over_ridges(dataset: Dataset, ridges: Sequence[float]) -> Iterator[tuple[float, RidgeFit, torch.Tensor]]:

@@ -14,7 +14,7 @@ from ntkif.study import paper
 from ntkif.study.experiments.dynamics import TIMES, signed_scores
 from ntkif.study.experiments.experiment import Column, experiment
 
-__all__ = ["detection_curves", "detection_scores", "noise_along"]
+__all__ = ["detection_curves", "detection_scores", "noise_along", "stopping"]
 
 
 @experiment(
@@ -120,6 +120,28 @@ def detection_curves(flipped: torch.Tensor, scores: dict[str, torch.Tensor], rec
             count = int(torch.searchsorted(hits, max(1, round(recall * int(hits[-1]))))) + 1
             rows.append({"score": name, "recall": recall, "precision": float(hits[count - 1]) / count})
     return pd.DataFrame(rows)
+
+
+def stopping(table: pd.DataFrame) -> dict[str, float]:
+    """When to stop, by three columns of a table.
+
+    Args:
+        table: of `noise_along`, with the first image counted (`tops`).
+
+    Returns:
+        words -> the time of the best accuracy on the test images and that accuracy; the time that the leave-one-out
+        accuracy chooses, which needs no right label, and the accuracy then; the accuracy at the last time; and the
+        time when most flipped images are the most influential.
+    """
+    own, guess, peak = (table.loc[table[name].idxmax()] for name in ("accuracy", "loo_accuracy", "influential_1"))
+    return {
+        "best time": own["time"],
+        "accuracy": own["accuracy"],
+        "time by leaving out": guess["time"],
+        "accuracy then": guess["accuracy"],
+        "at the end": table["accuracy"].iloc[-1],
+        "peak of flipped": peak["time"],
+    }
 
 
 def _average_precision(flipped: torch.Tensor, score: torch.Tensor) -> float:

@@ -1,5 +1,6 @@
 """Experiments on networks of finite width: how far they are from the kernel predictor, and so their influences."""
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -10,10 +11,10 @@ from ntkif.kernels.infinite import ntk
 from ntkif.kernels.tangent import push_forward, tangent_kernel
 from ntkif.metrics import power_law, rms
 from ntkif.networks.descent import train
-from ntkif.networks.two_layer import random_networks
+from ntkif.networks.two_layer import TwoLayer, random_network, random_networks
 from ntkif.regression.ridge import ridge_fit
 
-__all__ = ["fitted_rates", "network_errors", "start_name", "width_exponents"]
+__all__ = ["bound_quotients", "coupling", "fitted_rates", "network_errors", "start_name", "width_exponents"]
 
 _ZERO = 1e-12  # what is below is a rounding error of a zero, such as the outputs of a symmetric start
 
@@ -87,6 +88,31 @@ def network_errors(
     return pd.DataFrame(rows)
 
 
+def coupling(dataset: Dataset, ridge: float, width: int, init_scale: float, symmetric: bool, **training) -> float:
+    """By how much the other outputs of a network change its first one, which is trained alone for comparison.
+
+    Both networks start from the same weights and signs. In the limit of infinite width the outputs are separate.
+
+    Args:
+        dataset: training and test images, several outputs.
+        ridge: penalty λ.
+        width: hidden neurons.
+        init_scale: κ.
+        symmetric: whether the network starts at zero.
+        **training: keywords of `train`.
+
+    Returns:
+        norm of the difference of the first output on the test images, over the norm of the one trained alone.
+    """
+    x, y = dataset.x_train, dataset.y_train
+    shape = {"width": width, "outputs": y.shape[1], "seed": 0}
+    start = random_network(x.shape[1], init_scale=init_scale, symmetric=symmetric, **shape)
+    alone = TwoLayer(start.weights, start.signs[:, :1])
+    together = train(start, x, y, ridge, **training).network.predict(dataset.x_test)[:, :1]
+    one = train(alone, x, y[:, :1], ridge, **training).network.predict(dataset.x_test)
+    return float((together - one).norm() / one.norm())
+
+
 def start_name(init_scale: float, symmetric: bool) -> str:
     """A start in words.
 
@@ -94,6 +120,43 @@ def start_name(init_scale: float, symmetric: bool) -> str:
     'κ = 1, symmetric'
     """
     return f"κ = {init_scale:g}" + (", symmetric" if symmetric else "")
+
+
+def bound_quotients(table: pd.DataFrame, n: int, ridge: float, delta: float = 0.1) -> pd.DataFrame:
+    """What was measured, over what Lemmas 1 to 4 and Theorem 1 allow: above one, the inequality is violated.
+
+    The bounds, with every constant that the paper leaves out taken as one, and R the measured movement in Lemma 2:
+
+        Lemma 1    n / (√(δm) λ)
+        Lemma 2    4n²R / (√(2π) κδ),  4nR / (√(2π) κδ)  and  2√m nR² / (√(2π) κδ)
+        Lemma 3    n^(7/2) / (λ² δ² κ √m)
+        Lemma 4    n^4 / (λ³ δ² κ √m)
+        Theorem 1  that of Lemma 4 + κ / √δ + nκ / (√δ λ) + n² √(log(n/δ)) / (√m λ²)    (Eq. 52)
+
+    Args:
+        table: of `network_errors`.
+        n: training points.
+        ridge: penalty λ.
+        delta: the bounds hold with probability 1 - δ.
+
+    Returns:
+        a row for each network: init_scale, symmetric, and a column for each statement; of Lemma 2 the largest of three.
+    """
+    root, scale, moved = table["width"] ** 0.5, table["init_scale"], table["movement"]
+    gauss = math.sqrt(2 * math.pi) * scale * delta
+    kernel, test_kernel = 4 * n**2 * moved / gauss, 4 * n * moved / gauss
+    changes = {"kernel_change": kernel, "test_kernel_change": test_kernel}
+    changes["jacobian_change"] = 2 * root * n * moved**2 / gauss
+    fourth = n**4 / (ridge**3 * delta**2 * scale * root)
+    at_start = (1 + n / ridge) * scale / delta**0.5
+    bounds = {
+        "Lemma 1": moved / (n / (delta**0.5 * root * ridge)),
+        "Lemma 2": pd.concat([table[name] / bound for name, bound in changes.items()], axis=1).max(axis=1),
+        "Lemma 3": table["train_linear"] / (n**3.5 / (ridge**2 * delta**2 * scale * root)),
+        "Lemma 4": table["network_linear"] / fourth,
+        "Theorem 1": table["error"] / (fourth + at_start + n**2 * math.log(n / delta) ** 0.5 / (root * ridge**2)),
+    }
+    return table[["init_scale", "symmetric"]].assign(**bounds)
 
 
 def width_exponents(table: pd.DataFrame, column: str, starts: Sequence[tuple[float, bool]]) -> dict[str, float]:

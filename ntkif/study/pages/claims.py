@@ -27,12 +27,17 @@ class Claim:
         measured: data set, or "" for what is not of one -> what was found on it, with numbers from this notebook.
         tolerance: what was required, fixed before measuring.
         verdict: one of `VERDICTS`.
+        recorded: whether all of it was measured beforehand; where not, what was found on a recorded data set was, and
+            the rest on the page itself.
+        smaller: in what the experiment is smaller than the paper's, in words; empty where it is not.
     """
 
     key: str
     measured: dict[str, str]
     tolerance: str
     verdict: str
+    recorded: bool = False
+    smaller: str = ""
 
     def __post_init__(self):
         if self.key not in CLAIMS and " " not in self.key:
@@ -43,30 +48,35 @@ class Claim:
             raise ValueError(f"verdict: expected one of {', '.join(VERDICTS)}, got {self.verdict!r}.")
 
     @classmethod
-    def judge(cls, key: str, values: Any, **how: Any) -> "Claim":
+    def judge(cls, key: str, values: Any, *, recorded: bool = False, smaller: str = "", **how: Any) -> "Claim":
         """The claim judged by one bound, for example `Claim.judge("figure-2-reflects", quotients, at_most=3)`.
 
         Args:
             key: name of the claim in `paper.toml`, or a claim of ours in words.
             values: what was found, see `criterion`.
+            recorded: whether all values were measured beforehand.
+            smaller: in what the experiment is smaller than the paper's; empty where it is not.
             **how: the bound, and how to write it and the values; see `criterion`.
         """
-        return cls.all_of(key, criterion(values, **how))
+        return cls.all_of(key, criterion(values, **how), recorded=recorded, smaller=smaller)
 
     @classmethod
-    def all_of(cls, key: str, *criteria: Criterion) -> "Claim":
+    def all_of(cls, key: str, *criteria: Criterion, recorded: bool = False, smaller: str = "") -> "Claim":
         """The claim with the verdict that the parts of all its criteria give: all hold, some hold, or none does.
 
         Args:
             key: name of the claim in `paper.toml`, or a claim of ours in words.
             criteria: of `criterion`; their texts are joined, for each name.
+            recorded: whether all values were measured beforehand.
+            smaller: in what the experiment is smaller than the paper's; empty where it is not.
         """
         if not criteria:
             raise ValueError("criteria: expected at least one, got none; a verdict needs something that could fail.")
         texts = [item for each in criteria for item in each.measured.items()]
         measured = {name: ", ".join(text for other, text in texts if other == name) for name, _ in texts}
         tolerance = "; ".join(each.tolerance for each in criteria)
-        return cls(key, measured, tolerance, _verdict([part for each in criteria for part in each.holds]))
+        verdict = _verdict([part for each in criteria for part in each.holds])
+        return cls(key, measured, tolerance, verdict, recorded, smaller)
 
     @property
     def item(self) -> str:
@@ -85,7 +95,8 @@ class ClaimTable(pd.DataFrame):
     _metadata: ClassVar = ["claims"]
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
-        return {MIME: [asdict(claim) for claim in self.claims]}
+        told = [asdict(claim) for claim in self.claims]
+        return {MIME: [{name: value for name, value in each.items() if value} for each in told]}
 
 
 def claim_table(*claims: Claim) -> ClaimTable:

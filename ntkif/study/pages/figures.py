@@ -36,8 +36,8 @@ def estimate_and_truth(
     _framed(left, image)
     left.set_title(title, fontsize=11)
     ax.axline((0, 0), slope=1, color=COLORS["theory"], lw=1, ls="--", label="estimate = truth")
-    ax.plot(exact, rescaled, ".", color=COLORS["rescaled IHVP"], ms=5, label="rescaled by the leverage")
-    ax.plot(exact, ihvp, ".", color=COLORS["IHVP"], ms=5, label="classic estimate, IHVP")
+    ax.plot(exact, rescaled, ".", color=COLORS["rescaled IHVP"], ms=5, label="the same, rescaled")
+    ax.plot(exact, ihvp, ".", color=COLORS["IHVP"], ms=5, label="classic estimate (IHVP)")
     ax.margins(0.09)
     order, span = np.argsort(exact), np.ptp(exact)
     for rows, height, kind in ((order[:shown], 0.25, "harmful"), (order[-shown:], -0.25, "helpful")):
@@ -106,7 +106,7 @@ _COLORS = (COLORS["helpful"], COLORS["other class"], COLORS["harmful"], "#BBBBBB
 VERDICT_COLORS = dict(zip((*VERDICTS, DEFINITION), _COLORS, strict=True))
 
 
-def verdict_tiles(verdicts: pd.Series, columns: int = 4) -> Figure:
+def verdict_tiles(verdicts: pd.Series, columns: int = 3) -> Figure:
     """A tile for each item of the paper, in its order down the columns, with the colour and mark of its verdict.
 
     Args:
@@ -114,12 +114,12 @@ def verdict_tiles(verdicts: pd.Series, columns: int = 4) -> Figure:
         columns: of tiles.
     """
     rows = -(-len(verdicts) // columns)
-    figure, ax = plt.subplots(figsize=(2.4 * columns, 0.36 * rows + 0.5))
+    figure, ax = plt.subplots(figsize=(2.6 * columns, 0.36 * rows + 0.5))
     for place, (item, verdict) in enumerate(verdicts.items()):
         x, y = divmod(place, rows)
         ax.add_patch(Rectangle((x + 0.02, -y - 0.94), 0.09, 0.88, color=VERDICT_COLORS[verdict]))
         ax.text(x + 0.065, -y - 0.5, MARKS[verdict], ha="center", va="center", fontsize=11)
-        ax.text(x + 0.14, -y - 0.5, item.replace(", ", ",\n") if len(item) > 24 else item, va="center", fontsize=9)
+        ax.text(x + 0.14, -y - 0.5, item.replace(", ", ",\n") if len(item) > 24 else item, va="center", fontsize=10.5)
     ax.set(xlim=(0, columns), ylim=(-rows, 0))
     ax.axis("off")
     shown = [Patch(color=color, label=f"{MARKS[verdict]} {verdict}") for verdict, color in VERDICT_COLORS.items()]

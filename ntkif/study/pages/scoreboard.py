@@ -1,5 +1,7 @@
 """Every claim of the paper with what the notebooks found: read from their outputs, which a test makes again."""
 
+import html
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +17,15 @@ __all__ = [
     "MARKS",
     "NOTEBOOKS",
     "Judged",
+    "counts",
     "evidence",
+    "folded",
     "judged_claims",
+    "ours",
     "scoreboard",
-    "to_markdown",
+    "smaller",
+    "title",
+    "told",
     "verdicts",
 ]
 
@@ -41,14 +48,17 @@ class Judged:
 
     @property
     def live(self) -> str:
-        """What was measured on the page itself."""
-        found = {name: text for name, text in self.claim.measured.items() if name not in RIDGE}
+        """What was measured on the page itself; empty where all of the claim was recorded."""
+        own = {} if self.claim.recorded else self.claim.measured
+        found = {name: text for name, text in own.items() if name not in RIDGE}
         return ", ".join(f"{name}: {text}" if name not in ("", "live") else text for name, text in found.items())
 
     @property
     def recorded(self) -> str:
-        """What was measured on each recorded data set."""
-        return ", ".join(f"{name} {self.claim.measured[name]}" for name in RIDGE if name in self.claim.measured)
+        """What was measured beforehand: all of a recorded claim, of others what names a recorded data set."""
+        measured = self.claim.measured
+        names = measured if self.claim.recorded else [name for name in RIDGE if name in measured]
+        return ", ".join(f"{name} {measured[name]}".strip() for name in names)
 
     @property
     def row(self) -> dict[str, str]:
@@ -115,39 +125,103 @@ def verdicts(board: pd.DataFrame) -> pd.Series:
     )
 
 
-def to_markdown(board: pd.DataFrame, names: Sequence[str] | None = None) -> str:
-    """Rows of a scoreboard as a table in Markdown, with a link to each notebook.
+def counts(judged: dict[str, Judged]) -> pd.DataFrame:
+    """How many claims have each verdict, of the paper's and of ours.
 
     Args:
-        board: of `scoreboard`.
+        judged: of `judged_claims`.
+    """
+    whose = pd.Series(["of the paper" if key in CLAIMS else "of ours" for key in judged], name="claims")
+    found = pd.Series([each.claim.verdict for each in judged.values()])
+    return pd.crosstab(whose, found).rename_axis(columns=None).reindex(columns=VERDICTS, fill_value=0).iloc[::-1]
+
+
+def smaller(judged: dict[str, Judged]) -> list[str]:
+    """Items of the paper with a claim that was not measured at the paper's size.
+
+    Args:
+        judged: of `judged_claims`.
+    """
+    return [item["name"] for item in ITEMS if any(judged[key].claim.smaller for key in item.get("claims", []))]
+
+
+def told(judged: Judged, paper: str = "") -> str:
+    """One claim as an item of a list in Markdown: verdict, claim, what was measured where, and the tolerance.
+
+    Args:
+        judged: the claim.
+        paper: the paper's own number or words, where it has them.
+    """
+    claim, parts = judged.claim, {"Paper": paper, "Live": judged.live, "Recorded": judged.recorded}
+    parts |= {"Asked": claim.tolerance, "Not measured at the paper's size": claim.smaller}
+    said = "".join(f" *{name}:* {text}." for name, text in parts.items() if text)
+    return f"- {MARKS[claim.verdict]} **{claim.verdict}**: {claim.claim}.{said}"
+
+
+def folded(judged: dict[str, Judged], names: Sequence[str] | None = None) -> str:
+    """Items of the paper in Markdown: a line each with its verdict, which opens to its claims.
+
+    Args:
+        judged: of `judged_claims`.
         names: items to show; all where absent.
     """
-    chosen = board if names is None else board[board["item"].isin(names)]
-    lines = ["| item | verdict | claim | paper | live | recorded | tolerance |", "|" + "---|" * 7]
-    before = None
-    for row in chosen.itertuples():
-        item = f"[{row.item}]({row.notebook}): {row.about}" if row.item != before else ""
-        cells = (
-            item,
-            f"{MARKS[row.verdict]} {row.verdict}",
-            row.claim,
-            row.paper,
-            row.live,
-            row.recorded,
-            row.tolerance,
-        )
-        escaped = " | ".join(cell.replace("|", "\\|") for cell in cells)
-        lines.append(f"| {escaped} |")
-        before = row.item
-    return "\n".join(lines)
+    found, parts = verdicts(scoreboard(judged)), []
+    for item in ITEMS:
+        name, keys = item["name"], item.get("claims", [])
+        if names is not None and name not in names:
+            continue
+        lines = [told(judged[key], CLAIMS[key].get("paper", "")) for key in keys]
+        if "by" in item:
+            lines.append(f"- What {', '.join(dict.fromkeys(CLAIMS[key]['item'] for key in item['by']))} rests on.")
+        size = ", not measured at the paper's size" if name in smaller(judged) else ""
+        head = f"{MARKS[found[name]]} {name}, {item['about']}: {found[name]}{size}"
+        parts.append(_details(head, [*lines, *_pages(judged, keys or item["by"][:1])]))
+    return "\n\n".join(parts)
 
 
-def evidence(judged: dict[str, Judged], *keys: str) -> pd.DataFrame:
-    """What the notebooks found about some claims: a row each, with live, recorded, tolerance, verdict and page.
+def ours(judged: dict[str, Judged]) -> str:
+    """Claims that the paper does not make, in Markdown: a line for each page, which opens to them.
+
+    Args:
+        judged: of `judged_claims`.
+    """
+    pages: dict[str, list[str]] = {}
+    for key, each in judged.items():
+        if key not in CLAIMS:
+            pages.setdefault(each.notebook, []).append(key)
+    parts = []
+    for notebook, keys in pages.items():
+        marks = "".join(MARKS[judged[key].claim.verdict] for key in keys)
+        lines = [told(judged[key]) for key in keys]
+        parts.append(_details(f"{marks} {title(notebook)}", [*lines, *_pages(judged, keys)]))
+    return "\n\n".join(parts)
+
+
+def evidence(judged: dict[str, Judged], *keys: str) -> str:
+    """What the notebooks found about some claims, in Markdown: a list with verdicts, numbers and links to the pages.
 
     Args:
         judged: of `judged_claims`.
         keys: names of claims in `paper.toml`, or claims of ours in words.
     """
-    rows = [judged[key].row | {"page": judged[key].notebook.removesuffix(".ipynb")} for key in keys]
-    return pd.DataFrame(rows).set_index("claim")
+    return "\n".join([*(told(judged[key]) for key in keys), *_pages(judged, keys)])
+
+
+def title(notebook: str) -> str:
+    """The title of a page.
+
+    Args:
+        notebook: file name of the notebook.
+    """
+    first = json.loads((NOTEBOOKS / notebook).read_text(encoding="utf-8"))["cells"][0]["source"]
+    return "".join(first).partition("\n")[0].removeprefix("# ")
+
+
+def _pages(judged: dict[str, Judged], keys: Sequence[str]) -> list[str]:
+    names = dict.fromkeys(judged[key].notebook for key in keys)
+    return ["", "Judged on " + ", ".join(f"[{title(name)}]({name})" for name in names) + "."]
+
+
+def _details(summary: str, lines: Sequence[str]) -> str:
+    body = "\n".join(lines)
+    return f'<details class="item"><summary>{html.escape(summary, quote=False)}</summary>\n\n{body}\n\n</details>'

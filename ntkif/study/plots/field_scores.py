@@ -15,7 +15,7 @@ MARKS = {
     METHODS[0]: ("s", COLORS["theory"]),
     SETS[0]: ("s", COLORS["theory"]),
     METHODS[1]: ("^", COLORS["IHVP"]),
-    TRACIN: ("v", COLORS["rescaled IHVP"]),
+    TRACIN: ("v", COLORS["other class"]),
     METHODS[2]: ("o", COLORS["exact"]),
     SETS[1]: ("o", COLORS["exact"]),
 }

@@ -13,6 +13,8 @@ from ntkif.study.plots.style import COLORS, START_COLORS, log_ticks
 
 __all__ = ["predicted_and_actual", "regime_map", "scores_by_width"]
 
+_SET_STYLES = ("o-", "s--")  # of a first and a second data set
+
 
 def predicted_and_actual(pairs: pd.DataFrame, titles: Sequence[str]) -> Figure:
     """Figure 1: predicted against actual influence of each removed point, a panel for each run, with the diagonal.
@@ -43,22 +45,29 @@ def scores_by_width(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:
     """Scores against width, a panel each: closed form as points and lines, another start of the network as crosses.
 
     Args:
-        scores: of `experiments.retraining.influence_scores`.
+        scores: of `experiments.retraining.influence_scores`, of one data set, or with a column `dataset` of several.
         columns: column of the table -> label of its axis; an even number of them.
     """
     rows = len(columns) // 2
     figure, axes = plt.subplots(rows, 2, figsize=(7.6, 2.9 * rows), squeeze=False)
+    if "dataset" not in scores:
+        scores = scores.assign(dataset="")
     for ax, (column, label) in zip(axes.flat, columns.items(), strict=True):
-        for (init_scale, symmetric), group in scores.groupby(["init_scale", "symmetric"]):
-            name = start_name(init_scale, symmetric)
-            over = group.groupby(["predictor", "width"])[column].mean()
-            ax.plot(over["closed form"], "o-", color=START_COLORS[name], label=name)
-            if "another start" in over:
-                ax.plot(over["another start"], "x", color=START_COLORS[name], ms=8, label="another start")
+        for style, (dataset, of_set) in zip(_SET_STYLES, scores.groupby("dataset", sort=False), strict=False):
+            _lines_of_starts(ax, of_set, column, style, f"{dataset}, " if dataset else "")
         ax.set(xscale="log", xlabel="width $m$", ylabel=label)
         log_ticks(ax, sorted(scores["width"].unique()))
     axes[0, 0].legend(frameon=False, fontsize=8)
     return figure
+
+
+def _lines_of_starts(ax, scores: pd.DataFrame, column: str, style: str, prefix: str) -> None:
+    for (init_scale, symmetric), group in scores.groupby(["init_scale", "symmetric"]):
+        name = start_name(init_scale, symmetric)
+        over = group.groupby(["predictor", "width"])[column].mean()
+        ax.plot(over["closed form"], style, color=START_COLORS[name], label=prefix + name)
+        if "another start" in over:
+            ax.plot(over["another start"], "x", color=START_COLORS[name], ms=8, label=f"{prefix}another start")
 
 
 def regime_map(scores: pd.DataFrame, columns: dict[str, str]) -> Figure:

@@ -44,7 +44,7 @@ COLORS = {
     # methods
     "exact": "#0072B2",
     "IHVP": "#D55E00",
-    "rescaled IHVP": "#E69F00",
+    "rescaled IHVP": "#009E73",
     "own kernel": "#009E73",
     "own kernel, kinks held": "#56B4E9",
 }
@@ -116,10 +116,10 @@ def error_bars(ax: Axes, table: pd.DataFrame, by: str, column: str, **style) -> 
     ax.errorbar(over.index, over["mean"], bars, **{"fmt": "o-", "ms": 4, "capsize": 2} | style)
 
 
-def shared_legend(figure: Figure, ax: Axes, columns: int) -> None:
-    """One legend above all panels, of what is drawn in one of them."""
+def shared_legend(figure: Figure, ax: Axes, columns: int, size: float = 9) -> None:
+    """One legend above all panels, of what is drawn in one of them, in letters of a size."""
     handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside upper center", ncols=columns)
+    figure.legend(handles, labels, frameon=False, fontsize=size, loc="outside upper center", ncols=columns)
 
 
 def log_axis(ax: Axes, which: str) -> None:

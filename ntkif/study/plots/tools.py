@@ -3,9 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
-from ntkif.study.plots.style import COLORS, log_axis, shared_legend
+from ntkif.study.plots.style import shared_legend
 
 __all__ = ["AT_REST", "STOPPED", "errors_of_tools"]
 
@@ -22,37 +24,44 @@ STOPPED = {
 
 
 def errors_of_tools(
-    table: pd.DataFrame, cases: dict[str, tuple[str, str]] = AT_REST, third: tuple[str, str] = ("seconds", "seconds")
+    table: pd.DataFrame, cases: dict[str, tuple[str, str]] = AT_REST, cost: tuple[str, str] = ("seconds", "seconds")
 ) -> Figure:
-    """Relative error, slope and one more number of each tool, a mark for each network.
+    """Relative error of each tool, and what its answer costs, a mark for each network; marks of one tool lie apart.
 
     Args:
         table: of `records.tools.chosen`, with what has an answer.
         cases: network -> mark and colour.
-        third: a positive column, and what it is.
+        cost: a positive column, and what it is.
     """
-    ceiling = table[table["tool"] == "another start"].set_index("case")["relative_error"]
+    yardstick = table[table["tool"] == "another start"].set_index("case")["relative_error"]
     table = table[table["tool"] != "another start"]
     order = table.groupby("tool")["relative_error"].median().sort_values(ascending=False).index
     place = {tool: i for i, tool in enumerate(order)}
-    figure, axes = plt.subplots(1, 3, figsize=(10.2, 0.34 * len(order) + 1.2), sharey=True)
-    for ax, column in zip(axes, ("relative_error", "slope", third[0]), strict=True):
+    apart = dict(zip(cases, np.linspace(0.32, -0.32, len(cases)), strict=True))
+    figure, axes = plt.subplots(1, 2, figsize=(10, 0.5 * len(order) + 1.4), sharey=True)
+    for ax, column, label in zip(axes, ("relative_error", cost[0]), ("relative error", cost[1]), strict=True):
         for case, (mark, color) in cases.items():
             each = table[table["case"] == case]
-            values = each[column].clip(lower=1e-3) if column == "slope" else each[column]
-            ax.plot(values, each["tool"].map(place), mark, ms=6, color=color, alpha=0.8, label=case)
-            if column == "relative_error" and case in ceiling:
-                ax.axvline(ceiling[case], color=color, lw=0.8, ls=":")
-        log_axis(ax, "x")
-        ax.tick_params(axis="x", labelsize=8, rotation=45)
-        for y in range(len(order)):
-            ax.axhline(y, color="#EEEEEE", lw=0.8, zorder=0)
-    axes[1].axvline(1, color=COLORS["theory"], lw=0.8)
-    axes[0].set(xlabel="relative error")
-    axes[1].set(xlabel="slope (1 is right)")
-    axes[2].set(xlabel=third[1])
-    axes[0].set_yticks(np.arange(len(order)), order, fontsize=9)
+            ax.plot(each[column], each["tool"].map(place) + apart[case], mark, ms=7, color=color, label=case)
+            if column == "relative_error" and case in yardstick:
+                ax.axvline(yardstick[case], color=color, lw=1.2, ls=":")
+        _scale(ax, table[column], label)
+        for y in range(0, len(order), 2):
+            ax.axhspan(y - 0.5, y + 0.5, color="#F4F4F4", lw=0, zorder=0)
+    axes[0].set_ylim(-0.5, len(order) - 0.5)
+    axes[0].set_yticks(np.arange(len(order)), order, fontsize=13)
     for label in axes[0].get_yticklabels():
         label.set_fontweight("bold" if label.get_text().startswith("ntkif") else "normal")
-    shared_legend(figure, axes[0], 3)
+    shared_legend(figure, axes[0], 3, 12)
     return figure
+
+
+def _scale(ax: Axes, values: pd.Series, label: str) -> None:
+    """A logarithmic axis with few large numbers, which leave room for each other."""
+    low, high = np.log10(values.agg(["min", "max"]))
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1,) if high - low > 3 else (1, 3)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel(label, fontsize=14)
+    ax.tick_params(axis="x", labelsize=12)

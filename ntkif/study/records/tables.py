@@ -36,8 +36,11 @@ class Record:
     def __str__(self) -> str:
         """One line: what was computed on which pixels, where, when and by which code."""
         p = self.provenance
+        whole = p["n_train"], p["n_test"]
+        used = tuple(p["settings"].get(name, p[name]) for name in ("n_train", "n_test"))
+        images = " of ".join(f"{train} + {test}" for train, test in dict.fromkeys((used, whole)))
         return (
-            f"{p['dataset']} recorded {p['started'][:10]}: {p['n_train']} + {p['n_test']} images, {p['pixel_source']}, "
+            f"{p['dataset']} recorded {p['started'][:10]}: {images} images, {p['pixel_source']}, "
             f"sha256 {p['pixels'][:8]}; {p['dtype']} on {p['device']}, torch {p['torch']}, {p['seconds']:.0f} s, "
             f"commit {p['commit'][:8]}{p['commit'][40:]}"
         )

@@ -23,6 +23,7 @@ __all__ = [
     "OWN_ANSWER",
     "Measurement",
     "against_truth",
+    "best_of_columns",
     "chosen",
     "conventions",
     "keep_measurement",
@@ -56,6 +57,7 @@ MEASUREMENTS = {
     "durations": Measurement("python benchmarks/durations.py"),
     "page-durations": Measurement("python benchmarks/durations.py"),
     "labels": Measurement("python benchmarks/tools/labels.py"),
+    "curvature": Measurement("python benchmarks/tools/curvature.py", witness="own-answer"),
 }
 
 
@@ -183,7 +185,7 @@ def against_truth(record: str = "peers", root: Path = ROOT) -> tuple[pd.DataFram
 
     Returns:
         a row for each case, tool and setting: case; parameters, trained ones of the network; train_seconds, of one
-        training; tool, "another start" for the ceiling; settings; status, empty or why there is no answer; chosen,
+        training; tool, "another start" for the yardstick; settings; status, empty or why there is no answer; chosen,
         whether the setting is the tool's best; pearson, spearman, slope, relative_error, and rescaled_error, with the
         best factor; seconds; peak_mib. Of networks that were stopped also seed; check, of the recording; trainings,
         that the answer took; and lds_10 and lds_50, of subsets that lack a tenth and half of the points, each with the
@@ -199,6 +201,28 @@ def chosen(table: pd.DataFrame) -> pd.DataFrame:
     """Of each tool the setting with the smallest error, best first; those without an answer come last."""
     best = table[table["chosen"]]
     return best.sort_values(["case", "relative_error"], kind="stable")
+
+
+def best_of_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Of each tool on each case the best number of each column that any of its settings gave, by relative error.
+
+    No setting need have all of a row, so this can only flatter a tool.
+
+    Args:
+        table: of `against_truth`.
+
+    Returns:
+        a row for each case and tool that answered: the scores, of the slope that nearest to one, and the least seconds
+        and memory.
+    """
+    answered = table[table["slope"].notna()]
+    best = answered.groupby(["case", "tool"], sort=False).agg(
+        pearson=("pearson", "max"),
+        spearman=("spearman", "max"),
+        slope=("slope", lambda each: min(each, key=lambda slope: abs(slope - 1))),
+        **{name: (name, "min") for name in ("relative_error", "rescaled_error", "seconds", "peak_mib")},
+    )
+    return best.reset_index().sort_values(["case", "relative_error"], kind="stable")
 
 
 _LDS = tuple(f"lds_{share}{end}" for share in (10, 50) for end in ("", "_low", "_high"))

@@ -95,4 +95,5 @@ def test_places_of_the_ends():
     found = end_places({"a": table, "b": table[table["ridge"] == 2]})
     assert list(found.index) == [("a", 1.0), ("a", 2.0), ("b", 2.0)] and found.index.names == ["set", "ridge"]
     assert list(found.columns) == [("place", 0), ("place", 2), ("rank", 0), ("rank", 2)]
+    assert found["place"].dtypes.eq(int).all(), "places are shown as 1, not as 1.0"
     assert found.loc[("a", 1.0)].tolist() == [1, 2, 1.0, 0.9] and found.loc[("b", 2.0)].tolist() == [2, 3, 0.8, 0.6]

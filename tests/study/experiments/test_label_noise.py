@@ -1,6 +1,7 @@
 """Training with flipped labels: each column from its definition, at small size."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from by_flow import BOTH, DATA, influence, named_right, predictions
@@ -8,7 +9,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from ntkif import ntk
 from ntkif.data.label_noise import flip_labels
-from ntkif.study.experiments.label_noise import detection_curves, detection_scores, noise_along
+from ntkif.study.experiments.label_noise import detection_curves, detection_scores, noise_along, stopping
 
 
 @BOTH
@@ -68,3 +69,17 @@ def test_precision_at_a_recall_is_that_of_scikit_learn():
     wanted = np.round(recalls * int(flipped.sum())) / int(flipped.sum())
     truth = [precision[np.flatnonzero(recall >= least - 1e-12).max()] for least in wanted]
     assert np.allclose(table["precision"], truth) and table["recall"].tolist() == recalls.tolist()
+
+
+def test_when_to_stop_by_three_columns():
+    table = pd.DataFrame({"time": [1.0, 2.0, 3.0, 4.0], "accuracy": [0.5, 0.9, 0.8, 0.6]})
+    table = table.assign(loo_accuracy=[0.1, 0.2, 0.3, 0.2], influential_1=[0.7, 0.2, 0.1, 0.0])
+    found = stopping(table)
+    assert found == {
+        "best time": 2.0,
+        "accuracy": 0.9,
+        "time by leaving out": 3.0,
+        "accuracy then": 0.8,
+        "at the end": 0.6,
+        "peak of flipped": 1.0,
+    }

@@ -15,7 +15,14 @@ from ntkif.networks.two_layer import random_network
 from ntkif.retraining.protocol import Protocol
 from ntkif.retraining.retrain import retrain
 from ntkif.retraining.selection import chosen_points
-from ntkif.study.experiments.width import fitted_rates, network_errors, start_name, width_exponents
+from ntkif.study.experiments.width import (
+    bound_quotients,
+    coupling,
+    fitted_rates,
+    network_errors,
+    start_name,
+    width_exponents,
+)
 
 DATA = load("mnist-sample").head(40, 30)
 POINTS = chosen_points(DATA, 1.0, 5)
@@ -120,3 +127,37 @@ def test_width_exponents_of_chosen_starts():
     assert list(width_exponents(table, "error", both[1:])) == ["κ = 1, symmetric"]
     with pytest.raises(KeyError):
         width_exponents(table, "error", [(1.0, False)])
+
+
+def test_outputs_of_a_wide_network_are_separate_and_those_of_a_narrow_one_are_not():
+    ten = load("mini-mnist-sample").head(20, 10)
+    settings = {"learning_rate": 0.1, "epochs": 100}
+    narrow, wide = (coupling(ten, 1.0, width, 1.0, True, **settings) for width in (32, 4096))
+    assert wide < 0.5 * narrow
+    one = replace(ten, y_train=ten.y_train[:, :1], y_test=ten.y_test[:, :1])
+    assert coupling(one, 1.0, 32, 1.0, True, **settings) == 0  # nothing else to be coupled to
+
+
+def test_what_is_measured_is_set_against_the_bounds_by_hand():
+    row = {"width": 400, "init_scale": 0.5, "symmetric": True, "movement": 2.0, "kernel_change": 3.0}
+    row |= {
+        "test_kernel_change": 0.2,
+        "jacobian_change": 1.0,
+        "train_linear": 5.0,
+        "network_linear": 7.0,
+        "error": 11.0,
+    }
+    found = bound_quotients(pd.DataFrame([row]), n=10, ridge=2.0, delta=0.25).iloc[0]
+    gauss = (2 * np.pi) ** 0.5 * 0.5 * 0.25
+    assert found["Lemma 1"] == pytest.approx(2 / (10 / (0.5 * 20 * 2)))
+    assert found["Lemma 2"] == pytest.approx(3 * gauss / (4 * 100 * 2))
+    assert found["Lemma 3"] == pytest.approx(5 * (4 * 0.0625 * 0.5 * 20) / 10**3.5)
+    lemma_4 = 10**4 / (8 * 0.0625 * 0.5 * 20)
+    assert found["Lemma 4"] == pytest.approx(7 / lemma_4)
+    rest = 0.5 / 0.5 + 10 * 0.5 / (0.5 * 2) + 100 * np.log(40) ** 0.5 / (20 * 4)
+    assert found["Theorem 1"] == pytest.approx(11 / (lemma_4 + rest))
+    others = [{"test_kernel_change": 30.0}, {"jacobian_change": 900.0}]
+    bounds = (4 * 10 * 2 / gauss, 2 * 20 * 10 * 4 / gauss)
+    for change, bound in zip(others, bounds, strict=True):
+        found = bound_quotients(pd.DataFrame([row | change]), n=10, ridge=2.0, delta=0.25).iloc[0]
+        assert found["Lemma 2"] == pytest.approx(next(iter(change.values())) / bound)

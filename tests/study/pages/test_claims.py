@@ -54,12 +54,15 @@ def test_claims_survive_a_notebook(tmp_path, notebook_with):
     claims = [
         Claim.judge("lemma-1", -0.5, below=0, digits=1),
         Claim.judge("figure-2-above", {"mnist": 2}, below=1, digits=0),
+        Claim.judge("tools are slower", {"conv": 3}, above=2, digits=0, recorded=True),
     ]
     made = notebook_with(claims)
     assert {MIME, "text/html", "text/plain"} <= set(made["cells"][1]["outputs"][0]["data"])
     (tmp_path / "a.ipynb").write_text(json.dumps(made))
     assert read_claims(tmp_path / "a.ipynb") == claims
-    assert claim_table(*claims)["measured"].tolist() == ["-0.5", "mnist 2"]
+    told = made["cells"][1]["outputs"][0]["data"][MIME]
+    assert ["recorded" in claim for claim in told] == [False, False, True]
+    assert claim_table(*claims)["measured"].tolist() == ["-0.5", "mnist 2", "conv 3"]
     assert type(claim_table(*claims)[["verdict"]]).__name__ == "DataFrame"  # a part of the table has no claims
 
 

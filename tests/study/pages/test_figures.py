@@ -22,7 +22,7 @@ def test_estimates_stand_over_the_truth():
     left, ax = figures.estimate_and_truth(IMAGES[0], "a 4", IMAGES, influence, shown=2).axes
     assert left.get_title() == "a 4" and (left.images[0].get_array() == IMAGES[0]).all()
     drawn = {line.get_label(): line.get_xydata() for line in ax.lines}
-    for label, method in (("classic estimate, IHVP", METHODS[1]), ("rescaled by the leverage", METHODS[2])):
+    for label, method in (("classic estimate (IHVP)", METHODS[1]), ("the same, rescaled", METHODS[2])):
         assert np.allclose(drawn[label], 1000 * np.column_stack([influence[METHODS[0]], influence[method]]))
     order = influence[METHODS[0]].argsort()
     pictures = [artist for artist in ax.artists if isinstance(artist, AnnotationBbox)]

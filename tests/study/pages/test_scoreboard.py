@@ -8,7 +8,18 @@ from ntkif.provenance import ROOT
 from ntkif.study import paper
 from ntkif.study.pages import scoreboard
 from ntkif.study.pages.claims import VERDICTS, Claim
-from ntkif.study.pages.scoreboard import DEFINITION, evidence, judged_claims, to_markdown, verdicts
+from ntkif.study.pages.criteria import criterion
+from ntkif.study.pages.scoreboard import (
+    DEFINITION,
+    counts,
+    evidence,
+    folded,
+    judged_claims,
+    ours,
+    smaller,
+    told,
+    verdicts,
+)
 from ntkif.study.records.tables import load_record
 
 
@@ -35,31 +46,63 @@ def test_live_and_recorded_are_told_apart():
     assert (judged.live, judged.recorded) == ("2, two: 3", "mnist 4, cifar 5")
 
 
+def test_a_claim_that_was_measured_beforehand_is_not_said_to_be_live():
+    claim = Claim.judge("tools are slower", {"conv": 3, "mlp": 4}, above=2, digits=0, recorded=True)
+    judged = scoreboard.Judged(claim, "a.ipynb")
+    assert (judged.live, judged.recorded) == ("", "conv 3, mlp 4")
+    several = Claim.all_of("a million rows", criterion(3, below=4, digits=0), recorded=True)
+    assert scoreboard.Judged(several, "a.ipynb").row["recorded"] == "3"
+
+
 def test_the_scoreboard_agrees_with_the_notebooks():
-    """Its tables, as committed, are those that the outputs of the other notebooks give."""
-    board = scoreboard.scoreboard(judged_claims())
+    """What it shows, as committed, is what the outputs of the other notebooks give."""
+    judged = judged_claims()
     cells = json.loads((ROOT / "notebooks" / "scoreboard.ipynb").read_text())["cells"]
-    shown = [
-        "".join(output["data"]["text/markdown"])
-        for cell in cells
-        for output in cell.get("outputs", [])
-        if "text/markdown" in output.get("data", {})
-    ]
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    shown = ["".join(data["text/markdown"]) for data in outputs if "text/markdown" in data]
     again = "run `make -W notebooks/scoreboard.ipynb notebooks`"
-    lines = [line for table in shown for line in table.splitlines()[2:]]
-    assert lines == to_markdown(board).splitlines()[2:], f"the scoreboard is not that of the notebooks: {again}"
-    assert [item["name"] for item in paper.ITEMS] == list(dict.fromkeys(board["item"]))
+    lines = [line for text in shown for line in text.splitlines() if line]
+    found = [line for text in (folded(judged), ours(judged)) for line in text.splitlines() if line]
+    assert lines == found, f"the scoreboard is not that of the notebooks: {again}"
+
+
+def test_every_item_and_every_claim_of_ours_is_shown_with_its_verdict_and_page():
+    judged = judged_claims()
+    text = folded(judged)
+    places = [text.index(f"{item['name']}, {item['about']}: ") for item in paper.ITEMS]
+    assert places == sorted(places) and text.count("<details") == len(places) == text.count("Judged on [")
+    assert folded(judged, ["Lemma 1"]).count("<details") == 1
+    mine = [key for key in judged if key not in paper.CLAIMS]
+    assert all(told(judged[key]) in ours(judged) for key in mine)
+    assert counts(judged).loc["of ours"].sum() == len(mine) and counts(judged).to_numpy().sum() == len(judged)
+
+
+def test_a_claim_is_told_with_all_that_was_measured():
+    claim = Claim("figure-2-above", {"live": "2", "mnist": "3"}, "above 1", VERDICTS[0])
+    line = told(scoreboard.Judged(claim, "a.ipynb"), "is above")
+    text = paper.CLAIMS["figure-2-above"]["claim"]
+    assert line == f"- ✓ **holds**: {text}. *Paper:* is above. *Live:* 2. *Recorded:* mnist 3. *Asked:* above 1."
+
+
+def test_an_experiment_smaller_than_the_papers_says_so_where_it_is_shown():
+    judged = judged_claims()
+    old = judged["figure-12-bound"]
+    less = Claim(old.claim.key, old.claim.measured, old.claim.tolerance, old.claim.verdict, smaller="half the points")
+    changed = judged | {"figure-12-bound": scoreboard.Judged(less, old.notebook)}
+    assert set(smaller(changed)) - set(smaller(judged)) == {"Figure 12"}
+    text = folded(changed, ["Figure 12"])
+    assert ", not measured at the paper's size</summary>" in text and "paper's size:* half the points." in text
 
 
 def test_a_changed_verdict_changes_the_scoreboard():
     judged = judged_claims()
-    before = scoreboard.scoreboard(judged)
     old = judged["figure-12-bound"]
     worse = Claim(old.claim.key, old.claim.measured, old.claim.tolerance, VERDICTS[2])
-    after = scoreboard.scoreboard(judged | {"figure-12-bound": scoreboard.Judged(worse, old.notebook)})
-    assert to_markdown(before) != to_markdown(after)
-    assert (verdicts(before)["Figure 12"], verdicts(after)["Figure 12"]) == (VERDICTS[0], VERDICTS[1])
-    assert verdicts(before)["Definition 1"] == DEFINITION
+    changed = judged | {"figure-12-bound": scoreboard.Judged(worse, old.notebook)}
+    before, after = (verdicts(scoreboard.scoreboard(each)) for each in (judged, changed))
+    assert folded(judged, ["Figure 12"]) != folded(changed, ["Figure 12"])
+    assert (before["Figure 12"], after["Figure 12"]) == (VERDICTS[0], VERDICTS[1])
+    assert before["Definition 1"] == DEFINITION
 
 
 RATES = {
@@ -96,7 +139,9 @@ def test_recorded_numbers_are_those_of_the_records(key):
         assert measured[name] == number(load_record(experiment, name).table), name
 
 
-def test_evidence_shows_the_verdicts_of_its_claims():
+def test_evidence_has_the_verdicts_of_its_claims_and_links_to_their_pages():
     judged = judged_claims()
-    table = evidence(judged, "lemma-1", "figure-2-above")
-    assert table["verdict"].tolist() == [judged[key].claim.verdict for key in ("lemma-1", "figure-2-above")]
+    keys = ("lemma-1", "figure-2-above")
+    text = evidence(judged, *keys)
+    assert [f"**{judged[key].claim.verdict}**" in text for key in keys] == [True, True]
+    assert all(f"]({judged[key].notebook})" in text for key in keys)

@@ -4,14 +4,12 @@ import json
 import math
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 
 from ntkif import __main__
 from ntkif.data import load
 from ntkif.study.pages import write
 from ntkif.study.pages.explorer import explore
-from ntkif.study.pages.scoreboard import MARKS
 
 SIZES, TIMES = [0.25, 2.0], [0.5, math.inf]
 
@@ -36,19 +34,16 @@ def test_command_writes_what_the_pages_show(tmp_path, capsys, book_style, small_
     __main__.main(["pages", str(folder)])
     assert str(folder) in capsys.readouterr().out
     names = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
-    explorer = {f"static/explorer/{name}" for name in ("data.js", "test.png", "train.png")}
-    figures = {f"{name}.svg" for name in ("explorer", "front", "scoreboard", "house")}
-    texts = {f"{name}.md" for name in ("front", "scoreboard", "contents", "recorded", "columns", "package")}
-    assert names == figures | texts | explorer
+    scripts = {f"static/explorer/{name}" for name in ("data.js", "test.png", "train.png")}
+    scripts |= {"static/front/data.js", "static/front/preview.png"}
+    figures = {f"{name}.svg" for name in ("explorer", "front", "house")}
+    texts = {f"{name}.md" for name in ("front", "scoreboard", "contents", "recorded", "columns", "package", "install")}
+    assert names == figures | texts | scripts | {"tiles.html"}
     start = json.loads((folder / "static/explorer/data.js").read_text()[23:].rstrip(";\n"))
     test, ridge, time = start["start"]
     losses = [states[ridge][time]["loss"] for states in start["states"]]
     assert losses[test] == max(losses) and ridge == 0 and start["times"][time] is None
     scores = start["states"][test][ridge][time]["scores"]["IHVP"]
-    assert f"slope {scores['slope']:.2f}" in (folder / "front.md").read_text()
-
-
-def test_scoreboard_in_short_counts_every_item():
-    text = write.in_short(pd.Series(["holds", "holds", "definition", "holds in part"], index=list("abcd")))
-    assert text.startswith("Of 4 numbered items") and f"2 {MARKS['holds']} holds" in text
-    assert "does not hold" not in text
+    assert f"| {scores['slope']:.2f} |" in (folder / "front.md").read_text()
+    shown = json.loads((folder / "static/front/data.js").read_text().partition(" = ")[2].rstrip(";\n"))
+    assert shown["test"] == start["test"][test] and [state["ridge"] for state in shown["states"]] == SIZES

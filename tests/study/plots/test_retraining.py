@@ -1,6 +1,7 @@
 """Figure 1, Table 1 and the map of regimes: what is drawn is what the table says."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from plotted import NAMES, both, labels, of_start, ticks
@@ -63,6 +64,18 @@ def test_scores_by_width():
             )
         assert ticks(ax) == ["256", "1024"] and ax.get_xscale() == "log"
     assert [ax.get_legend() is None for ax in figure.axes] == [False, True]
+
+
+def test_scores_of_two_sets_have_lines_of_their_own():
+    first, second = scores(), scores().assign(pearson=lambda table: -table["pearson"])
+    table = pd.concat([first.assign(dataset="one"), second.assign(dataset="two")])
+    ax = scores_by_width(table, {"pearson": "R", "slope": "slope"}).axes[0]
+    drawn = {line.get_label(): line for line in ax.lines}
+    assert list(drawn)[:3] == ["one, κ = 0.01", "one, another start", "one, κ = 1, symmetric"]
+    for name in NAMES:
+        one, two = drawn[f"one, {name}"], drawn[f"two, {name}"]
+        assert np.allclose(one.get_ydata(), -np.asarray(two.get_ydata())) and one.get_color() == two.get_color()
+        assert (one.get_linestyle(), two.get_linestyle()) == ("-", "--")
 
 
 def test_the_map_of_regimes_is_the_table_of_the_closed_form():

@@ -51,7 +51,12 @@ def test_a_record_is_read_as_it_was_written(small, tmp_path):
     assert new
     assert (unpack_images(read.table) == DATA.images_train[table["row"]]).all()
     assert read.provenance["pixels"] == DATA.digest and read.provenance["settings"] == {"ridge": 1.0, "count": 3}
-    assert str(read).startswith("mnist recorded 20") and "40 + 20 images" in str(read)
+    assert str(read).startswith("mnist recorded 20") and ": 40 + 20 images" in str(read)
+
+
+def test_a_record_of_some_images_of_a_set_says_so():
+    assert ": 200 + 200 of 5000 + 1000 images, MNIST" in str(load_record("own-kernel", "mnist"))
+    assert ": 60000 + 200 of 60000 + 10000 images, MNIST" in str(load_record("full-mnist", "mnist-full"))
 
 
 def test_test_images_are_kept_once(monkeypatch, tmp_path):

@@ -55,6 +55,17 @@ def test_each_tool_has_one_best_setting():
     assert (table["status"] == "").equals(table["slope"].notna())
 
 
+def test_of_each_column_the_best_of_all_settings_is_taken():
+    table, _ = tools.against_truth()
+    best = tools.best_of_columns(table).set_index(["case", "tool"])
+    conv = table[(table["case"] == "conv") & (table["tool"] == "dattri, CG")]
+    few, many = conv.set_index("settings").loc[['{"max_iter": 10}', '{"max_iter": 30}']].to_dict("records")
+    assert best.loc[("conv", "dattri, CG"), "relative_error"] == few["relative_error"] < many["relative_error"]
+    assert best.loc[("conv", "dattri, CG"), "spearman"] == many["spearman"] > few["spearman"]
+    assert best.loc[("two-layer", "pyDVL, Nystrom"), "slope"] == pytest.approx(1.0355)  # above one, and nearest
+    assert set(best.reset_index()["tool"]) == set(table[table["status"] == ""]["tool"])
+
+
 def test_of_networks_that_were_stopped_settings_are_chosen_on_the_first_draw():
     table, story = tools.against_truth("peers-through-training")
     assert set(story["settings"]) == set(table["case"] + ", seed " + table["seed"].astype(str))

@@ -1,0 +1,126 @@
+"""What tells the influence of a trained network's points, from the network as it is, and how long each takes."""
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.func import grad, vmap
+
+from ntkif.influence.closed_form import loo_influence
+from ntkif.influence.network import NetworkInfluence
+from ntkif.influence.stationary import balancing_ridge
+from ntkif.kernels.infinite import ntk
+from ntkif.networks.modules import predict
+from ntkif.regression.ridge import ridge_fit
+from ntkif.training.recorded import RecordedTraining
+
+__all__ = ["DAMPINGS", "METHODS", "balance", "by_hand", "estimates", "start_of", "timed"]
+
+#: What is compared: two yardsticks, one that knows the signs and one that retrains from another start in other batches;
+#: five estimates; and the own kernel with that of `DAMPINGS` that the truth would choose.
+METHODS = (
+    "sign alone",
+    "another seed",
+    "infinite kernel",
+    "IHVP, exact Hessian",
+    "IHVP, Gauss-Newton",
+    "own kernel",
+    "through training",
+    "own kernel, best damping",
+)
+#: Named by hand, of the sum of the losses, for networks without a penalty.
+DAMPINGS = (0.01, 0.1, 1.0, 10.0)
+_INFINITE_RIDGE = 1.0
+_ROWS_AT_ONCE = 128  # of the Hessian
+_Estimate = tuple[torch.Tensor, float, float]  # influences, the penalty they took, and seconds
+
+
+def timed(make: Callable) -> tuple:
+    """What is made, and the seconds of the processor that it took, which other programs do not change."""
+    clock = time.process_time()
+    return make(), time.process_time() - clock
+
+
+def start_of(run: RecordedTraining) -> nn.Module:
+    """The network before training."""
+    return run.tape.function.at(run.tape.function.start)
+
+
+def balance(run: RecordedTraining) -> float:
+    """What `damping="auto"` takes, see `balancing_ridge`."""
+    return balancing_ridge(run.module, start_of(run), run.tape.x, run.tape.y, loss=run.tape.loss)
+
+
+def estimates(run: RecordedTraining, test: list[torch.Tensor], penalty: float) -> dict[str, _Estimate]:
+    """(k, n) influences by each method that takes the trained network or its data, its penalty, and its seconds.
+
+    NaN where a network is so sure of its labels that `linearized_fit` refuses it.
+
+    Args:
+        run: the recorded training.
+        test: (k, ...) test points and (k, c) targets.
+        penalty: ridge or damping of the sum of the losses.
+    """
+    methods = {
+        METHODS[2]: lambda: _infinite(run, *test),
+        METHODS[3]: lambda: _exact_hessian(run, *test, penalty),
+        METHODS[4]: lambda: _gauss_newton(_own(run, penalty), *test),
+        METHODS[5]: lambda: _own(run, penalty).influence(*test, trust=True),
+    }
+    found = {name: timed(lambda ask=ask: _or_nan(ask, run, test)) for name, ask in methods.items()}
+    used = dict.fromkeys(methods, penalty) | {METHODS[2]: _INFINITE_RIDGE}
+    return {name: (estimate, used[name], seconds) for name, (estimate, seconds) in found.items()}
+
+
+def by_hand(
+    run: RecordedTraining, test: list[torch.Tensor], rows: list[int], truth: torch.Tensor
+) -> dict[str, _Estimate]:
+    """Influences (k, n) by the own kernel with each of `DAMPINGS`, and with the best of them by (k, r) the truth."""
+    found = {}
+    for damping in DAMPINGS:
+        estimate, seconds = timed(
+            lambda damping=damping: _or_nan(lambda: _own(run, damping).influence(*test, trust=True), run, test)
+        )
+        found[f"own kernel, damping {damping:g}"] = estimate, damping, seconds
+    best = min(found.values(), key=lambda each: float((each[0][:, rows] - truth).norm().nan_to_num(math.inf)))
+    return found | {METHODS[7]: best}
+
+
+def _own(run: RecordedTraining, penalty: float) -> NetworkInfluence:
+    return NetworkInfluence(run.module, run.tape.x, run.tape.y, penalty, start=None, loss=run.tape.loss)
+
+
+def _or_nan(ask: Callable[[], torch.Tensor], run: RecordedTraining, test: list[torch.Tensor]) -> torch.Tensor:
+    """NaN where a network is so sure of its labels that `linearized_fit` refuses it."""
+    try:
+        return ask()
+    except ValueError:
+        return torch.full((len(test[0]), len(run.tape.x)), math.nan)
+
+
+def _infinite(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
+    """By the kernel of infinite width, which sees the images and no network."""
+    unit, unit_test = (nn.functional.normalize(points.flatten(1)) for points in (run.tape.x, x_test))
+    return loo_influence(ridge_fit(ntk(unit), run.tape.y, _INFINITE_RIDGE), ntk(unit_test, unit), y_test)
+
+
+def _gauss_newton(model: NetworkInfluence, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
+    points, targets = model.test_points(x_test, y_test)
+    gradient = model.loss.gradient(predict(model.reading, points), targets)
+    return model.fit.ihvp_influence(model.kernel.against(points, "x_test"), gradient)
+
+
+def _exact_hessian(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.Tensor, penalty: float) -> torch.Tensor:
+    """∇l(x_t)ᵀ (H + penalty)⁻¹ ∇l(x_i), H of the sum of the losses, which need not be positive."""
+    tape, n = run.tape, len(run.tape.x)
+    every, eye = torch.arange(n), torch.eye(len(run.theta), dtype=run.theta.dtype)
+    hessian = n * torch.cat([tape.hessian(run.theta, every, part)[0] for part in eye.split(_ROWS_AT_ONCE)])
+
+    def loss(theta: torch.Tensor, point: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return tape.loss.value(tape.function(theta, point[None]), target[None])[0]
+
+    gradients = vmap(grad(loss), in_dims=(None, 0, 0))
+    hessian.diagonal().add_(penalty - tape.ridge)  # of the ridge the step's objective knows already
+    return gradients(run.theta, x_test, y_test) @ torch.linalg.solve(hessian, gradients(run.theta, tape.x, tape.y).T)

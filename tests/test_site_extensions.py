@@ -1,0 +1,89 @@
+"""What `book/_ext` leaves out of the site and says of its pages: offline.py, slim.py and meta.py, on small things."""
+
+import base64
+import importlib.util
+import io
+import re
+from importlib.metadata import distribution
+from types import SimpleNamespace
+
+import pytest
+from docutils import nodes
+from fontTools.ttLib import TTFont
+
+from ntkif.provenance import ROOT
+
+
+def extension(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "book" / "_ext" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+offline, slim, meta = (extension(name) for name in ("offline", "slim", "meta"))
+OUTLINES = (
+    'T.bold=(0,H.AddPaths)(V.bold,{65:"1 2Q3 4 5 6T7 8",8704:"1 2Q3 4 5 6",64256:"1 2Q3 4 5 6"},{160:" "});'
+    'T.fraktur=(0,H.AddPaths)(V.fraktur,{65:"9 9Q3 4 5 6T7 8"},{8260:"/"})'
+)
+
+
+def test_outlines_of_other_letters_and_alphabets_are_left_out():
+    left = offline.without_unused(OUTLINES)
+    assert left == (
+        'T.bold=(0,H.AddPaths)(V.bold,{65:"1 2Q3 4 5 6T7 8",8704:"1 2Q3 4 5 6",},{160:" "});'
+        'T.fraktur=(0,H.AddPaths)(V.fraktur,{},{8260:"/"})'
+    )
+
+
+def test_mathjax_has_the_outlines_where_they_are_looked_for():
+    folder = distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")
+    whole = (folder / offline.LETTERS).read_text(encoding="utf-8")
+    left = offline.without_unused(whole)
+    assert len(left) < 0.4 * len(whole)
+    assert len(re.findall(r'[{,]\d+:"-?\d', left)) > 400 and left.count("AddPaths)") == whole.count("AddPaths)")
+
+
+FACE = 'url(../vendor/fontawesome/webfonts/fa.woff2) format("woff2"),url(../f.ttf) format("truetype")'
+STYLE = (
+    "/*! whose, it is .gone */.a,.b{x:1}.gone{x:2}/* .a{ */.gone .a,.b:not(.c,.gone){x:3}.b>i{x:4}"
+    f"@media print{{.a{{x:5}}.gone{{x:6}}}}@font-face{{src:{FACE}}}"
+)
+
+
+def test_rules_of_unknown_classes_are_left_out():
+    left = slim.used(STYLE, slim.words(["<i class='a b'>", "classList.add('c')"]))
+    assert left.startswith("/*! whose, it is .gone */.a,.b{x:1}.b:not(.c,.gone){x:3}.b>i{x:4}")
+    assert "@media print{.a{x:5}}" in left and "gone{" not in left and len(slim.FONT.findall(left)) == 1
+
+
+def test_font_keeps_the_letters_asked_for(monkeypatch):
+    from matplotlib import get_data_path
+
+    address = slim.font(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", {0x41, 0x3BB})
+    data = base64.b64decode(re.match(r'url\(data:font/woff;base64,([^)]*)\) format\("woff"\)', address)[1])
+    assert set(TTFont(io.BytesIO(data)).getBestCmap()) == {0x41, 0x3BB}
+
+
+@pytest.mark.parametrize("base", ["", "https://host.invalid/book/"])
+def test_page_is_described_by_its_first_sentence(base):
+    words = "Of the influence & more. " * 20
+    run_time = nodes.paragraph("", "Runs in 7 s, on one thread of 2 cores of a processor", classes=["run-time"])
+    page = nodes.section("", nodes.title("", "A title"), run_time, nodes.paragraph("", words), ids=["a"])
+    config = SimpleNamespace(html_title="The book", html_baseurl=base, root_doc="book/index")
+    context = {"metatags": "before\n", "docstitle": "The book"}
+    meta.describe(SimpleNamespace(config=config), "notebooks/a", "page.html", context, page)
+    about = re.search('<meta name="description" content="([^"]*)" />', context["metatags"])[1]
+    assert about.startswith("Of the influence &amp; more. Of") and 150 < len(about.replace("&amp;", "&")) <= 200
+    assert context["metatags"].startswith("before\n") and 'property="og:title" content="A title"' in context["metatags"]
+    assert context["docstitle"] == "The book" and ("og:image" in context["metatags"]) == bool(base)
+    if base:
+        assert '"https://host.invalid/book/_static/front/preview.png"' in context["metatags"]
+
+
+def test_title_of_the_front_page_is_said_once():
+    page = nodes.section("", nodes.title("", "The book"), nodes.paragraph("", "x" * 50), ids=["a"])
+    config = SimpleNamespace(html_title="The book", html_baseurl="", root_doc="book/index")
+    context = {"metatags": "", "docstitle": "The book"}
+    meta.describe(SimpleNamespace(config=config), "book/index", "page.html", context, page)
+    assert context["docstitle"] == ""
