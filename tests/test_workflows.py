@@ -80,9 +80,11 @@ def test_no_machine_with_linux_downloads_cuda():
 
 
 REPORT = """<testsuites><testsuite>
-<testcase classname="notebooks.good" name="Cell 0" time="1.2"/>
-<testcase classname="notebooks.bad" name="Cell 0" time="0.2"/>
-<testcase classname="notebooks.bad" name="Cell 1" time="0.9"><failure message="other numbers&#10;1"/></testcase>
+<testcase classname="notebooks.figure-1-good.ipynb" name="Cell 0" time="1.2"/>
+<testcase classname="notebooks.theorem-bad.ipynb" name="Cell 0" time="0.2"/>
+<testcase classname="notebooks.theorem-bad.ipynb" name="Cell 1" time="0.9"><failure message="m">#x1B[91mCell 1: differ
+'3' == '2'#x1B[0m
+</failure></testcase>
 </testsuite></testsuites>"""
 
 
@@ -91,9 +93,6 @@ def test_the_summary_shows_the_notebooks_and_what_failed(tmp_path):
     summary = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(summary)
     (tmp_path / "junit.xml").write_text(REPORT)
-    assert summary.table(tmp_path / "junit.xml").splitlines()[2:] == [
-        "| bad | 2 | 1 | 1 |",
-        "| good | 1 | 1 | 1 |",
-        "",
-        "- `bad`, Cell 1: other numbers",
-    ]
+    rows, _, failed = summary.table(tmp_path / "junit.xml").partition("\n\n")
+    assert rows.splitlines()[2:] == ["| theorem-bad | 2 | 1 | 1 |", "| figure-1-good | 1 | 1 | 1 |"]
+    assert failed == "**theorem-bad**, Cell 1\n\n~~~~\nCell 1: differ\n'3' == '2'\n~~~~"

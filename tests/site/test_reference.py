@@ -51,7 +51,7 @@ def test_names_in_the_text_lead_to_their_entries(page):
     text = _HEADING.sub("", page.read_text("utf-8"))
     for link, target, code in _CODE.findall(text):
         shown = re.sub("<[^>]+>", "", code).partition("(")[0]
-        if f"ntkif.{shown}" in ENTRIES and not shown.islower() | ("_" not in shown):
+        if f"ntkif.{shown}" in ENTRIES and ("_" in shown or not shown.islower()):
             assert link and target.endswith(f"#ntkif.{shown}"), shown
 
 
@@ -67,6 +67,7 @@ def test_an_entry_has_signature_formula_parameters_and_errors():
     assert re.search(r'<div class="formula[^"]*".*?I\[t, i\] = Σ_c', entry, re.DOTALL)
     assert re.findall(r"<dt[^>]*>(\w+)<span class=\"colon\">", entry) == ["Parameters", "Returns", "Raises"]
     assert 'href="regression.html#ntkif.RidgeFit"' in entry
+    assert re.search(r'<a [^>]*href="../../notebooks/[\w-]+\.html#eq-9"[^>]*>Eq\. 9</a>', entry)
 
 
 def test_nothing_is_left_as_it_was_typed():

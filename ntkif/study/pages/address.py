@@ -58,7 +58,15 @@ def install(file: Path = _PYPROJECT) -> str:
     """How the package is installed in a project of one's own, and what its extras are for."""
     project = _project(file)
     bare, some = _commands(project.get("urls", {}).get("Repository"))
-    lines = ["```sh", f"pip install {bare}", f'pip install "{some}"  # with two of the extras', "```", ""]
+    lines = [
+        "```sh",
+        f"pip install {bare}",
+        f'pip install "{some}"',
+        "```",
+        "",
+        "The second brings two of the extras.",
+        "",
+    ]
     lines += ["| extra | for | brings |", "|---|---|---|"]
     extras = project["optional-dependencies"]
     lines += [f"| `{name}` | {_EXTRAS[name]} | {', '.join(brought)} |" for name, brought in extras.items()]
