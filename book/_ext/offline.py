@@ -25,8 +25,8 @@ CONFIG = {
 #: Alphabets that the book has; of script, Fraktur, sans serif and typewriter no formula makes use.
 ALPHABETS = {"normal", "bold", "italic", "boldItalic", "largeop", "smallop", "texCalligraphic"}
 ALPHABETS |= {"texSize3", "texSize4", "texVariant"}
-SYMBOLS = "±×÷·¬¯°′″‖†…⋯⋮ℓℝℎ←→↔⇒⇔↦∀∂∃∅∇∈∉∏∑−∓∖∗∘√∝∞∣∥∧∨∩∪∫∼≃≈≠≡≤≥≪≫⊂⊆⊙⊤⊥⋅⌈⌉⌊⌋⟨⟩𝔼𝕀ΓΔΘΛΞΠΣΦΨΩ\u2061\u00a0"
-RANGES = [(0x20, 0x7E), (0x300, 0x338), (0x1D400, 0x1D467), (0x1D6FC, 0x1D71B), (0x1D736, 0x1D755)]
+SYMBOLS = "±×÷·¬¯°′″‖†…⋯⋮ℓℝℎ←→↔⇒⇔↦∀∂∃∅∇∈∉∏∑−∓∖∗∘√∝∞∣∥∧∨∩∪∫∼≃≈≠≡≤≥≪≫⊂⊆⊙⊤⊥⋅⌈⌉⌊⌋⟨⟩𝔼𝕀ΓΔΘΛΞΠΣΦΨΩ\u0338\u20d7\u2061\u00a0"
+RANGES = [(0x20, 0x7E), (0x1D400, 0x1D467), (0x1D6FC, 0x1D71B), (0x1D736, 0x1D755)]
 RANGES += [(0x1D7CE, 0x1D7D7), (0xE150, 0xE156)]  # bold digits; the pieces of tall brackets
 KEPT = {ord(symbol) for symbol in SYMBOLS} | {code for low, high in RANGES for code in range(low, high + 1)}
 

@@ -19,7 +19,6 @@ COMMENT, LICENSE = re.compile(r"/\*.*?\*/", re.DOTALL), re.compile(r"/\*!.*?\*/"
 CLASS, NOT = re.compile(r"\.(-?[A-Za-z_][\w-]*)"), re.compile(r":not\([^)]*\)")
 RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 FONT = re.compile(r"url\([./]*/vendor/fontawesome/webfonts/([\w-]+)\.woff2\)[^,}]*,url\([^)]*\) format\([^)]*\)")
-STYLES = ("styles/pydata-sphinx-theme.css", "sphinx-design.min.css")
 UNUSED = (
     "scripts/fontawesome.js*",
     "scripts/*.map",
@@ -68,9 +67,8 @@ def slim(app, failure):
         return
     static, pages = Path(app.outdir) / "_static", read(Path(app.outdir).rglob("*.html"))
     scripts = read(file for file in static.rglob("*.js") if "mathjax" not in file.parts and file.name != ICONS)
-    styles = read(static.rglob("*.css"))
     known = words([*pages.values(), *scripts.values()])
-    styles |= {static / name: used(styles[static / name], known) for name in STYLES}
+    styles = {file: used(style, known) for file, style in read(static.rglob("*.css")).items()}
     letters = {int(code, 16) for style in styles.values() for code in re.findall(r"\\(f[0-9a-f]{3})\b", style)}
     fonts = static / "vendor" / "fontawesome" / "webfonts"
     for file, style in styles.items():

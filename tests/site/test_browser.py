@@ -5,7 +5,7 @@ Needs Chromium (Debian: `apt install chromium`); without it these tests are skip
 
 from functools import cache
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from site_browser import DESK, PHONE, Visit, open_page
@@ -209,6 +209,14 @@ def test_search_for_a_function_finds_its_entry_first(page, function):
     first = tab.locator("#search-results li a").first
     first.wait_for()
     assert first.get_attribute("href").endswith(f".{function}") and "/api/" in first.get_attribute("href")
+
+
+@pytest.mark.parametrize(
+    "words", ["adam", "mini-batch", "minibatch", "mislabeled", "label error", "PyTorch", "cross-entropy"]
+)
+def test_search_in_words_of_practice_finds_the_page_for_it(page, words):
+    tab = page(f"search.html?q={quote(words)}")
+    tab.locator('#search-results li a[href*="notebooks/trained-network.html"]').first.wait_for()
 
 
 def test_search_box_leads_to_results(page):

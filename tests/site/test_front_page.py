@@ -12,7 +12,7 @@ from ntkif.study import plots
 from ntkif.study.pages.explorer import METHODS, RIDGES
 from ntkif.study.pages.figures import VERDICT_COLORS
 
-WAYS = ("explorer.html", "notebooks/through-training.html", "setting.html")
+WAYS = ("explorer.html", "notebooks/trained-network.html", "setting.html")
 
 
 def drawn(tab) -> dict[str, float]:

@@ -119,20 +119,22 @@ def score_table(scores: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def in_short(board: pd.DataFrame) -> str:
-    """What became of the paper's claims, in two sentences.
+def in_short(board: pd.DataFrame, smaller: Sequence[str] = ()) -> str:
+    """What became of the paper's claims, in two or three sentences.
 
     Args:
         board: of `scoreboard.scoreboard`.
+        smaller: items with a claim that was not measured at the paper's size, of `scoreboard.smaller`.
     """
     claims = board[board["verdict"] != DEFINITION]["verdict"]
     counts = {verdict: (claims == verdict).sum() for verdict in MARKS if (claims == verdict).any()}
     parts = [f"{count} {_plural(verdict)} {MARKS[verdict]}" for verdict, count in counts.items()]
     numbered = sum(name[-1].isdigit() for name in board["item"].unique())  # the abstract has no number
     defined = (board["verdict"] == DEFINITION).sum()
+    below = f"Not all of {', '.join(smaller)} was measured at the paper's size." if smaller else ""
     return (
         f"The book judges {len(claims)} claims of the paper: {', '.join(parts)}. "
-        f"They belong to {numbered} numbered items, {defined} of which only define something.\n"
+        f"They belong to {numbered} numbered items, {defined} of which only define something. {below}\n"
     )
 
 

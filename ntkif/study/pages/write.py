@@ -15,7 +15,7 @@ from ntkif.study.pages.explorer import RIDGES, TIMES, chosen_tests, explore, wri
 from ntkif.study.pages.front import estimates, in_short, moving, score_table, tiles, write_moving
 from ntkif.study.pages.house import arrows
 from ntkif.study.pages.lists import columns, contents, package, recorded
-from ntkif.study.pages.scoreboard import judged_claims, scoreboard
+from ntkif.study.pages.scoreboard import judged_claims, scoreboard, smaller
 
 __all__ = ["DATASET", "write_pages"]
 
@@ -48,8 +48,9 @@ def write_pages(folder: Path) -> None:
     for made in (contents, recorded, columns, package, install):
         _write_text(folder / f"{made.__name__}.md", made())
     _write_figure(folder / "house.svg", page_plots.house(arrows()))
-    board = scoreboard(judged_claims())
-    _write_text(folder / "scoreboard.md", in_short(board))
+    judged = judged_claims()
+    board = scoreboard(judged)
+    _write_text(folder / "scoreboard.md", in_short(board, smaller(judged)))
     _write_text(folder / "tiles.html", tiles(board))
 
 

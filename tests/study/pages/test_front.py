@@ -91,7 +91,8 @@ BOARD = pd.DataFrame(
 def test_claims_are_counted_and_numbered_items():
     text = front.in_short(BOARD)
     assert "judges 3 claims" in text and f"2 hold {MARKS['holds']}, 1 do not hold {MARKS['does not hold']}" in text
-    assert "2 numbered items, 1 of which" in text and "in part" not in text
+    assert "2 numbered items, 1 of which" in text and "in part" not in text and "size" not in text
+    assert "Not all of Figure 2, Table 1 was measured" in front.in_short(BOARD, ["Figure 2", "Table 1"])
 
 
 def test_a_tile_for_each_item_and_a_mark_for_each_claim():
