@@ -1,55 +1,85 @@
-"""Whose curvature: the Gauss-Newton matrix or the Hessian, with and without the removed point, on the peers' networks.
+"""Whose curvature: the Gauss-Newton matrix or the Hessian, with and without the removed point.
 
     python benchmarks/tools/curvature.py
 
-In the book's own environment, after `benchmarks/tools/truth.py`, whose networks and truth it takes. The estimate with
-the Hessian that keeps the point, classic IHVP, is that of pyDVL in `records/tools/peers.csv`, by conjugate gradients.
+In the book's own environment. The networks are those of `benchmarks/tools/truth.py`, the removals the first eight of
+theirs. IHVP with the Hessian keeps the point: it is pyDVL's, by conjugate gradients, in `records/tools/peers.csv`.
 """
 
 import time
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 
 import torch
-from asking import keep_record, load_case, said, scores
-from peer_tools import Problem, own_kernel, own_kernel_ihvp
+from asking import said, scores, table_of
+from truth import RECORDS, K, truth
 
 from ntkif import NetworkInfluence
+from ntkif.data import load
+from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.newton import newton_influence
+from ntkif.kernels.tangent import tangent_kernel
+from ntkif.networks.modules import predict
 from ntkif.provenance import now
+from ntkif.retraining.selection import most_influential
+from ntkif.study.records.tools import keep_measurement, witness_of
 
-CASES = ("two-layer", "mlp", "conv")
+#: The two-layer network is left out: it is piecewise linear in the layer that was trained, so both matrices are one.
+CASES, REMOVALS = ("mlp", "conv"), 8
 
 
-def by_newton(problem: Problem) -> tuple[torch.Tensor, int]:
-    """Influence of the removed points by the Hessian without each, and for how many it was not positive."""
-    model = NetworkInfluence(problem.case["network"], *problem.arrays[:2], problem.ridge, start=None)
-    found = newton_influence(model, problem.case["rows"], *problem.arrays[2:], tolerance=1e-5)
+def by_ihvp(network, data, ridge: float, rows: list[int]) -> tuple[torch.Tensor, int]:
+    """IHVP by the empirical kernel, whose matrix is Gauss and Newton's."""
+    x, y, x_test, y_test = data.x_train, data.y_train, data.x_test, data.y_test
+    fit = linearized_fit(tangent_kernel(network, x), predict(network, x) - y, ridge)
+    found = fit.ihvp_influence(tangent_kernel(network, x_test, x), predict(network, x_test) - y_test)
+    return found[:, rows], 0
+
+
+def by_kernel(network, data, ridge: float, rows: list[int]) -> tuple[torch.Tensor, int]:
+    """The leave-one-out formula by the same."""
+    model = NetworkInfluence(network, data.x_train, data.y_train, ridge, start=None)
+    return model.influence(data.x_test, data.y_test)[:, rows], 0
+
+
+def by_newton(network, data, ridge: float, rows: list[int]) -> tuple[torch.Tensor, int]:
+    """Newton's step with the Hessian without each point, and for how many it was not positive."""
+    model = NetworkInfluence(network, data.x_train, data.y_train, ridge, start=None)
+    found = newton_influence(model, rows, data.x_test, data.y_test, tolerance=1e-5)
     return found.influence, int((~found.positive).sum())
 
 
-def row_of(case: str, method: str, ask: Callable) -> dict:
-    """What a method says of the removed points, against retraining."""
-    problem = Problem(load_case(case))
-    clock = time.perf_counter()
-    influence, bent = ask(problem)
-    seconds = time.perf_counter() - clock
-    row = {"case": case, "method": method, "not_positive": bent, "seconds": round(seconds, 2)}
-    said(row | scores(influence, problem.case["truth"]))
-    return row | scores(influence, problem.case["truth"])
+METHODS: dict[str, Callable] = {
+    "Gauss-Newton, IHVP": by_ihvp,
+    "Gauss-Newton, leave-one-out": by_kernel,
+    "Hessian, leave-one-out": by_newton,
+}
 
 
 def main() -> None:
-    """Measure, and write the record."""
+    """Train, measure, and write the record."""
     warnings.simplefilter("ignore")
-    started = now()
-    methods = {
-        "Gauss-Newton, IHVP": lambda each: (own_kernel_ihvp(each)[:, each.case["rows"]], 0),
-        "Gauss-Newton, leave-one-out": lambda each: (own_kernel(each)[:, each.case["rows"]], 0),
-        "Hessian, leave-one-out": by_newton,
+    started, ((dataset, n, ridge), cases) = now(), RECORDS["peers"]
+    data, table, settings = load(dataset).head(n, K), [], {}
+    for name in CASES:
+        make, kernel = cases[name]
+        rows = most_influential(data, ridge, REMOVALS, kernel=kernel)
+        made = truth(data, make, rows, 0, ridge)
+        settings[name] = {"ridge": ridge, "rows": rows, "pixels": data.digest, "gradient": made["gradient"]}
+        for method, ask in METHODS.items():
+            clock = time.perf_counter()
+            influence, bent = ask(made["network"], data, ridge, rows)
+            row = {"case": name, "method": method, **scores(influence, made["truth"]), "not_positive": bent}
+            table.append(row | {"seconds": time.perf_counter() - clock})
+            said(table[-1])
+    provenance = {
+        "settings": settings,
+        "versions": {name: version(name) for name in ("torch", "numpy")},
+        "started": started,
+        "witness": witness_of("curvature"),
     }
-    rows = [row_of(case, name, ask) for case in CASES for name, ask in methods.items()]
-    keep_record("curvature", rows, started, CASES, ("ridge", "rows", "pixels", "gradient"), ("torch", "numpy"))
+    keep_measurement("curvature", table_of(table), provenance)
 
 
 if __name__ == "__main__":

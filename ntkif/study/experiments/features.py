@@ -107,9 +107,10 @@ def _landmarks(x: torch.Tensor, p: int, seed: int) -> torch.Tensor:
         "seed": 0,
         "single": False,
     },
-    slice={"features": [2000]},
+    slice={"features": [1000]},
     columns={
         "features": Column.key("landmarks"),
+        "chosen": Column.key("how: all drawn, or half of them images of largest influence by a first pass"),
         "kind": Column.key("of the images: influential, or drawn"),
         **AGREEMENT,
         "norm": Column.value("of their exact influences over the test images"),
@@ -147,7 +148,7 @@ def features_of_all(
         single: whether the exact solution works in float32, for want of memory.
 
     Returns:
-        a row for each number of features and kind of images.
+        a row for each number of features, choice of landmarks and kind of images.
     """
     x, y, x_test, y_test = dataset.x_train, dataset.y_train, dataset.x_test[:n_test], dataset.y_test[:n_test]
     others = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed)).tolist()
@@ -159,15 +160,21 @@ def features_of_all(
     whole["exact_seconds"] = time.perf_counter() - clock
     table = []
     for p in features:
-        clock = time.perf_counter()
-        fit = nystrom_fit([(x, y)], _landmarks(x, p, seed), ridge)
-        found = fit.loo_influence(x[rows], y[rows], x_test, y_test)
-        common = whole | {"seconds": time.perf_counter() - clock}
-        common["test_error"] = share(misfit(fit.predict(dataset.x_test), dataset.y_test))
-        for kind, each in parts.items():
-            agreed = agreement(found[:, each], truth[:, each])
-            norm, largest = float(truth[:, each].norm()), float(leverage[each].max())
-            table.append({"features": p, "kind": kind, **agreed, "norm": norm, "leverage": largest, **common})
+        for chosen in ("drawn", "half by influence"):
+            clock = time.perf_counter()
+            fit = nystrom_fit([(x, y)], _landmarks(x, p, seed), ridge)
+            if chosen != "drawn":
+                largest = fit.loo_influence(x, y, x_test, y_test).norm(dim=0).topk(p // 2).indices.tolist()
+                marks = list(dict.fromkeys([*largest, *others[: p // 2]]))
+                fit = nystrom_fit([(x, y)], x[marks], ridge)
+            found = fit.loo_influence(x[rows], y[rows], x_test, y_test)
+            common = whole | {"seconds": time.perf_counter() - clock}
+            common["test_error"] = share(misfit(fit.predict(dataset.x_test), dataset.y_test))
+            for kind, each in parts.items():
+                agreed = agreement(found[:, each], truth[:, each])
+                norm, largest = float(truth[:, each].norm()), float(leverage[each].max())
+                key = {"features": p, "chosen": chosen, "kind": kind}
+                table.append({**key, **agreed, "norm": norm, "leverage": largest, **common})
     return pd.DataFrame(table)
 
 

@@ -24,7 +24,8 @@ def test_the_error_falls_to_zero_with_the_features():
 @pytest.mark.parametrize(("single", "most"), [(False, 1e-8), (True, 1e-3)])
 def test_of_some_images_the_exact_influence_is_that_of_the_closed_form(single, most):
     data, rows = load("mini-mnist-sample").head(150, 40), [7, 3]
-    table = features_of_all(data, 1.0, [20, 150], 30, 15, rows, 4, 0, single).set_index(["features", "kind"])
+    table = features_of_all(data, 1.0, [20, 150], 30, 15, rows, 4, 0, single)
+    table = table[table["chosen"] == "drawn"].set_index(["features", "kind"])
     fit = ridge_fit(ntk(data.x_train), data.y_train, 1.0)
     truth = loo_influence(fit, ntk(data.x_test[:15], data.x_train), data.y_test[:15])[:, rows]
     assert table.loc[(20, "influential"), "norm"] == pytest.approx(float(truth.norm()), rel=most)
@@ -35,3 +36,12 @@ def test_of_some_images_the_exact_influence_is_that_of_the_closed_form(single, m
     part = few.loo_influence(data.x_train[rows], data.y_train[rows], data.x_test[:15], data.y_test[:15])
     assert table.loc[(20, "influential"), "slope"] == pytest.approx(agreement(part, truth)["slope"], rel=most)
     assert (table.loc[150, "test_error"] == table.loc[150, "exact_test_error"]).all()
+
+
+def test_a_first_pass_makes_landmarks_of_the_images_that_matter():
+    data = load("mini-mnist-sample").head(300, 40)
+    fit = ridge_fit(ntk(data.x_train), data.y_train, 4.0)
+    size = loo_influence(fit, ntk(data.x_test, data.x_train), data.y_test).norm(dim=0)
+    table = features_of_all(data, 4.0, [150], 60, 40, size.topk(5).indices.tolist(), 4, 0, False)
+    errors = table.set_index(["chosen", "kind"])["relative_error"]
+    assert errors["half by influence", "influential"] < errors["drawn", "influential"] / 5
