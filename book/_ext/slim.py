@@ -1,6 +1,6 @@
 """What a page loads and does not use is left out: rules of the theme's styles, and its 1.5 MB script of icons.
 
-A rule of a style is kept if each class that it asks for occurs in some page or script. Icons are letters of a font,
+A rule of the theme's is kept if each class that it asks for occurs in some page or script. Icons are letters of a font,
 which is cut down to those that the rules name and lies in the style itself; so it also works where a browser reads no
 font from another folder, as Firefox does not for files.
 """
@@ -68,7 +68,10 @@ def slim(app, failure):
     static, pages = Path(app.outdir) / "_static", read(Path(app.outdir).rglob("*.html"))
     scripts = read(file for file in static.rglob("*.js") if "mathjax" not in file.parts and file.name != ICONS)
     known = words([*pages.values(), *scripts.values()])
-    styles = {file: used(style, known) for file, style in read(static.rglob("*.css")).items()}
+    own = {file.name for file in (Path(app.srcdir) / "book" / "_static").iterdir()}
+    styles = {
+        file: style if file.name in own else used(style, known) for file, style in read(static.rglob("*.css")).items()
+    }
     letters = icons(styles.values())
     fonts = static / "vendor" / "fontawesome" / "webfonts"
     for file, style in styles.items():
