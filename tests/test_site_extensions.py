@@ -57,7 +57,11 @@ def test_rules_of_unknown_classes_are_left_out():
     assert "@media print{.a{x:5}}" in left and "gone{" not in left and len(slim.FONT.findall(left)) == 1
 
 
-def test_font_keeps_the_letters_asked_for(monkeypatch):
+def test_icons_are_found_as_letters_and_as_numbers():
+    assert slim.icons([r'.a:before{content:"\f0c9"}', '--bell:"\uf0f3";x:"\\2713"']) == {0xF0C9, 0xF0F3}
+
+
+def test_font_keeps_the_letters_asked_for():
     from matplotlib import get_data_path
 
     address = slim.font(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", {0x41, 0x3BB})

@@ -19,13 +19,7 @@ COMMENT, LICENSE = re.compile(r"/\*.*?\*/", re.DOTALL), re.compile(r"/\*!.*?\*/"
 CLASS, NOT = re.compile(r"\.(-?[A-Za-z_][\w-]*)"), re.compile(r":not\([^)]*\)")
 RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 FONT = re.compile(r"url\([./]*/vendor/fontawesome/webfonts/([\w-]+)\.woff2\)[^,}]*,url\([^)]*\) format\([^)]*\)")
-UNUSED = (
-    "scripts/fontawesome.js*",
-    "scripts/*.map",
-    "styles/*.map",
-    "vendor/fontawesome/webfonts/*",
-    "sphinx-thebe.js",
-)
+UNUSED = ("scripts/fontawesome.js*", "*/*.map", "vendor/fontawesome/webfonts/*", "sphinx-thebe.js")
 
 
 def words(texts):
@@ -45,6 +39,12 @@ def used(style, known):
         return f"{','.join(left)}{{{rule[2]}}}" if left else ""
 
     return "".join(LICENSE.findall(style)) + RULE.sub(kept, COMMENT.sub("", style))
+
+
+def icons(styles):
+    """Numbers of the letters that stand for icons; a style has them as they are or by their numbers."""
+    found = re.findall(r"\\([ef][0-9a-f]{3})\b|([\ue000-\uf8ff])", "".join(styles), re.IGNORECASE)
+    return {int(code, 16) if code else ord(letter) for code, letter in found}
 
 
 def font(file, letters):
@@ -69,7 +69,7 @@ def slim(app, failure):
     scripts = read(file for file in static.rglob("*.js") if "mathjax" not in file.parts and file.name != ICONS)
     known = words([*pages.values(), *scripts.values()])
     styles = {file: used(style, known) for file, style in read(static.rglob("*.css")).items()}
-    letters = {int(code, 16) for style in styles.values() for code in re.findall(r"\\(f[0-9a-f]{3})\b", style)}
+    letters = icons(styles.values())
     fonts = static / "vendor" / "fontawesome" / "webfonts"
     for file, style in styles.items():
         file.write_text(FONT.sub(lambda match: font(fonts / f"{match[1]}.ttf", letters), style), encoding="utf-8")

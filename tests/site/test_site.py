@@ -5,11 +5,14 @@
 
 import html
 import re
+from base64 import b64decode
 from functools import cache
 from html.parser import HTMLParser
+from io import BytesIO
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from fontTools.ttLib import TTFont
 from site_pages import PAGES, SITE, name
 
 
@@ -98,6 +101,16 @@ def test_page_is_light(page):
         (page.parent / link).resolve() for link in read(page).links if re.search("_images|/explorer/|/front/", link)
     }
     assert sum(file.stat().st_size for file in own) < 1_500_000
+
+
+def test_icons_have_their_outlines():
+    """The font of icons is cut down to what the styles name (book/_ext/slim.py)."""
+    styles = "".join(file.read_text(encoding="utf-8") for file in (SITE / "_static").rglob("*.css"))
+    fonts = [TTFont(BytesIO(b64decode(data))) for data in re.findall(r"data:font/woff;base64,([^)]+)", styles)]
+    drawn = set().union(*(font.getBestCmap() for font in fonts))
+    named = {int(code, 16) for code in re.findall(r'content:"\\(f[0-9a-f]{3})"', styles)}
+    named |= {ord(letter) for letter in re.findall("[\ue000-\uf8ff]", styles)}
+    assert len(fonts) == 3 and {0xF0C9, 0xF0F3} <= named <= drawn
 
 
 def described(page):
