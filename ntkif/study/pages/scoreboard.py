@@ -31,6 +31,7 @@ __all__ = [
 
 NOTEBOOKS = ROOT / "notebooks"
 DEFINITION = "definition"
+_SAID = ", recorded"  # ends the name of what was measured beforehand, where a claim has both
 MARKS = dict(zip((*VERDICTS, DEFINITION), "✓◐✗·", strict=True))
 
 
@@ -49,16 +50,20 @@ class Judged:
     @property
     def live(self) -> str:
         """What was measured on the page itself; empty where all of the claim was recorded."""
-        own = {} if self.claim.recorded else self.claim.measured
-        found = {name: text for name, text in own.items() if name not in RIDGE}
+        found = {name: text for name, text in self.claim.measured.items() if name not in self._beforehand}
         return ", ".join(f"{name}: {text}" if name not in ("", "live") else text for name, text in found.items())
 
     @property
     def recorded(self) -> str:
-        """What was measured beforehand: all of a recorded claim, of others what names a recorded data set."""
+        """What was measured beforehand: all of a recorded claim, of others what is named after a set or says so."""
         measured = self.claim.measured
-        names = measured if self.claim.recorded else [name for name in RIDGE if name in measured]
-        return ", ".join(f"{name} {measured[name]}".strip() for name in names)
+        return ", ".join(f"{name.removesuffix(_SAID)} {measured[name]}".strip() for name in self._beforehand)
+
+    @property
+    def _beforehand(self) -> list[str]:
+        measured = self.claim.measured
+        said = [name for name in measured if name.endswith(_SAID)]
+        return list(measured) if self.claim.recorded else [name for name in RIDGE if name in measured] + said
 
     @property
     def row(self) -> dict[str, str]:

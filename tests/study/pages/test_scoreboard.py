@@ -50,6 +50,8 @@ def test_a_claim_that_was_measured_beforehand_is_not_said_to_be_live():
     claim = Claim.judge("tools are slower", {"conv": 3, "mlp": 4}, above=2, digits=0, recorded=True)
     judged = scoreboard.Judged(claim, "a.ipynb")
     assert (judged.live, judged.recorded) == ("", "conv 3, mlp 4")
+    both = Claim("lemma-1", {"live": "2", "cifar, recorded": "3"}, "t", VERDICTS[0])
+    assert (scoreboard.Judged(both, "a.ipynb").live, scoreboard.Judged(both, "a.ipynb").recorded) == ("2", "cifar 3")
     several = Claim.all_of("a million rows", criterion(3, below=4, digits=0), recorded=True)
     assert scoreboard.Judged(several, "a.ipynb").row["recorded"] == "3"
 
