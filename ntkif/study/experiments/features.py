@@ -115,7 +115,7 @@ def _landmarks(x: torch.Tensor, p: int, seed: int) -> torch.Tensor:
         **AGREEMENT,
         "norm": Column.value("of their exact influences over the test images"),
         "leverage": Column.value("the largest of theirs, exact"),
-        "residual": Column.noise("of the exact system, relative", 1e-4),
+        "residual": Column.noise("of the exact system, relative", 1e-5),
         "test_error": Column.value("share of all test images classified wrongly"),
         "exact_test_error": Column.value("the same of the exact fit"),
         "seconds": Column.clock("of fit and influence"),
