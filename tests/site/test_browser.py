@@ -19,7 +19,8 @@ LOOK = """async () => {
   const sources = [...document.querySelectorAll(".math")];
   return {
     formulas: sources.length,
-    blank: [...document.querySelectorAll("[data-mml-node=mi]:empty, [data-mml-node=mn]:empty, [data-mml-node=mo]:empty")]
+    blank: [...document.querySelectorAll("mjx-container g:empty")]
+      .filter(each => /^m[ino]$/.test(each.dataset.mmlNode) && !each.matches("[data-mml-node=mtd] > :first-child"))
       .map(each => each.closest(".math").textContent),
     unset: sources.filter(each => !each.querySelector("mjx-container svg")).map(each => each.textContent),
     wrong: [...document.querySelectorAll("[data-mml-node=merror]")].map(each => each.textContent),
