@@ -8,7 +8,9 @@ from ntkif.kernels.tangent import tangent_kernel
 from ntkif.regression.ridge import RidgeFit, refit_without, ridge_fit
 from ntkif.regression.weighted import WeightedFit, weighted_fit
 from ntkif.retraining.validation import validate
+from ntkif.training.optimizers import from_torch
 from ntkif.training.recorded import record_training
+from ntkif.training.verdict import NotPredictableError
 
 __version__ = "0.1.0"
 __all__ = [
@@ -16,8 +18,10 @@ __all__ = [
     "NTKInfluence",
     "NTKInfluenceClassifier",
     "NetworkInfluence",
+    "NotPredictableError",
     "RidgeFit",
     "WeightedFit",
+    "from_torch",
     "group_influence",
     "ihvp_influence",
     "influence_terms",

@@ -199,6 +199,25 @@ class RecordedTraining:
         """`influence` with names of its n and k points, their positions where absent; `how` as there."""
         return InfluenceTable(self.influence(x_test, y_test, **how), names=names, test_names=test_names)
 
+    def losses(self, *, unseen: bool = False) -> torch.Tensor:
+        """The loss of each training point each time its batch came, before the step.
+
+        Where these stay large a label is suspicious. Their mean over the visits counts the time before a wrong label is
+        learnt by heart.
+
+        Args:
+            unseen: whether by the training without the point's fold, which never saw its label.
+
+        Returns:
+            (v, n) of v visits; NaN where a point came less often than others.
+        """
+        y, counts = self.tape.y, torch.bincount(torch.cat(self.tape.batches), minlength=len(self.tape.y))
+        found, visit = y.new_full((int(counts.max()), len(y)), torch.nan), torch.zeros_like(counts)
+        for rows, outputs in zip(self.tape.batches, self.outside if unseen else self.inside, strict=True):
+            found[visit[rows], rows] = self.tape.loss.value(outputs, y[rows])
+            visit[rows] += 1
+        return found
+
     def with_retrained(
         self, influence: torch.Tensor, count: int, x_test: torch.Tensor, y_test: torch.Tensor
     ) -> torch.Tensor:

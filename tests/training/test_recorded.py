@@ -15,11 +15,17 @@ from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement
 from ntkif.networks.losses import CROSS_ENTROPY, SQUARES
 from ntkif.training.optimizers import SGD, from_torch
+from ntkif.training.tape import Tape
 from ntkif.training.verdict import NotPredictableError
 
 X, Y, X_TEST, Y_TEST = problem()
 N = len(X)
 ALL = list(range(N))
+
+
+def shortened(tape, steps):
+    """The same training, stopped after so many steps."""
+    return Tape(tape.function, tape.x, tape.y, tape.loss, tape.optimizer, tape.batches[:steps])
 
 
 def near(found, truth, tolerance):
@@ -105,6 +111,21 @@ def test_the_change_of_outputs_is_that_of_trainings_without_the_point():
     real = torch.stack([run.tape.function(theta, X_TEST) - run.module(X_TEST) for theta in run._folds.theta])
     scores = agreement(run.change(X_TEST)[:, run.fold.argsort()], real.transpose(0, 1).detach())
     assert scores["relative_error"] < 0.15
+
+
+def test_losses_are_those_of_each_visit_with_and_without_the_points_fold():
+    batches = [torch.arange(0, 12), torch.arange(12, 24), torch.arange(6)]
+    run = recording(batches=batches, folds=6)
+    seen, unseen = run.losses(), run.losses(unseen=True)
+    assert seen.shape == unseen.shape == (2, N)
+    assert torch.allclose(seen[0, :12], CROSS_ENTROPY.value(network()(X[:12]), Y[:12]))
+    assert seen[1, 6:].isnan().all() and not seen[1, :6].isnan().any() and not seen[0].isnan().any()
+    for step, (row, visit) in {1: (12, 0), 2: (3, 1)}.items():
+        weights = torch.ones(1, N, dtype=torch.float64)
+        weights[0, run.fold == run.fold[row]] = 0
+        theta = shortened(run.tape, step).run(weights, lambda *_: None)[0]
+        truth = CROSS_ENTROPY.value(run.tape.function(theta, X[[row]]), Y[[row]])
+        assert unseen[visit, row] == pytest.approx(float(truth), rel=1e-9)
 
 
 def test_the_truth_is_a_training_whose_batches_lack_the_point(run, truth):

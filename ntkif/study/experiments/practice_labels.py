@@ -108,24 +108,13 @@ def suspicions(
     model = NetworkInfluence(run.module, tape.x, tape.y, size, start=None, loss=tape.loss)
     found = (
         tape.loss.value(predict(run.module, tape.x), tape.y),
-        torch.stack(_at_visits(run, run.inside)).mean(0),
-        _at_visits(run, run.outside)[-1],
+        run.losses().mean(0),
+        run.losses(unseen=True)[-1],
         model.self_influence(),
         -run.influence(x_test, y_test, trust=True).mean(0),
         -_margin(tape.x, tape.y),
     )
     return dict(zip(LABEL_SCORES, found, strict=True))
-
-
-def _at_visits(run: RecordedTraining, outputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """(n,) losses of each epoch, each of a point when its batch came, from the outputs of each step."""
-    tape, epochs, loss, seen = run.tape, [], torch.empty(len(run.tape.x)).to(run.tape.y), 0
-    for rows, out in zip(tape.batches, outputs, strict=True):
-        loss[rows] = tape.loss.value(out, tape.y[rows])
-        seen += len(rows)
-        if seen % len(loss) == 0:
-            epochs.append(loss.clone())
-    return epochs
 
 
 def _margin(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
