@@ -1,8 +1,8 @@
 """What makes the site work without a network, and MathJax light enough for a telephone.
 
 MathJax is served from the site itself: its parts that the book needs are copied from the installed package
-sphinx-mathjax-offline, the outlines of letters without those that no formula has. A letter that is missing is drawn in
-a font of the reader's system, and tests/site says so. The scripts of thebe, which would run cells on a remote server
+sphinx-mathjax-offline, the outlines of letters without those that no formula has. A letter without its outline would be
+blank, and tests/site says so. The scripts of thebe, which would run cells on a remote server
 and which Jupyter Book puts into every page (twice, which a browser reports as an error), are left out; and MathJax
 where a page has no formula (Sphinx loads it on the front page for those of all others).
 """

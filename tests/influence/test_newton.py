@@ -8,6 +8,7 @@ from torch.func import functional_call, hessian, jacrev
 from ntkif.influence.network import NetworkInfluence
 from ntkif.influence.newton import newton_influence
 from ntkif.networks.modules import predict
+from ntkif.networks.two_layer import random_network
 
 
 def some(*shape, seed=0):
@@ -73,3 +74,12 @@ def test_what_is_left_is_said(asked):
     assert told[0].filename == __file__
     with pytest.raises(ValueError, match=r"rows: expected training rows from 0 to 19, got \[20\]"):
         newton_influence(model, [20], TEST, y_test)
+
+
+def test_a_module_with_buffers_has_a_second_derivative_too():
+    """Of a two-layer ReLU network, whose second layer is a buffer, the Hessian is that of the kernel."""
+    network = random_network(4, width=16, init_scale=1.0, seed=0)
+    model = NetworkInfluence(network, X, some(20, 1, seed=2), 100.0, start=None)
+    found = newton_influence(model, [0, 7], TEST, some(6, 1, seed=3), tolerance=1e-11)
+    expected = model.influence(TEST, some(6, 1, seed=3))[:, [0, 7]]
+    torch.testing.assert_close(found.influence, expected, rtol=0, atol=1e-9)

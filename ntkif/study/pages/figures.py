@@ -2,20 +2,18 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
-from matplotlib.patches import Patch, Rectangle
 
 from ntkif.data import Dataset
 from ntkif.study.pages.claims import VERDICTS
 from ntkif.study.pages.explorer import METHODS
 from ntkif.study.pages.house import FLOOR, GROUND
-from ntkif.study.pages.scoreboard import DEFINITION, MARKS
+from ntkif.study.pages.scoreboard import DEFINITION
 from ntkif.study.plots.style import COLORS, show_image
 
-__all__ = ["VERDICT_COLORS", "estimate_and_truth", "house", "ranking", "verdict_tiles"]
+__all__ = ["VERDICT_COLORS", "estimate_and_truth", "house", "ranking"]
 
 
 def estimate_and_truth(
@@ -104,27 +102,6 @@ _COLORS = (COLORS["helpful"], COLORS["other class"], COLORS["harmful"], "#BBBBBB
 
 
 VERDICT_COLORS = dict(zip((*VERDICTS, DEFINITION), _COLORS, strict=True))
-
-
-def verdict_tiles(verdicts: pd.Series, columns: int = 3) -> Figure:
-    """A tile for each item of the paper, in its order down the columns, with the colour and mark of its verdict.
-
-    Args:
-        verdicts: item -> verdict, of `scoreboard.verdicts`.
-        columns: of tiles.
-    """
-    rows = -(-len(verdicts) // columns)
-    figure, ax = plt.subplots(figsize=(2.6 * columns, 0.36 * rows + 0.5))
-    for place, (item, verdict) in enumerate(verdicts.items()):
-        x, y = divmod(place, rows)
-        ax.add_patch(Rectangle((x + 0.02, -y - 0.94), 0.09, 0.88, color=VERDICT_COLORS[verdict]))
-        ax.text(x + 0.065, -y - 0.5, MARKS[verdict], ha="center", va="center", fontsize=11)
-        ax.text(x + 0.14, -y - 0.5, item.replace(", ", ",\n") if len(item) > 24 else item, va="center", fontsize=10.5)
-    ax.set(xlim=(0, columns), ylim=(-rows, 0))
-    ax.axis("off")
-    shown = [Patch(color=color, label=f"{MARKS[verdict]} {verdict}") for verdict, color in VERDICT_COLORS.items()]
-    figure.legend(handles=shown, loc="outside lower center", ncols=len(shown), frameon=False)
-    return figure
 
 
 def house(imports: dict[tuple[str, str], int]) -> Figure:

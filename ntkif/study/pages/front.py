@@ -17,6 +17,7 @@ from ntkif.influence.closed_form import influence_terms
 from ntkif.metrics import agreement
 from ntkif.regression.factorized import factorized
 from ntkif.store import write_atomically
+from ntkif.study.pages.claims import VERDICTS
 from ntkif.study.pages.explorer import METHODS, RIDGES, sprite
 from ntkif.study.pages.scoreboard import DEFINITION, MARKS, verdicts
 
@@ -126,15 +127,19 @@ def in_short(board: pd.DataFrame, smaller: Sequence[str] = ()) -> str:
         board: of `scoreboard.scoreboard`.
         smaller: items with a claim that was not measured at the paper's size, of `scoreboard.smaller`.
     """
-    claims = board[board["verdict"] != DEFINITION]["verdict"]
+    judged = board[board["verdict"] != DEFINITION]
+    claims = judged.drop_duplicates(["claim", "live", "recorded"])["verdict"]  # some belong to two items
     counts = {verdict: (claims == verdict).sum() for verdict in MARKS if (claims == verdict).any()}
     parts = [f"{count} {_plural(verdict)} {MARKS[verdict]}" for verdict, count in counts.items()]
     numbered = sum(name[-1].isdigit() for name in board["item"].unique())  # the abstract has no number
     defined = (board["verdict"] == DEFINITION).sum()
-    below = f"Not all of {', '.join(smaller)} was measured at the paper's size." if smaller else ""
+    below = f"Measured below the paper's size: {', '.join(smaller)}." if smaller else ""
+    failed = judged[judged["verdict"] == VERDICTS[2]]
+    wrong = "; ".join(f"{row.claim} ({row.item})" for row in failed.itertuples())
+    missed = f"Not holding: {wrong}. " if wrong else ""
     return (
         f"The book judges {len(claims)} claims of the paper: {', '.join(parts)}. "
-        f"They belong to {numbered} numbered items, {defined} of which only define something. {below}\n"
+        f"They belong to {numbered} numbered items, {defined} of which only define something. {missed}{below}\n"
     )
 
 

@@ -81,9 +81,12 @@ def test_table_has_order_size_and_error():
 
 BOARD = pd.DataFrame(
     {
-        "item": ["Equation 1", "Figure 2", "Figure 2", "Abstract"],
-        "verdict": [DEFINITION, "holds", "does not hold", "holds"],
-        "notebook": ["one.ipynb", "two.ipynb", "two.ipynb", "two.ipynb"],
+        "item": ["Equation 1", "Figure 2", "Figure 2", "Table 1", "Abstract"],
+        "claim": ["what rests on it", "above", "near", "above", "low"],
+        "live": ["", "1", "2", "1", "3"],
+        "recorded": "",
+        "verdict": [DEFINITION, "holds", "does not hold", "holds", "holds"],
+        "notebook": ["one.ipynb", "two.ipynb", "two.ipynb", "two.ipynb", "two.ipynb"],
     }
 )
 
@@ -91,13 +94,15 @@ BOARD = pd.DataFrame(
 def test_claims_are_counted_and_numbered_items():
     text = front.in_short(BOARD)
     assert "judges 3 claims" in text and f"2 hold {MARKS['holds']}, 1 do not hold {MARKS['does not hold']}" in text
-    assert "2 numbered items, 1 of which" in text and "in part" not in text and "size" not in text
-    assert "Not all of Figure 2, Table 1 was measured" in front.in_short(BOARD, ["Figure 2", "Table 1"])
+    assert "3 numbered items, 1 of which" in text, "a claim of two items is counted once"
+    assert "Not holding: near (Figure 2)." in text
+    assert "in part" not in text and "size" not in text
+    assert "Measured below the paper's size: Figure 2, Table 1." in front.in_short(BOARD, ["Figure 2", "Table 1"])
 
 
 def test_a_tile_for_each_item_and_a_mark_for_each_claim():
     lines = front.tiles(BOARD).splitlines()
-    assert (lines[0], lines[-1]) == ('<ul class="tiles">', "</ul>") and len(lines) == 5
+    assert (lines[0], lines[-1]) == ('<ul class="tiles">', "</ul>") and len(lines) == 6
     assert re.findall(r'class="mark ([a-z-]+)"', lines[2]) == ["holds", "does-not-hold"]
     assert 'href="../notebooks/two.html"' in lines[2] and "<span>Figure 2</span>" in lines[2]
     assert "Figure 2: holds in part; of 2 claims 1 holds, 1 does not hold" in lines[2]
