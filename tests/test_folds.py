@@ -25,7 +25,7 @@ def page(tmp_path_factory):
     judged = cell(5, "judged")
     data = {"text/plain": "a table"} | claim_table(CLAIM)._repr_mimebundle_()
     judged.outputs = [v4.new_output("display_data", data=data)]
-    cells = [v4.new_markdown_cell("# Title"), cell(1), cell(2, "provenance"), cell(3, "provenance")]
+    cells = [v4.new_markdown_cell("# Title"), cell(9, "imports"), cell(1), cell(2, "provenance"), cell(3, "provenance")]
     cells += [v4.new_markdown_cell("## Verdict\n\nBefore it."), cell(4, "judged"), v4.new_markdown_cell("In between.")]
     cells += [judged, v4.new_markdown_cell("After it.\n\n## Exercises\n\nFirst."), cell(6, "solution")]
     told = v4.new_markdown_cell("- It follows.\n\n$$x = 1$$", metadata={"tags": ["solution"]})
@@ -50,6 +50,8 @@ def parts(page, kind):
 
 
 def test_cells_of_a_kind_are_folded_under_its_title(page):
+    (taken,) = parts(page, "imports")
+    assert "Imports and data" in taken and "printed 9" in taken
     (origin,) = parts(page, "provenance")
     assert "Where these numbers come from" in origin and "printed 2" in origin and "printed 3" in origin
     first, second = parts(page, "solution")
@@ -67,4 +69,4 @@ def test_a_verdict_is_folded_with_what_lies_between_and_its_claims_stand_above(p
 
 def test_other_cells_stay_open(page):
     open_part = re.sub(r'<details class="fold.*?</details>', "", page, flags=re.DOTALL)
-    assert "printed 1" in open_part and "printed 2" not in open_part and page.count("<details") == 4
+    assert "printed 1" in open_part and "printed 2" not in open_part and page.count("<details") == 5

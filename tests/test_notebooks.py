@@ -13,7 +13,7 @@ from ntkif.study.pages.lists import contents
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
-FOLDED = {"evidence", "judged", "provenance", "solution"}  # tags of cells that book/_ext/folds.py folds away
+FOLDED = {"evidence", "imports", "judged", "provenance", "solution"}  # tags of cells that book/_ext/folds.py folds away
 SUMMARIES = {"scoreboard", "corrections"}  # they read what the others found, and judge nothing
 JUDGING = [path for path in NOTEBOOKS if path.stem not in SUMMARIES]
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,8 +1,9 @@
 """What a page needs for its audit and not for its lesson is folded away; it opens without a mouse and without a script.
 
-A cell says by its tag where it belongs: `judged`, how the page's claims were judged; `provenance`, where data and
-records come from; `evidence`, what shows an entry; `solution`, of an exercise. What lies between two judged cells of a
-section belongs to them, and above their fold stand the claims with their verdicts, from the output of `claim_table`.
+A cell says by its tag where it belongs: `imports`, what the page takes; `judged`, how its claims were judged;
+`provenance`, where data and records come from; `evidence`, what shows an entry; `solution`, of an exercise. What lies
+between two judged cells of a section belongs to them, and above their fold stand the claims with their verdicts, from
+the output of `claim_table`.
 """
 
 import json
@@ -16,6 +17,7 @@ from ntkif.study.pages.scoreboard import MARKS
 from ntkif.study.paper import CLAIMS
 
 TITLES = {
+    "imports": "Imports and data",
     "judged": "How this was judged",
     "provenance": "Where these numbers come from",
     "evidence": "The evidence",
