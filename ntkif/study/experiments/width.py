@@ -14,7 +14,15 @@ from ntkif.networks.descent import train
 from ntkif.networks.two_layer import TwoLayer, random_network, random_networks
 from ntkif.regression.ridge import ridge_fit
 
-__all__ = ["bound_quotients", "coupling", "fitted_rates", "network_errors", "start_name", "width_exponents"]
+__all__ = [
+    "bound_quotients",
+    "coupling",
+    "fitted_rates",
+    "network_errors",
+    "proof_sum",
+    "start_name",
+    "width_exponents",
+]
 
 _ZERO = 1e-12  # what is below is a rounding error of a zero, such as the outputs of a symmetric start
 
@@ -148,15 +156,29 @@ def bound_quotients(table: pd.DataFrame, n: int, ridge: float, delta: float = 0.
     changes = {"kernel_change": kernel, "test_kernel_change": test_kernel}
     changes["jacobian_change"] = 2 * root * n * moved**2 / gauss
     fourth = n**4 / (ridge**3 * delta**2 * scale * root)
-    at_start = (1 + n / ridge) * scale / delta**0.5
     bounds = {
         "Lemma 1": moved / (n / (delta**0.5 * root * ridge)),
         "Lemma 2": pd.concat([table[name] / bound for name, bound in changes.items()], axis=1).max(axis=1),
         "Lemma 3": table["train_linear"] / (n**3.5 / (ridge**2 * delta**2 * scale * root)),
         "Lemma 4": table["network_linear"] / fourth,
-        "Theorem 1": table["error"] / (fourth + at_start + n**2 * math.log(n / delta) ** 0.5 / (root * ridge**2)),
+        "Theorem 1": table["error"] / proof_sum(table, n, ridge, delta),
     }
     return table[["init_scale", "symmetric"]].assign(**bounds)
+
+
+def proof_sum(table: pd.DataFrame, n: int, ridge: float, delta: float = 0.1) -> pd.Series:
+    """The sum of Eq. 52, in which the proof of Theorem 1 ends, with every constant taken as one; see `bound_quotients`.
+
+    Args:
+        table: columns width and init_scale; a row for each network.
+        n: training points.
+        ridge: penalty λ.
+        delta: the bound holds with probability 1 - δ.
+    """
+    root, scale = table["width"] ** 0.5, table["init_scale"]
+    off_linear = n**4 / (ridge**3 * delta**2 * scale * root)
+    at_start = (1 + n / ridge) * scale / delta**0.5
+    return off_linear + at_start + n**2 * math.log(n / delta) ** 0.5 / (root * ridge**2)
 
 
 def width_exponents(table: pd.DataFrame, column: str, starts: Sequence[tuple[float, bool]]) -> dict[str, float]:
