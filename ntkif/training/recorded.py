@@ -361,11 +361,14 @@ class RecordedTraining:
             raise ValueError(f"curvature: expected one of {_CURVATURES}, got {curvature!r}.")
         y, found = self.tape.y, []
         q = carried.of(y[:1], y[:1]).shape[1]
-        for rows in row_blocks(len(x_test), max(1, _WORKING_NUMBERS // (q * self._numbers))):
-            pairs = zip(x_test[rows], y_test[rows], strict=True)
-            seeds = torch.cat([jacrev(quantities)(self.theta, *pair) for pair in pairs])
-            sums = self.tape.back(seeds, forces, gauss_newton=curvature == _CURVATURES[1])
-            found.append([-part.reshape(-1, q, part.shape[1]) for part in sums])
+        blocks = list(row_blocks(len(x_test), max(1, _WORKING_NUMBERS // (q * self._numbers))))
+        with self._trainings.bar(len(blocks) * len(self.tape.batches), "influence, backwards") as bar:
+            how = {"gauss_newton": curvature == _CURVATURES[1], "tick": bar.update}
+            for rows in blocks:
+                pairs = zip(x_test[rows], y_test[rows], strict=True)
+                seeds = torch.cat([jacrev(quantities)(self.theta, *pair) for pair in pairs])
+                sums = self.tape.back(seeds, forces, **how)
+                found.append([-part.reshape(-1, q, part.shape[1]) for part in sums])
         return [torch.cat(parts) for parts in zip(*found, strict=True)]
 
     def _estimate(self, x_test: torch.Tensor, y_test: torch.Tensor, curvature: str) -> Estimate:

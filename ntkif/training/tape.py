@@ -155,7 +155,12 @@ class Tape:
         return theta
 
     def back(
-        self, seeds: torch.Tensor, forces: Sequence[Sequence[torch.Tensor]], *, gauss_newton: bool = False
+        self,
+        seeds: torch.Tensor,
+        forces: Sequence[Sequence[torch.Tensor]],
+        *,
+        gauss_newton: bool = False,
+        tick: Callable[[], None] = lambda: None,
     ) -> list[torch.Tensor]:
         """What quantities of the trained network make of forces on the outputs of the training points at every step.
 
@@ -168,6 +173,7 @@ class Tape:
             forces: several times, for each step, (b, c) forces F on the outputs of its batch.
             gauss_newton: whether the reverse pass takes J S Jᵀ, S the curvature of the loss by the outputs, in place of
                 the Hessian.
+            tick: called after each step.
 
         Returns:
             for each of `forces`, (q, n).
@@ -186,6 +192,7 @@ class Tape:
             adjoint = adjoint + curved
             for total, path in zip(sums, forces, strict=True):
                 total[:, rows] += torch.einsum("qbc,bc->qb", pushed, path[index]) / len(rows)
+            tick()
         return sums
 
     def _objective(self, theta, rows, weights=None):

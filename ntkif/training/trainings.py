@@ -90,6 +90,10 @@ class Trainings:
                 row[removed] = 0
             yield self._train(weights, f"without {first + 1} to {first + len(part)} of {len(sets)}", lambda *_: None)
 
+    def bar(self, total: int, what: str) -> tqdm:
+        """Of so many steps, where bars are shown."""
+        return tqdm(total=total, desc=what, disable=not self.progress)
+
     def _without_some(self, name: str, number: torch.Tensor, part: torch.Tensor) -> dict:
         outside: list[torch.Tensor] = []
 
@@ -102,7 +106,7 @@ class Trainings:
         return {"theta": theta, "outside": torch.cat(outside)}
 
     def _train(self, weights: torch.Tensor | None, what: str, see: Callable) -> torch.Tensor:
-        with tqdm(total=len(self.tape.batches), desc=what, disable=not self.progress) as bar:
+        with self.bar(len(self.tape.batches), what) as bar:
             theta = self.tape.run(weights, see, bar.update)
         if not torch.isfinite(theta).all():
             raise ValueError(

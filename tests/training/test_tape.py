@@ -137,3 +137,10 @@ def test_the_module_is_given_back_with_other_parameters():
 
 def test_the_numbers_of_a_point_are_those_of_all_parts():
     assert FlatModule(network(hidden=6)).numbers_of(X) == 6 + 6 + 3
+
+
+def test_each_step_back_is_told():
+    tape, ticks = tape_of(stride=5), []
+    _, gradients, seeds = recorded(tape)
+    tape.back(seeds, [gradients], tick=lambda: ticks.append(1))
+    assert len(ticks) == len(tape.batches)
