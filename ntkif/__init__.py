@@ -8,7 +8,7 @@ from ntkif.kernels.tangent import tangent_kernel
 from ntkif.regression.ridge import RidgeFit, refit_without, ridge_fit
 from ntkif.regression.weighted import WeightedFit, weighted_fit
 from ntkif.retraining.validation import validate
-from ntkif.training.optimizers import from_torch
+from ntkif.training.conversion import from_torch
 from ntkif.training.recorded import record_training
 from ntkif.training.verdict import NotPredictableError
 

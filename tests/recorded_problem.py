@@ -6,6 +6,7 @@ from torch import nn
 from ntkif import record_training
 from ntkif.networks.losses import CROSS_ENTROPY, SQUARES
 from ntkif.training.optimizers import SGD
+from ntkif.training.tape import FlatModule, Tape
 
 N, INPUTS, CLASSES, BATCH, EPOCHS = 24, 5, 3, 8, 4
 #: Name -> class of torch and its settings.
@@ -48,3 +49,21 @@ def recording(module=None, **options):
     x, y, *_ = problem()
     given |= {"x": x, "y": y}
     return record_training(network() if module is None else module, **given | options)
+
+
+def trained_by_torch(module, x, y, batches, optimizer, scheduler=None, every=1, clip_value=None, clip_norm=None):
+    for index, rows in enumerate(batches):
+        optimizer.zero_grad()
+        CROSS_ENTROPY.value(module(x[rows]), y[rows]).mean().backward()
+        if clip_value is not None:
+            torch.nn.utils.clip_grad_value_(module.parameters(), clip_value)
+        if clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
+        optimizer.step()
+        if scheduler and (index + 1) % every == 0:
+            scheduler.step()
+    return torch.cat([value.detach().flatten() for value in module.parameters()])
+
+
+def trained_here(module, x, y, batches, optimizer):
+    return Tape(FlatModule(module), x, y, CROSS_ENTROPY, optimizer, batches).run(None, lambda *_: None)

@@ -14,7 +14,8 @@ from ntkif.influence.linearized import linearized_fit
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement
 from ntkif.networks.losses import CROSS_ENTROPY, SQUARES
-from ntkif.training.optimizers import SGD, from_torch
+from ntkif.training.conversion import from_torch
+from ntkif.training.optimizers import SGD
 from ntkif.training.tape import Tape
 from ntkif.training.verdict import NotPredictableError
 

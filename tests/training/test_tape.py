@@ -7,7 +7,8 @@ import torch
 from recorded_problem import BATCH, EPOCHS, LOSSES, TORCH, network, problem
 
 from ntkif.training import tape as tapes
-from ntkif.training.optimizers import Optimizer, from_torch
+from ntkif.training.conversion import from_torch
+from ntkif.training.optimizers import Optimizer
 from ntkif.training.tape import FlatModule, Tape, batches_of, stride_for
 
 X, Y, X_TEST, _ = problem()

@@ -1,0 +1,129 @@
+"""An optimiser of torch, with the scheduler of its learning rate, as one of `optimizers`."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from ntkif.networks.modules import trained_parameters
+from ntkif.training.optimizers import SGD, Adam, AdamW, Optimizer
+
+__all__ = ["from_torch"]
+
+
+def from_torch(
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    *,
+    module: torch.nn.Module | None = None,
+    steps: int | None = None,
+    every: int = 1,
+    clip_value: float | None = None,
+    clip_norm: float | None = None,
+) -> Optimizer:
+    """The same optimiser here, from one of torch before its first step.
+
+    Args:
+        optimizer: SGD, Adam or AdamW, over all parameters that ask for gradients. Groups may differ in rate and weight
+            decay.
+        scheduler: of its learning rate alone, before its first step. One that looks at the loss cannot be known
+            beforehand.
+        module: whose parameters they are; needed where groups differ.
+        steps: of the training; needed with a scheduler.
+        every: steps between two calls of `scheduler.step()`, such as the batches of an epoch.
+        clip_value: as in `Optimizer`.
+        clip_norm: as in `Optimizer`.
+
+    Raises:
+        TypeError: another optimiser, or a scheduler that needs the loss.
+        ValueError: a setting that is not supported; an optimiser or scheduler that has made steps already; a scheduler
+            without `steps`, or left out; groups that differ without the module; or parameters that are not all of the
+            module's.
+    """
+    kinds = {torch.optim.SGD: SGD, torch.optim.Adam: Adam, torch.optim.AdamW: AdamW}
+    if type(optimizer) not in kinds:
+        raise TypeError(
+            f"optimizer: expected torch's SGD, Adam or AdamW, got {type(optimizer).__name__}; for another one whose "
+            f"step treats each parameter by itself, write a subclass of ntkif.training.optimizers.Optimizer."
+        )
+    if optimizer.state:
+        raise ValueError("optimizer: expected one before its first step, got one with a state; make a new one.")
+    groups = optimizer.param_groups
+    for name in ("amsgrad", "maximize"):
+        if any(group.get(name) for group in groups):
+            raise ValueError(f"optimizer: {name}=True is not supported; train without it.")
+    kind, first = kinds[type(optimizer)], groups[0]
+    if first.get("decoupled_weight_decay"):
+        kind = AdamW
+    if scheduler is None and "initial_lr" in first:
+        raise ValueError("scheduler: the optimizer has one; pass it too, or make an optimizer without.")
+    if module is not None:
+        _check_parameters(groups, module)
+    shared = ("momentum", "dampening", "nesterov") if kind is SGD else ("betas", "eps")
+    if other := [name for name in shared if any(group[name] != first[name] for group in groups)]:
+        raise ValueError(f"optimizer: expected groups that differ in lr and weight_decay only, got {other}.")
+    here = kind(
+        learning_rate=_by_parameter(groups, "lr" if scheduler is None else "initial_lr", module),
+        weight_decay=_by_parameter(groups, "weight_decay", module),
+        clip_value=clip_value,
+        clip_norm=clip_norm,
+        **{name: first[name] for name in shared},
+    )
+    return here if scheduler is None else replace(here, schedule=_factors(scheduler, steps, every))
+
+
+def _factors(scheduler, steps: int | None, every: int) -> tuple[float, ...]:
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        raise TypeError("scheduler: expected one that is known before training; ReduceLROnPlateau looks at the loss.")
+    if not steps:
+        raise ValueError("steps: expected the number of steps of the training, since a scheduler is given.")
+    if scheduler.last_epoch > 0:
+        raise ValueError("scheduler: expected one before its first step; make a new one, with a new optimizer.")
+    optimizer, state = scheduler.optimizer, copy.deepcopy(scheduler.state_dict())
+    before = [dict(group) for group in optimizer.param_groups]
+    try:
+        return tuple(_factor(scheduler, optimizer, index, every, before) for index in range(steps))
+    finally:  # so that yours stays as it was
+        scheduler.load_state_dict(state)
+        for group, kept in zip(optimizer.param_groups, before, strict=True):
+            group.update(kept)
+        optimizer._opt_called = False
+
+
+def _factor(scheduler, optimizer, index: int, every: int, before: list[dict]) -> float:
+    if index and index % every == 0:
+        optimizer._opt_called = True  # else torch warns that no step was made
+        scheduler.step()
+    groups = optimizer.param_groups
+    if any(a.get(name) != b.get(name) for a, b in zip(groups, before, strict=True) for name in ("momentum", "betas")):
+        raise ValueError("scheduler: it changes the momentum too; pass cycle_momentum=False to it.")
+    ratios = {float(group["lr"] / group["initial_lr"]) for group in groups if group["initial_lr"]}
+    if not ratios:
+        raise ValueError("optimizer: expected a learning rate above zero in some group.")
+    if max(ratios) - min(ratios) > 1e-12 * max(ratios):
+        raise ValueError("scheduler: expected one factor for all groups of parameters at each step.")
+    return max(ratios)
+
+
+def _by_parameter(groups: Sequence[dict], name: str, module: torch.nn.Module | None) -> float | torch.Tensor:
+    """The setting, where all groups share it; else for each parameter of the module, in its order."""
+    if len({float(group[name]) for group in groups}) == 1:
+        return float(groups[0][name])
+    if module is None:
+        raise ValueError(
+            f"module: expected the module whose parameters the optimizer has, since its groups differ in {name}; pass "
+            f"module=... ."
+        )
+    settings = {id(value): float(group[name]) for group in groups for value in group["params"]}
+    parameters = trained_parameters(module).values()
+    return torch.cat([value.new_full((value.numel(),), settings[id(value)]).detach() for value in parameters])
+
+
+def _check_parameters(groups: Sequence[dict], module: torch.nn.Module) -> None:
+    mine = {id(value) for group in groups for value in group["params"] if value.requires_grad}
+    if mine != {id(value) for value in trained_parameters(module).values()}:
+        raise ValueError(
+            "optimizer: expected one over all parameters of the module that ask for gradients; freeze the others with "
+            "requires_grad_(False)."
+        )
