@@ -9,13 +9,10 @@ import pandas as pd
 import torch
 
 from ntkif.data import Dataset
-from ntkif.influence.closed_form import loo_influence
-from ntkif.kernels.infinite import ntk
 from ntkif.kernels.tangent import tangent_kernel
-from ntkif.metrics import agreement, lds
+from ntkif.metrics import agreement
 from ntkif.networks.losses import change_of_loss
 from ntkif.networks.modules import predict
-from ntkif.regression.ridge import ridge_fit
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 from ntkif.study.experiments.trained_networks import (
     Case,
@@ -31,11 +28,12 @@ from ntkif.training.recorded import RecordedTraining
 
 __all__ = [
     "METHODS",
-    "SUBSET_METHODS",
+    "ROUNDED_AGREEMENT",
+    "SIZE",
+    "TEN_CLASSES",
     "case_scores",
-    "case_subsets",
     "case_tries",
-    "subset_scores",
+    "rows_of",
     "through_training_scores",
     "through_training_tries",
 ]
@@ -50,7 +48,7 @@ METHODS = (
     "first order, top retrained",
     "through training, top retrained",
 )
-_TEN = (
+TEN_CLASSES = (
     Case("MLP, SGD"),
     Case("MLP, SGD, small steps", rate=0.05, epochs=40),
     Case("MLP, Adam", optimizer="adam", rate=3e-3),
@@ -97,7 +95,7 @@ _LARGE_PHOTOGRAPHS = (
 )
 _LARGE = {"n_train": 5000, "n_test": 20, "removals": 40, "retrained": 20, "seeds": [20], "folds": 20}
 _TRIED = ("MLP, SGD", "MLP, Adam", "ReLU MLP, SGD", "conv, Adam")
-_SIZE = {
+SIZE = {
     "n_train": 200,
     "n_test": 20,
     "removals": 40,
@@ -110,12 +108,12 @@ _SIZE = {
 
 #: Steps of Adam divide by the root of small squares, and so magnify rounding, the more so their derivatives.
 _ROUNDED = 1e-4
-_AGREEMENT = {name: Column.value(column.meaning, _ROUNDED) for name, column in AGREEMENT.items()}
+ROUNDED_AGREEMENT = {name: Column.value(column.meaning, _ROUNDED) for name, column in AGREEMENT.items()}
 _COLUMNS = {
     "case": Column.key("network, optimiser and loss"),
     "seed": Column.key("of images, network and batches"),
     "method": Column.key("one of `METHODS`"),
-    **_AGREEMENT,
+    **ROUNDED_AGREEMENT,
     "check": Column.value(
         "relative error with which removals that were carried out are predicted, see `check`", _ROUNDED
     ),
@@ -135,8 +133,8 @@ _COLUMNS = {
 @experiment(
     "through-training",
     settings={
-        "mini-mnist": {"cases": [asdict(case) for case in _TEN]} | _SIZE,
-        "mnist": {"cases": [asdict(case) for case in _TWO]} | _SIZE,
+        "mini-mnist": {"cases": [asdict(case) for case in TEN_CLASSES]} | SIZE,
+        "mnist": {"cases": [asdict(case) for case in _TWO]} | SIZE,
     },
     witness={
         "cases": [
@@ -184,11 +182,19 @@ def through_training_scores(dataset: Dataset, cases: list[dict], seeds: Sequence
         seeds: of images, start and batches.
         **size: of `case_scores`.
     """
-    return _table(case_scores, dataset, cases, seeds, size)
+    return rows_of(case_scores, dataset, cases, seeds, size)
 
 
-def _table(of_case: Callable, dataset: Dataset, cases: list[dict], seeds: Sequence[int], size: dict) -> pd.DataFrame:
-    """The rows that a function gives for each case and seed."""
+def rows_of(of_case: Callable, dataset: Dataset, cases: list[dict], seeds: Sequence[int], size: dict) -> pd.DataFrame:
+    """The rows that a function gives for each case and seed.
+
+    Args:
+        of_case: gives rows of a case, a data set and a seed.
+        dataset: of images.
+        cases: fields of `Case`.
+        seeds: of images, start and batches.
+        size: what else the function takes.
+    """
     every = [Case(**fields) for fields in cases]
     return pd.DataFrame(row for case in every for seed in seeds for row in of_case(case, dataset, seed, **size))
 
@@ -249,7 +255,7 @@ def case_scores(
 
 @experiment(
     "through-training-tries",
-    settings={"mini-mnist": {"cases": [asdict(case) for case in _TEN if case.name in _TRIED]} | _SIZE},
+    settings={"mini-mnist": {"cases": [asdict(case) for case in TEN_CLASSES if case.name in _TRIED]} | SIZE},
     witness={
         "cases": [{"name": "SGD", "width": 8, "rate": 0.1, "batch_size": 8, "epochs": 4}],
         "n_train": 24,
@@ -264,7 +270,7 @@ def case_scores(
         "case": Column.key("network, optimiser and loss"),
         "seed": Column.key("of images, network and batches"),
         "tried": Column.key("what was done otherwise"),
-        **_AGREEMENT,
+        **ROUNDED_AGREEMENT,
         "check": Column.value("relative error of its own check", _ROUNDED),
     },
     slice=None,
@@ -278,7 +284,7 @@ def through_training_tries(dataset: Dataset, cases: list[dict], seeds: Sequence[
         seeds: of images, start and batches.
         **size: of `case_tries`.
     """
-    return _table(case_tries, dataset, cases, seeds, size)
+    return rows_of(case_tries, dataset, cases, seeds, size)
 
 
 def case_tries(
@@ -324,97 +330,3 @@ def case_tries(
 
 def _by_outputs(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
     return change_of_loss(run.tape.loss.value, predict(run.module, x_test), run.change(x_test), y_test)
-
-
-#: What is compared on subsets: sums of the influences of single points, all but the fourth, which takes forces from
-#: folds as large as the set.
-SUBSET_METHODS = (
-    "kernel of infinite width",
-    "first order",
-    "through training",
-    "through training, folds of that size",
-)
-
-
-@experiment(
-    "through-training-subsets",
-    settings={
-        "mini-mnist": {
-            "cases": [asdict(case) for case in _TEN if case.name in ("MLP, SGD", "MLP, Adam")],
-            "shares": [0.1, 0.5],
-            "subsets": 40,
-        }
-        | {name: _SIZE[name] for name in ("n_train", "n_test", "seeds", "folds", "pool")}
-    },
-    witness={
-        "cases": [{"name": "SGD", "width": 8, "rate": 0.1, "batch_size": 8, "epochs": 4}],
-        "shares": [0.5],
-        "subsets": 5,
-        "n_train": 24,
-        "n_test": 6,
-        "seeds": [0],
-        "folds": 4,
-        "pool": 7,
-    },
-    columns={
-        "case": Column.key("network, optimiser and loss"),
-        "seed": Column.key("of images, network and batches"),
-        "share": Column.key("of the training images that a subset lacks"),
-        "method": Column.key("one of `SUBSET_METHODS`"),
-        "lds": Column.value("linear datamodeling score: Spearman's rho over subsets, mean over test images"),
-        **_AGREEMENT,
-    },
-    slice=None,
-)
-def subset_scores(dataset: Dataset, cases: list[dict], seeds: Sequence[int], **size) -> pd.DataFrame:
-    """How well the loss of networks trained on random subsets is predicted: by ranks, and in size.
-
-    Args:
-        dataset: images, of which each seed draws.
-        cases: fields of `Case`.
-        seeds: of images, start, batches and subsets.
-        **size: of `case_subsets`.
-    """
-    return _table(case_subsets, dataset, cases, seeds, size)
-
-
-def case_subsets(
-    case: Case,
-    dataset: Dataset,
-    seed: int,
-    *,
-    n_train: int,
-    n_test: int,
-    shares: Sequence[float],
-    subsets: int,
-    folds: int,
-    pool: int,
-) -> Iterator[dict]:
-    """For one draw of a case: how well the effects of leaving out random sets are predicted.
-
-    Args:
-        case: how the network is made and trained.
-        dataset: of images.
-        seed: of images, start, batches and subsets.
-        n_train: training images.
-        n_test: test images.
-        shares: of the training images that are left out.
-        subsets: random sets of each size.
-        folds: of the recording.
-        pool: as of `draw`.
-    """
-    x, y, x_test, y_test = draw(case, dataset, n_train, n_test, seed, pool=pool)
-    run = record_case(case, x, y, seed, folds=folds)
-    unit, unit_test = (torch.nn.functional.normalize(points.flatten(1)) for points in (x, x_test))
-    infinite = loo_influence(ridge_fit(ntk(unit), y, 1.0), ntk(unit_test, unit), y_test)
-    found = infinite, run.first_order(x_test, y_test), run.influence(x_test, y_test, trust=True)
-    single = dict(zip(SUBSET_METHODS[:3], found, strict=True))
-    generator = torch.Generator().manual_seed(seed)
-    for share in shares:
-        sets = [torch.randperm(n_train, generator=generator)[: round(share * n_train)] for _ in range(subsets)]
-        truth = run.without(sets, x_test, y_test)
-        found = {name: torch.stack([each[:, rows].sum(1) for rows in sets], 1) for name, each in single.items()}
-        found[SUBSET_METHODS[3]] = run.group(sets, x_test, y_test)
-        for method, estimate in found.items():
-            key = {"case": case.name, "seed": seed, "share": share, "method": method}
-            yield key | {"lds": lds(estimate, truth)["lds"]} | agreement(estimate, truth)

@@ -8,11 +8,8 @@ from ntkif.metrics import agreement
 from ntkif.study.experiments import through_training
 from ntkif.study.experiments.through_training import (
     METHODS,
-    SUBSET_METHODS,
     case_scores,
-    case_subsets,
     case_tries,
-    subset_scores,
     through_training_scores,
     through_training_tries,
 )
@@ -73,27 +70,8 @@ def test_what_was_tried_is_another_estimate_of_the_same_removals(recorded):
     assert len({round(row["relative_error"], 9) for row in found.values()}) >= 8
 
 
-def test_subsets_are_scored_by_ranks_and_in_size(recorded):
-    run, test = recorded
-    size = {name: SIZE[name] for name in ("n_train", "n_test", "folds", "pool")}
-    found = {row["method"]: row for row in case_subsets(CASE, DATA, 1, shares=[0.25], subsets=7, **size)}
-    assert set(found) == set(SUBSET_METHODS)
-    generator = torch.Generator().manual_seed(1)
-    sets = [torch.randperm(24, generator=generator)[:6] for _ in range(7)]
-    truth = run.without(sets, *test)
-    first = run.first_order(*test)
-    summed = torch.stack([first[:, rows].sum(1) for rows in sets], 1)
-    ranks = [agreement(a, b)["spearman"] for a, b in zip(summed, truth, strict=True)]
-    assert found[SUBSET_METHODS[1]]["lds"] == pytest.approx(sum(ranks) / 6, rel=1e-9)
-    group = agreement(run.group(sets, *test), truth)
-    assert found[SUBSET_METHODS[3]]["relative_error"] == pytest.approx(group["relative_error"], rel=1e-9)
-
-
-@pytest.mark.parametrize("function", [through_training_scores, through_training_tries, subset_scores])
+@pytest.mark.parametrize("function", [through_training_scores, through_training_tries])
 def test_tables_have_a_row_for_each_case_seed_and_method(function):
-    size = dict(SIZE)
-    if function is subset_scores:
-        size = {name: SIZE[name] for name in ("n_train", "n_test", "folds", "pool")} | {"shares": [0.5], "subsets": 3}
     fields = {"name": "small", "width": 4, "batch_size": 12, "epochs": 2}
-    table = function(DATA, cases=[fields], seeds=[0, 1], **size)
+    table = function(DATA, cases=[fields], seeds=[0, 1], **SIZE)
     assert table["seed"].value_counts().nunique() == 1 and set(table["case"]) == {"small"}
