@@ -9,8 +9,9 @@ import pytest
 from site_browser import PHONE, Visit, open_page, rgb
 
 from ntkif.study import plots
+from ntkif.study.pages.claims import VERDICTS
 from ntkif.study.pages.explorer import METHODS, RIDGES
-from ntkif.study.pages.figures import VERDICT_COLORS
+from ntkif.study.pages.scoreboard import DEFINITION
 
 WAYS = ("explorer.html", "notebooks/trained-network.html", "setting.html")
 
@@ -85,7 +86,9 @@ def test_front_page_has_the_colours_of_the_book(page):
     for name in METHODS[1:]:
         stroke = tab.locator(f'#front path[data-method="{name}"]').evaluate("path => getComputedStyle(path).stroke")
         assert stroke == rgb(plots.COLORS[name])
-    for verdict, color in VERDICT_COLORS.items():
+    colors = (plots.COLORS["helpful"], plots.COLORS["other class"], plots.COLORS["harmful"], "#BBBBBB")
+    assert len(set(colors)) == 4
+    for verdict, color in zip((*VERDICTS, DEFINITION), colors, strict=True):
         marks = tab.locator(f".mark.{verdict.replace(' ', '-')}")
         assert marks.first.evaluate("mark => getComputedStyle(mark).backgroundColor") == rgb(color)
 

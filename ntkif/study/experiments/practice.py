@@ -15,9 +15,9 @@ from ntkif.networks.losses import LOSSES
 from ntkif.networks.modules import predict, train_module
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 from ntkif.study.experiments.practice_methods import METHODS, balance, by_hand, estimates, start_of, timed
-from ntkif.study.experiments.trained_networks import Case, draw, seconds_by_torch, small_network
+from ntkif.study.experiments.trained_networks import Case, draw, record_case, rows_of, seconds_by_torch, small_network
 from ntkif.training.optimizers import SGD, Adam
-from ntkif.training.recorded import RecordedTraining, record_training
+from ntkif.training.recorded import RecordedTraining
 
 __all__ = ["SETTINGS", "Setting", "practice_scores", "record_setting", "setting_scores"]
 
@@ -80,9 +80,8 @@ def record_setting(
     falling = [(1 + math.cos(math.pi * step / steps)) / 2 for step in range(steps)] if setting.settles else None
     made = {"learning_rate": setting.rate, "weight_decay": setting.decay, "schedule": falling}
     optimizer = Adam(**made) if setting.optimizer == "adam" else SGD(**made, momentum=setting.momentum)
-    size = {"batch_size": setting.batch_size, "epochs": setting.epochs, "seed": seed, "ridge": setting.ridge}
-    told = {"loss": setting.loss, "optimizer": optimizer, "progress": False}
-    return record_training(start, x[:n_train], y[:n_train], **size, **told, **how)
+    told = {"start": start, "optimizer": optimizer, "ridge": setting.ridge}
+    return record_case(setting, x[:n_train], y[:n_train], seed, **told, **how)
 
 
 def _with_a_new_head(start: nn.Sequential, setting: Setting, x: torch.Tensor, y: torch.Tensor) -> nn.Sequential:
@@ -152,10 +151,7 @@ def practice_scores(dataset: Dataset, cases: list[dict], seeds: Sequence[int], *
         seeds: of images, start and batches.
         **size: of `setting_scores`.
     """
-    settings = [Setting(**fields) for fields in cases]
-    return pd.DataFrame(
-        row for setting in settings for seed in seeds for row in setting_scores(setting, dataset, seed, **size)
-    )
+    return rows_of(setting_scores, dataset, [Setting(**fields) for fields in cases], seeds, size)
 
 
 def setting_scores(

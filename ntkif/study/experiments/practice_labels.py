@@ -8,15 +8,14 @@ import torch
 from torch import nn
 
 from ntkif.data import Dataset
-from ntkif.influence.network import NetworkInfluence
 from ntkif.kernels.infinite import ntk
 from ntkif.networks.modules import predict
 from ntkif.regression.ridge import ridge_fit
 from ntkif.scores import detection_auc
 from ntkif.study.experiments.experiment import Column, experiment
 from ntkif.study.experiments.practice import SETTINGS, Setting, record_setting
-from ntkif.study.experiments.practice_methods import balance
-from ntkif.study.experiments.trained_networks import draw
+from ntkif.study.experiments.practice_methods import balance, own_kernel
+from ntkif.study.experiments.trained_networks import draw, rows_of
 from ntkif.training.recorded import RecordedTraining
 
 __all__ = ["LABEL_SCORES", "label_scores", "suspicions"]
@@ -74,8 +73,7 @@ def label_scores(dataset: Dataset, cases: list[dict], seeds: Sequence[int], **si
         seeds: of images, start, batches and wrong labels.
         **size: n_train and n_test images, `folds` of the recording, and `pool` as of `draw`.
     """
-    settings = [Setting(**fields) for fields in cases]
-    return pd.DataFrame(row for each in settings for seed in seeds for row in _scored(each, dataset, seed, **size))
+    return rows_of(_scored, dataset, [Setting(**fields) for fields in cases], seeds, size)
 
 
 def _scored(
@@ -104,13 +102,11 @@ def suspicions(
         penalty: of the sum of the losses; where zero what balances it.
     """
     tape = run.tape
-    size = penalty or balance(run)
-    model = NetworkInfluence(run.module, tape.x, tape.y, size, start=None, loss=tape.loss)
     found = (
         tape.loss.value(predict(run.module, tape.x), tape.y),
         run.losses().mean(0),
         run.losses(unseen=True)[-1],
-        model.self_influence(),
+        own_kernel(run, penalty or balance(run)).self_influence(),
         -run.influence(x_test, y_test, trust=True).mean(0),
         -_margin(tape.x, tape.y),
     )

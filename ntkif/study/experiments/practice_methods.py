@@ -8,15 +8,13 @@ import torch
 from torch import nn
 from torch.func import grad, vmap
 
-from ntkif.influence.closed_form import loo_influence
 from ntkif.influence.network import NetworkInfluence
 from ntkif.influence.stationary import balancing_ridge
-from ntkif.kernels.infinite import ntk
 from ntkif.networks.modules import predict
-from ntkif.regression.ridge import ridge_fit
+from ntkif.study.experiments.trained_networks import infinite_influence
 from ntkif.training.recorded import RecordedTraining
 
-__all__ = ["DAMPINGS", "METHODS", "balance", "by_hand", "estimates", "start_of", "timed"]
+__all__ = ["DAMPINGS", "METHODS", "balance", "by_hand", "estimates", "own_kernel", "start_of", "timed"]
 
 #: What is compared: two yardsticks, one that knows the signs and one that retrains from another start in other batches;
 #: five estimates; and the own kernel with that of `DAMPINGS` that the truth would choose.
@@ -64,10 +62,10 @@ def estimates(run: RecordedTraining, test: list[torch.Tensor], penalty: float) -
         penalty: ridge or damping of the sum of the losses.
     """
     methods = {
-        METHODS[2]: lambda: _infinite(run, *test),
+        METHODS[2]: lambda: infinite_influence(run, *test, _INFINITE_RIDGE),
         METHODS[3]: lambda: _exact_hessian(run, *test, penalty),
-        METHODS[4]: lambda: _gauss_newton(_own(run, penalty), *test),
-        METHODS[5]: lambda: _own(run, penalty).influence(*test, trust=True),
+        METHODS[4]: lambda: _gauss_newton(own_kernel(run, penalty), *test),
+        METHODS[5]: lambda: own_kernel(run, penalty).influence(*test, trust=True),
     }
     found = {name: timed(lambda ask=ask: _or_nan(ask, run, test)) for name, ask in methods.items()}
     used = dict.fromkeys(methods, penalty) | {METHODS[2]: _INFINITE_RIDGE}
@@ -81,14 +79,15 @@ def by_hand(
     found = {}
     for damping in DAMPINGS:
         estimate, seconds = timed(
-            lambda damping=damping: _or_nan(lambda: _own(run, damping).influence(*test, trust=True), run, test)
+            lambda damping=damping: _or_nan(lambda: own_kernel(run, damping).influence(*test, trust=True), run, test)
         )
         found[f"own kernel, damping {damping:g}"] = estimate, damping, seconds
     best = min(found.values(), key=lambda each: float((each[0][:, rows] - truth).norm().nan_to_num(math.inf)))
     return found | {METHODS[7]: best}
 
 
-def _own(run: RecordedTraining, penalty: float) -> NetworkInfluence:
+def own_kernel(run: RecordedTraining, penalty: float) -> NetworkInfluence:
+    """The trained network by its own kernel, wherever it began, with a ridge or damping of the sum of the losses."""
     return NetworkInfluence(run.module, run.tape.x, run.tape.y, penalty, start=None, loss=run.tape.loss)
 
 
@@ -98,12 +97,6 @@ def _or_nan(ask: Callable[[], torch.Tensor], run: RecordedTraining, test: list[t
         return ask()
     except ValueError:
         return torch.full((len(test[0]), len(run.tape.x)), math.nan)
-
-
-def _infinite(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
-    """By the kernel of infinite width, which sees the images and no network."""
-    unit, unit_test = (nn.functional.normalize(points.flatten(1)) for points in (run.tape.x, x_test))
-    return loo_influence(ridge_fit(ntk(unit), run.tape.y, _INFINITE_RIDGE), ntk(unit_test, unit), y_test)
 
 
 def _gauss_newton(model: NetworkInfluence, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:

@@ -7,13 +7,10 @@ import pandas as pd
 import torch
 
 from ntkif.data import Dataset
-from ntkif.influence.closed_form import loo_influence
-from ntkif.kernels.infinite import ntk
 from ntkif.metrics import agreement, lds
-from ntkif.regression.ridge import ridge_fit
 from ntkif.study.experiments.experiment import Column, experiment
-from ntkif.study.experiments.through_training import ROUNDED_AGREEMENT, SIZE, TEN_CLASSES, rows_of
-from ntkif.study.experiments.trained_networks import Case, draw, record_case
+from ntkif.study.experiments.through_training import ROUNDED_AGREEMENT, SIZE, TEN_CLASSES
+from ntkif.study.experiments.trained_networks import Case, draw, infinite_influence, record_case, rows_of
 
 __all__ = ["SUBSET_METHODS", "case_subsets", "subset_scores"]
 
@@ -66,7 +63,7 @@ def subset_scores(dataset: Dataset, cases: list[dict], seeds: Sequence[int], **s
         seeds: of images, start, batches and subsets.
         **size: of `case_subsets`.
     """
-    return rows_of(case_subsets, dataset, cases, seeds, size)
+    return rows_of(case_subsets, dataset, [Case(**fields) for fields in cases], seeds, size)
 
 
 def case_subsets(
@@ -96,8 +93,7 @@ def case_subsets(
     """
     x, y, x_test, y_test = draw(case, dataset, n_train, n_test, seed, pool=pool)
     run = record_case(case, x, y, seed, folds=folds)
-    unit, unit_test = (torch.nn.functional.normalize(points.flatten(1)) for points in (x, x_test))
-    infinite = loo_influence(ridge_fit(ntk(unit), y, 1.0), ntk(unit_test, unit), y_test)
+    infinite = infinite_influence(run, x_test, y_test)
     found = infinite, run.first_order(x_test, y_test), run.influence(x_test, y_test, trust=True)
     single = dict(zip(SUBSET_METHODS[:3], found, strict=True))
     generator = torch.Generator().manual_seed(seed)

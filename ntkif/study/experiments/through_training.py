@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import pandas as pd
@@ -20,6 +20,7 @@ from ntkif.study.experiments.trained_networks import (
     growth,
     kernel_influence,
     record_case,
+    rows_of,
     seconds_by_torch,
     sharpness_share,
 )
@@ -33,7 +34,6 @@ __all__ = [
     "TEN_CLASSES",
     "case_scores",
     "case_tries",
-    "rows_of",
     "through_training_scores",
     "through_training_tries",
 ]
@@ -182,21 +182,7 @@ def through_training_scores(dataset: Dataset, cases: list[dict], seeds: Sequence
         seeds: of images, start and batches.
         **size: of `case_scores`.
     """
-    return rows_of(case_scores, dataset, cases, seeds, size)
-
-
-def rows_of(of_case: Callable, dataset: Dataset, cases: list[dict], seeds: Sequence[int], size: dict) -> pd.DataFrame:
-    """The rows that a function gives for each case and seed.
-
-    Args:
-        of_case: gives rows of a case, a data set and a seed.
-        dataset: of images.
-        cases: fields of `Case`.
-        seeds: of images, start and batches.
-        size: what else the function takes.
-    """
-    every = [Case(**fields) for fields in cases]
-    return pd.DataFrame(row for case in every for seed in seeds for row in of_case(case, dataset, seed, **size))
+    return rows_of(case_scores, dataset, [Case(**fields) for fields in cases], seeds, size)
 
 
 def case_scores(
@@ -284,7 +270,7 @@ def through_training_tries(dataset: Dataset, cases: list[dict], seeds: Sequence[
         seeds: of images, start and batches.
         **size: of `case_tries`.
     """
-    return rows_of(case_tries, dataset, cases, seeds, size)
+    return rows_of(case_tries, dataset, [Case(**fields) for fields in cases], seeds, size)
 
 
 def case_tries(

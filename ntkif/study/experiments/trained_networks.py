@@ -2,17 +2,22 @@
 
 import math
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 from torch import nn
 
 from ntkif.data import Dataset
+from ntkif.influence.closed_form import loo_influence
 from ntkif.influence.linearized import linearized_fit
+from ntkif.kernels.infinite import ntk
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import rms
 from ntkif.networks.losses import CROSS_ENTROPY, SQUARES, change_of_loss
 from ntkif.networks.modules import predict
+from ntkif.regression.ridge import ridge_fit
 from ntkif.training.optimizers import SGD, Adam
 from ntkif.training.recorded import RecordedTraining, record_training
 
@@ -20,8 +25,10 @@ __all__ = [
     "Case",
     "draw",
     "growth",
+    "infinite_influence",
     "kernel_influence",
     "record_case",
+    "rows_of",
     "seconds_by_torch",
     "sharpness_share",
     "small_network",
@@ -119,12 +126,38 @@ def small_network(case: Case, shape: torch.Size, outputs: int, seed: int) -> nn.
         return nn.Sequential(*layers).double().eval()
 
 
-def record_case(case: Case, x: torch.Tensor, y: torch.Tensor, seed: int, **how) -> RecordedTraining:
-    """The recorded training of a case; `how` goes on to `record_training`."""
+def rows_of(
+    of_case: Callable[..., Iterator[dict]], dataset: Dataset, cases: Sequence[Case], seeds: Sequence[int], size: dict
+) -> pd.DataFrame:
+    """The rows that a function gives for each case and seed.
+
+    Args:
+        of_case: gives rows of a case, a data set and a seed.
+        dataset: of images.
+        cases: how networks are made and trained.
+        seeds: of images, start and batches.
+        size: what else the function takes.
+    """
+    return pd.DataFrame(row for case in cases for seed in seeds for row in of_case(case, dataset, seed, **size))
+
+
+def record_case(
+    case: Case, x: torch.Tensor, y: torch.Tensor, seed: int, *, start: nn.Module | None = None, **how
+) -> RecordedTraining:
+    """The recorded training of a case, from another start where one is given; `how` goes on to `record_training`."""
+    network = small_network(case, x.shape[1:], y.shape[1], seed).to(x) if start is None else start
     optimizer = SGD(case.rate, momentum=case.momentum) if case.optimizer == "sgd" else Adam(case.rate)
-    network = small_network(case, x.shape[1:], y.shape[1], seed).to(x)
+    told = {"loss": _LOSSES[case.loss], "optimizer": optimizer, "progress": False}
     size = {"batch_size": case.batch_size, "epochs": case.epochs, "seed": seed}
-    return record_training(network, x, y, loss=_LOSSES[case.loss], optimizer=optimizer, progress=False, **size | how)
+    return record_training(network, x, y, **told | size | how)
+
+
+def infinite_influence(
+    run: RecordedTraining, x_test: torch.Tensor, y_test: torch.Tensor, ridge: float = 1.0
+) -> torch.Tensor:
+    """(k, n) influences by the kernel of infinite width, which sees the points of a training and no network."""
+    unit, unit_test = (nn.functional.normalize(points.flatten(1)) for points in (run.tape.x, x_test))
+    return loo_influence(ridge_fit(ntk(unit), run.tape.y, ridge), ntk(unit_test, unit), y_test)
 
 
 def kernel_influence(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.Tensor) -> dict[float, torch.Tensor]:

@@ -7,13 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
 from ntkif.data import Dataset
-from ntkif.study.pages.claims import VERDICTS
 from ntkif.study.pages.explorer import METHODS
 from ntkif.study.pages.house import FLOOR, GROUND
-from ntkif.study.pages.scoreboard import DEFINITION
 from ntkif.study.plots.style import COLORS, show_image
 
-__all__ = ["VERDICT_COLORS", "estimate_and_truth", "house", "ranking"]
+__all__ = ["estimate_and_truth", "house", "ranking"]
 
 
 def estimate_and_truth(
@@ -96,12 +94,6 @@ def ranking(dataset: Dataset, explored: dict, test: int, ridge: int, time: int) 
     handles = [plt.Rectangle((0, 0), 1, 1, color=COLORS[method]) for method in methods]
     figure.legend(handles, methods, loc="outside lower center", ncols=3, frameon=False, title="influence × 1000")
     return figure
-
-
-_COLORS = (COLORS["helpful"], COLORS["other class"], COLORS["harmful"], "#BBBBBB")
-
-
-VERDICT_COLORS = dict(zip((*VERDICTS, DEFINITION), _COLORS, strict=True))
 
 
 def house(imports: dict[tuple[str, str], int]) -> Figure:

@@ -128,7 +128,7 @@ def in_short(board: pd.DataFrame, smaller: Sequence[str] = ()) -> str:
         smaller: items with a claim that was not measured at the paper's size, of `scoreboard.smaller`.
     """
     judged = board[board["verdict"] != DEFINITION]
-    claims = judged.drop_duplicates(["claim", "live", "recorded"])["verdict"]  # some belong to two items
+    claims = judged.drop_duplicates("key")["verdict"]  # some belong to two items
     counts = {verdict: (claims == verdict).sum() for verdict in MARKS if (claims == verdict).any()}
     parts = [f"{count} {_plural(verdict)} {MARKS[verdict]}" for verdict, count in counts.items()]
     numbered = sum(name[-1].isdigit() for name in board["item"].unique())  # the abstract has no number

@@ -9,7 +9,7 @@ from ntkif.provenance import ROOT
 from ntkif.study.experiments.catalogue import EXPERIMENTS
 from ntkif.study.experiments.experiment import Experiment
 from ntkif.study.pages.house import RULE, folders
-from ntkif.study.pages.scoreboard import NOTEBOOKS, judged_claims, scoreboard
+from ntkif.study.pages.scoreboard import NOTEBOOKS, judged_claims, scoreboard, title
 from ntkif.study.records.tables import load_record
 
 __all__ = ["columns", "contents", "package", "recorded"]
@@ -81,8 +81,7 @@ def _code(page: str) -> str:
 
 
 def _link(page: str) -> str:
-    title = "".join(_cells(page)[0]["source"]).partition("\n")[0].removeprefix("# ")
-    return f"[{title}](../notebooks/{page}.ipynb)"
+    return f"[{title(f'{page}.ipynb')}](../notebooks/{page}.ipynb)"
 
 
 def _records_of(page: str) -> list[str]:

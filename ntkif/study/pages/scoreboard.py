@@ -4,6 +4,7 @@ import html
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -65,17 +66,6 @@ class Judged:
         said = [name for name in measured if name.endswith(_SAID)]
         return list(measured) if self.claim.recorded else [name for name in RIDGE if name in measured] + said
 
-    @property
-    def row(self) -> dict[str, str]:
-        """What a table of claims says of it: claim, live, recorded, tolerance, verdict."""
-        return {
-            "claim": self.claim.claim,
-            "live": self.live,
-            "recorded": self.recorded,
-            "tolerance": self.claim.tolerance,
-            "verdict": self.claim.verdict,
-        }
-
 
 def judged_claims(folder: Path = NOTEBOOKS) -> dict[str, Judged]:
     """Name of each claim of `paper.toml`, and each claim of ours -> how a notebook judged it.
@@ -105,22 +95,19 @@ def scoreboard(judged: dict[str, Judged]) -> pd.DataFrame:
         judged: of `judged_claims`.
 
     Returns:
-        a row for each item and claim, in the paper's order: item, about, claim, paper (its own number), live,
-        recorded, tolerance, verdict (`VERDICTS` or "definition") and notebook. An item that only defines something has
-        one row, whose claim names those that rest on it.
+        a row for each item and claim, in the paper's order: item, key (of the claim; two items may share one), claim,
+        verdict (`VERDICTS` or "definition") and notebook. An item that only defines something has one row, without a
+        key, whose claim names those that rest on it.
     """
     rows = []
     for item in ITEMS:
-        head = {"item": item["name"], "about": item["about"]}
         for key in item.get("claims", []):
-            paper = CLAIMS[key].get("paper", "")
-            rows.append(head | judged[key].row | {"paper": paper, "notebook": judged[key].notebook})
+            rows.append((item["name"], key, judged[key].claim.claim, judged[key].claim.verdict, judged[key].notebook))
         if "by" in item:
-            rest = ", ".join(dict.fromkeys(CLAIMS[key]["item"] for key in item["by"]))
-            empty = dict.fromkeys(("paper", "live", "recorded", "tolerance"), "")
-            page = judged[item["by"][0]].notebook
-            rows.append(head | {"claim": f"what {rest} rests on"} | empty | {"verdict": DEFINITION, "notebook": page})
-    return pd.DataFrame(rows)
+            rows.append(
+                (item["name"], "", f"what {_rests_on(item)} rests on", DEFINITION, judged[item["by"][0]].notebook)
+            )
+    return pd.DataFrame(rows, columns=["item", "key", "claim", "verdict", "notebook"])
 
 
 def verdicts(board: pd.DataFrame) -> pd.Series:
@@ -170,15 +157,15 @@ def folded(judged: dict[str, Judged], names: Sequence[str] | None = None) -> str
         judged: of `judged_claims`.
         names: items to show; all where absent.
     """
-    found, parts = verdicts(scoreboard(judged)), []
+    found, below, parts = verdicts(scoreboard(judged)), smaller(judged), []
     for item in ITEMS:
         name, keys = item["name"], item.get("claims", [])
         if names is not None and name not in names:
             continue
         lines = [told(judged[key], CLAIMS[key].get("paper", "")) for key in keys]
         if "by" in item:
-            lines.append(f"- What {', '.join(dict.fromkeys(CLAIMS[key]['item'] for key in item['by']))} rests on.")
-        size = ", not measured at the paper's size" if name in smaller(judged) else ""
+            lines.append(f"- What {_rests_on(item)} rests on.")
+        size = ", not measured at the paper's size" if name in below else ""
         head = f"{MARKS[found[name]]} {name}, {item['about']}: {found[name]}{size}"
         parts.append(_details(head, [*lines, *_pages(judged, keys or item["by"][:1])]))
     return "\n\n".join(parts)
@@ -212,6 +199,7 @@ def evidence(judged: dict[str, Judged], *keys: str) -> str:
     return "\n".join([*(told(judged[key]) for key in keys), *_pages(judged, keys)])
 
 
+@cache
 def title(notebook: str) -> str:
     """The title of a page.
 
@@ -220,6 +208,10 @@ def title(notebook: str) -> str:
     """
     first = json.loads((NOTEBOOKS / notebook).read_text(encoding="utf-8"))["cells"][0]["source"]
     return "".join(first).partition("\n")[0].removeprefix("# ")
+
+
+def _rests_on(item: dict) -> str:
+    return ", ".join(dict.fromkeys(CLAIMS[key]["item"] for key in item["by"]))
 
 
 def _pages(judged: dict[str, Judged], keys: Sequence[str]) -> list[str]:

@@ -7,9 +7,7 @@ from matplotlib.offsetbox import AnnotationBbox
 
 from ntkif.data.dataset import from_pixels
 from ntkif.study.pages import figures, house
-from ntkif.study.pages.claims import VERDICTS
 from ntkif.study.pages.explorer import METHODS
-from ntkif.study.pages.scoreboard import DEFINITION
 
 pytestmark = pytest.mark.usefixtures("book_style")
 GENERATOR = np.random.default_rng(0)
@@ -50,10 +48,6 @@ def test_the_ranking_is_that_of_the_exact_influence():
         assert [to_rgb(bar.get_facecolor()) for bar in bars.patches] == [to_rgb(figures.COLORS[m]) for m in METHODS]
         assert bars.get_xlim() == pytest.approx((-840, 840))  # one scale for all
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(METHODS)
-
-
-def test_each_verdict_has_a_colour_of_its_own():
-    assert set(figures.VERDICT_COLORS) == {*VERDICTS, DEFINITION} and len(set(figures.VERDICT_COLORS.values())) == 4
 
 
 def test_plan_shows_every_part_and_its_arrows():

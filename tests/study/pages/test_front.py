@@ -83,8 +83,7 @@ BOARD = pd.DataFrame(
     {
         "item": ["Equation 1", "Figure 2", "Figure 2", "Table 1", "Abstract"],
         "claim": ["what rests on it", "above", "near", "above", "low"],
-        "live": ["", "1", "2", "1", "3"],
-        "recorded": "",
+        "key": ["", "a", "b", "a", "c"],
         "verdict": [DEFINITION, "holds", "does not hold", "holds", "holds"],
         "notebook": ["one.ipynb", "two.ipynb", "two.ipynb", "two.ipynb", "two.ipynb"],
     }

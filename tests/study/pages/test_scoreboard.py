@@ -53,7 +53,7 @@ def test_a_claim_that_was_measured_beforehand_is_not_said_to_be_live():
     both = Claim("lemma-1", {"live": "2", "cifar, recorded": "3"}, "t", VERDICTS[0])
     assert (scoreboard.Judged(both, "a.ipynb").live, scoreboard.Judged(both, "a.ipynb").recorded) == ("2", "cifar 3")
     several = Claim.all_of("a million rows", criterion(3, below=4, digits=0), recorded=True)
-    assert scoreboard.Judged(several, "a.ipynb").row["recorded"] == "3"
+    assert scoreboard.Judged(several, "a.ipynb").recorded == "3"
 
 
 def test_the_scoreboard_agrees_with_the_notebooks():
