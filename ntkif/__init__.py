@@ -9,7 +9,7 @@ from ntkif.regression.ridge import RidgeFit, refit_without, ridge_fit
 from ntkif.regression.weighted import WeightedFit, weighted_fit
 from ntkif.retraining.validation import validate
 from ntkif.training.conversion import from_torch
-from ntkif.training.recorded import record_training
+from ntkif.training.recording import record_training
 from ntkif.training.verdict import NotPredictableError
 
 __version__ = "0.1.0"

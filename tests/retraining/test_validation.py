@@ -9,7 +9,7 @@ from ntkif.metrics import agreement
 from ntkif.networks.modules import train_module
 from ntkif.retraining.validation import validate
 from ntkif.training.optimizers import SGD
-from ntkif.training.recorded import record_training
+from ntkif.training.recording import record_training
 
 RIDGE = 1.0
 

@@ -226,31 +226,6 @@ def test_the_module_is_as_it_was():
     assert module.calls == 0
 
 
-def test_frozen_parameters_stay():
-    module = network()
-    module[0].requires_grad_(False)
-    run = recording(module, epochs=2)
-    assert torch.equal(run.module[0].weight, module[0].weight) and not torch.equal(
-        run.module[2].weight, module[2].weight
-    )
-    assert len(run.theta) == sum(value.numel() for value in module[2].parameters())
-
-
-def test_points_that_ask_for_gradients_leave_no_graph():
-    run = record_training(network(), X.clone().requires_grad_(), Y, loss=SQUARES, optimizer=SGD(0.1), folds=2)
-    assert not run.theta.requires_grad and not run.influence(X_TEST, Y_TEST, trust=True).requires_grad
-    with torch.inference_mode():
-        same = recording(epochs=2).influence(X_TEST, Y_TEST, trust=True)
-    assert torch.equal(same, recording(epochs=2).influence(X_TEST, Y_TEST, trust=True))
-
-
-def test_few_points_have_as_many_folds():
-    x, y = X[:6], Y[:6]
-    assert len(record_training(network(), x, y, loss=SQUARES, optimizer=SGD(0.1)).fold.unique()) == 6
-    given = torch.arange(24) % 3
-    assert torch.equal(recording(folds=given.to(torch.uint8), epochs=1).fold, given)
-
-
 def test_modules_in_evaluation_mode_may_have_dropout_and_batch_norm():
     module = head(nn.BatchNorm1d(INPUTS), nn.Dropout(0.5)).eval()
     assert recording(module).influence(X_TEST, Y_TEST).shape == (4, len(X))

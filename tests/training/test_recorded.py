@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from recorded_problem import BATCH, TORCH, linear, network, problem, recording
+from recorded_problem import TORCH, linear, network, problem, recording
 
-from ntkif import record_training
 from ntkif.influence.linearized import linearized_fit
 from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement
@@ -216,27 +215,6 @@ def test_the_edge_of_stability_is_refused():
     run = recording(loss=SQUARES, optimizer=SGD(0.3, momentum=0.9), epochs=30)
     with pytest.raises(NotPredictableError, match="nobody can know"):
         run.influence(X_TEST, Y_TEST)
-
-
-def test_in_single_precision_it_is_nearly_the_same(run):
-    module = network().float()
-    single = record_training(
-        module,
-        X.float(),
-        Y.float(),
-        loss=CROSS_ENTROPY,
-        optimizer=SGD(0.05, momentum=0.9),
-        batch_size=BATCH,
-        epochs=10,
-        folds=6,
-    ).influence(X_TEST.float(), Y_TEST.float())
-    assert single.dtype == torch.float32
-    assert near(single.double(), run.influence(X_TEST, Y_TEST), 1e-2)
-
-
-def test_your_own_batches_are_followed(run):
-    again = recording(batches=[rows.tolist() for rows in run.tape.batches])
-    assert torch.equal(again.influence(X_TEST, Y_TEST), run.influence(X_TEST, Y_TEST))
 
 
 def test_test_points_are_checked(run):

@@ -64,7 +64,7 @@ def test_a_folder_serves_other_folds_and_less_memory(tmp_path, monkeypatch):
     trained = []
     run_tape = trainings.Tape.run
     monkeypatch.setattr(trainings.Tape, "run", lambda self, w, *a: trained.append(w) or run_tape(self, w, *a))
-    monkeypatch.setattr("ntkif.training.recorded.stride_for", lambda *_, **__: 3)
+    monkeypatch.setattr("ntkif.training.recording.stride_for", lambda *_, **__: 3)
     again = recording(folder=tmp_path)
     assert trained == [] and torch.equal(again.influence(X_TEST, Y_TEST), first.influence(X_TEST, Y_TEST))
     recording(folder=tmp_path, folds=first.fold.flip(0))

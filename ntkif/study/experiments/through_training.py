@@ -9,9 +9,7 @@ import pandas as pd
 import torch
 
 from ntkif.data import Dataset
-from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement
-from ntkif.networks.losses import change_of_loss
 from ntkif.networks.modules import predict
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 from ntkif.study.experiments.trained_networks import (
@@ -24,18 +22,15 @@ from ntkif.study.experiments.trained_networks import (
     seconds_by_torch,
     sharpness_share,
 )
-from ntkif.training.folds import folds_apart
-from ntkif.training.recorded import RecordedTraining
 
 __all__ = [
     "METHODS",
+    "ROUNDED",
     "ROUNDED_AGREEMENT",
     "SIZE",
     "TEN_CLASSES",
     "case_scores",
-    "case_tries",
     "through_training_scores",
-    "through_training_tries",
 ]
 
 #: What is compared: the derivative of the test loss by a point's weight; the network's own kernel, with the damping
@@ -94,7 +89,6 @@ _LARGE_PHOTOGRAPHS = (
     Case("conv, Adam", network="conv", width=8, optimizer="adam", rate=1e-3, batch_size=64, epochs=12),
 )
 _LARGE = {"n_train": 5000, "n_test": 20, "removals": 40, "retrained": 20, "seeds": [20], "folds": 20}
-_TRIED = ("MLP, SGD", "MLP, Adam", "ReLU MLP, SGD", "conv, Adam")
 SIZE = {
     "n_train": 200,
     "n_test": 20,
@@ -107,15 +101,15 @@ SIZE = {
 
 
 #: Steps of Adam divide by the root of small squares, and so magnify rounding, the more so their derivatives.
-_ROUNDED = 1e-4
-ROUNDED_AGREEMENT = {name: Column.value(column.meaning, _ROUNDED) for name, column in AGREEMENT.items()}
+ROUNDED = 1e-4
+ROUNDED_AGREEMENT = {name: Column.value(column.meaning, ROUNDED) for name, column in AGREEMENT.items()}
 _COLUMNS = {
     "case": Column.key("network, optimiser and loss"),
     "seed": Column.key("of images, network and batches"),
     "method": Column.key("one of `METHODS`"),
     **ROUNDED_AGREEMENT,
     "check": Column.value(
-        "relative error with which removals that were carried out are predicted, see `check`", _ROUNDED
+        "relative error with which removals that were carried out are predicted, see `check`", ROUNDED
     ),
     "of": Column.value("which of them are predicted worse, those of folds or of points alone"),
     "curvature": Column.value("of the reverse pass, by that check"),
@@ -237,82 +231,3 @@ def case_scores(
         scores[METHODS[1]] = min(kernels, key=lambda each: each["relative_error"], default=refused)
     for method, of_method in scores.items():
         yield {"case": case.name, "seed": seed, "method": method} | of_method | told
-
-
-@experiment(
-    "through-training-tries",
-    settings={"mini-mnist": {"cases": [asdict(case) for case in TEN_CLASSES if case.name in _TRIED]} | SIZE},
-    witness={
-        "cases": [{"name": "SGD", "width": 8, "rate": 0.1, "batch_size": 8, "epochs": 4}],
-        "n_train": 24,
-        "n_test": 6,
-        "removals": 6,
-        "retrained": 2,
-        "seeds": [0],
-        "folds": 4,
-        "pool": 7,
-    },
-    columns={
-        "case": Column.key("network, optimiser and loss"),
-        "seed": Column.key("of images, network and batches"),
-        "tried": Column.key("what was done otherwise"),
-        **ROUNDED_AGREEMENT,
-        "check": Column.value("relative error of its own check", _ROUNDED),
-    },
-    slice=None,
-)
-def through_training_tries(dataset: Dataset, cases: list[dict], seeds: Sequence[int], **size) -> pd.DataFrame:
-    """What was tried to lower the error: fewer and more folds, other folds, other quantities, another matrix.
-
-    Args:
-        dataset: images, of which each seed draws.
-        cases: fields of `Case`, of the cross-entropy.
-        seeds: of images, start and batches.
-        **size: of `case_tries`.
-    """
-    return rows_of(case_tries, dataset, [Case(**fields) for fields in cases], seeds, size)
-
-
-def case_tries(
-    case: Case,
-    dataset: Dataset,
-    seed: int,
-    *,
-    n_train: int,
-    n_test: int,
-    removals: int,
-    retrained: int,
-    folds: int,
-    pool: int,
-) -> Iterator[dict]:
-    """For one draw of a case, the scores of each thing that was tried; arguments as of `case_scores`."""
-    x, y, x_test, y_test = draw(case, dataset, n_train, n_test, seed, pool=pool)
-    run = record_case(case, x, y, seed, folds=folds)
-    kernel = tangent_kernel(run.module, x, traced=True)
-    like = torch.linalg.eigh(kernel)[1][:, -1:]
-    shuffled = torch.randperm(n_train, generator=torch.Generator().manual_seed(seed))
-    others = {
-        "half as many folds": folds // 2,
-        "twice as many folds": 2 * folds,
-        "as many folds as points": n_train,
-        "folds at random": shuffled % folds,
-        "folds by the own kernel": folds_apart(like, y, folds),
-    }
-    runs = {"as it is": run} | {name: record_case(case, x, y, seed, folds=number) for name, number in others.items()}
-    twice = [2 * b - a for a, b in zip(run.forces(), runs["twice as many folds"].forces(), strict=True)]
-    estimates = {name: each.influence_by(each.forces(), x_test, y_test) for name, each in runs.items()}
-    estimates |= {
-        "folds and twice as many, extrapolated": run.influence_by(twice, x_test, y_test),
-        "Gauss-Newton's matrix": run.influence_by(run.forces(), x_test, y_test, curvature="Gauss-Newton"),
-        "through the outputs": _by_outputs(run, x_test, y_test),
-        f"{retrained} points retrained": run.influence(x_test, y_test, retrain=retrained, trust=True),
-    }
-    rows = shuffled[:removals].tolist()
-    truth = run.without(rows, x_test, y_test)
-    for name, estimate in estimates.items():
-        told = runs.get(name, run).check(x_test, y_test)["relative_error"]
-        yield {"case": case.name, "seed": seed, "tried": name} | agreement(estimate[:, rows], truth) | {"check": told}
-
-
-def _by_outputs(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
-    return change_of_loss(run.tape.loss.value, predict(run.module, x_test), run.change(x_test), y_test)

@@ -19,7 +19,8 @@ from ntkif.networks.losses import CROSS_ENTROPY, SQUARES, change_of_loss
 from ntkif.networks.modules import predict
 from ntkif.regression.ridge import ridge_fit
 from ntkif.training.optimizers import SGD, Adam
-from ntkif.training.recorded import RecordedTraining, record_training
+from ntkif.training.recorded import RecordedTraining
+from ntkif.training.recording import record_training
 
 __all__ = [
     "Case",
