@@ -3,6 +3,7 @@
 import unittest
 
 import numpy as np
+import pytest
 import torch
 from sklearn.linear_model import Ridge
 
@@ -52,6 +53,27 @@ def refit(y, kept, *, weight=None, intercept=True, ridge=RIDGE, kernel=ntk, x=X,
 
 def half_squares(prediction, y):
     return (np.square(prediction - y).reshape(len(y), -1) / 2).sum(1)
+
+
+GROUPS = [[0], [3, 5, 8], list(range(20)), list(range(1, 30))]
+
+
+def assert_equals_refits(model, y, weight, intercept, **oracle):
+    """To ten digits, relative to numbers of the size of one."""
+    train, test, exact = y[:30], y[30:], {"rel": 1e-10, "abs": 1e-10}
+    oracle |= {"weight": weight, "intercept": intercept}
+    whole, seen = refit(train, range(30), **oracle)
+    assert model.predict(X_TEST) == pytest.approx(whole, **exact)
+    influence, own, left_out = model.influence(X_TEST, test), model.self_influence(), model.loo_predict()
+    for i in range(30):
+        without, unseen = refit(train, [j for j in range(30) if j != i], **oracle)
+        wanted = half_squares(without, test) - half_squares(whole, test)
+        assert influence[:, i] == pytest.approx(wanted, **exact)
+        assert left_out[i] == pytest.approx(unseen[i], **exact)
+        assert own[i] == pytest.approx((half_squares(unseen, train) - half_squares(seen, train))[i], **exact)
+    for group, column in zip(GROUPS, model.group_influence(GROUPS, X_TEST, test).T, strict=True):
+        without, _ = refit(train, [j for j in range(30) if j not in group], **oracle)
+        assert column == pytest.approx(half_squares(without, test) - half_squares(whole, test), **exact)
 
 
 def check_estimator(estimator, check):

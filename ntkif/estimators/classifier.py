@@ -33,7 +33,8 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
     which one is left out there.
 
     Args:
-        ridge, kernel, fit_intercept, normalize, ridges, device, block_size: as of `NTKInfluence`.
+        ridge, kernel, fit_intercept, normalize, ridges, landmarks, random_state, device, block_size: as of
+            `NTKInfluence`.
         class_weight: what multiplies the weights of each class: a mapping from labels to numbers, or "balanced", with
             which all classes weigh the same in sum; one each where absent.
 
@@ -55,10 +56,13 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
         class_weight: Mapping[Any, float] | str | None = None,
         normalize: bool | str = True,
         ridges: Sequence[float] | None = None,
+        landmarks: int | None = None,
+        random_state: int | None = 0,
         device: str | torch.device | None = None,
         block_size: int | None = None,
     ):
         options = {"normalize": normalize, "ridges": ridges, "device": device, "block_size": block_size}
+        options |= {"landmarks": landmarks, "random_state": random_state}
         super().__init__(ridge, kernel=kernel, fit_intercept=fit_intercept, **options)
         self.class_weight = class_weight
 

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from ntkif.estimators.state import read_state, write_state
 from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import kernel_of
+from ntkif.regression.low_rank import LowRankInverse
 from ntkif.regression.tiled import TiledInverse
 from ntkif.regression.weighted import WeightedFit
 
@@ -31,8 +32,8 @@ class Saved:
         if any(map(callable, offered)):
             kept["kernel"] = kept["kernel_"]
         fit = dict(vars(self.fit_))
-        if isinstance(fit["inverse"], TiledInverse):
-            fit["inverse"] = {"factor": fit["inverse"].factor, "diagonal": fit["inverse"].diagonal()}
+        if not isinstance(fit["inverse"], torch.Tensor):
+            fit["inverse"] = {name.lstrip("_"): value for name, value in vars(fit["inverse"]).items()}
         write_state(Path(file), type(self).__name__, kept | {"fit": fit})
 
     @classmethod
@@ -50,7 +51,8 @@ class Saved:
         state, model = read_state(Path(file), cls.__name__, device or "cpu"), cls()
         fit = state.pop("fit")
         if isinstance(fit["inverse"], dict):
-            fit["inverse"] = TiledInverse(**fit["inverse"])
+            kind = LowRankInverse if "features" in fit["inverse"] else TiledInverse
+            fit["inverse"] = kind(**fit["inverse"])
         if isinstance(state["kernel_"], dict):
             if kernel is None:
                 raise ValueError(

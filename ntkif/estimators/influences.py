@@ -79,8 +79,7 @@ class Influences:
     def self_influence(self) -> np.ndarray:
         """(n,) loss on each training point by the model that has not seen it, less its training loss."""
         check_is_fitted(self)
-        unseen, seen = self.fit_.loo_residual.square().sum(1), self.fit_.residual.square().sum(1)
-        return ((unseen - seen) / 2).cpu().numpy()
+        return self.fit_.self_influence.cpu().numpy()
 
     def loo_predict(self) -> np.ndarray:
         """Prediction at each training point by the model that has not seen it, shaped as by `predict`."""

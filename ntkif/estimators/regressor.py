@@ -4,7 +4,6 @@ Needs scikit-learn, which the rest of the package does without.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -13,24 +12,21 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import available_bytes
-from ntkif.estimators.choice import Choice, check_choice, choose, kernels_of
+from ntkif.estimators.choice import check_choice
 from ntkif.estimators.files import Saved
 from ntkif.estimators.influences import Influences
-from ntkif.estimators.points import APPEND_ONE, check_table, kernel_between, normalized, warn_of_one_direction
+from ntkif.estimators.points import APPEND_ONE, check_table, normalized, warn_of_one_direction
+from ntkif.estimators.solution import Solution
 from ntkif.estimators.state import Array, to_numpy
 from ntkif.influence.table import names_of
 from ntkif.kernels import Kernel
-from ntkif.kernels.infinite import kernel_of, of_the_sphere
-from ntkif.regression.tiled import tiled_fit
-from ntkif.regression.weighted import WeightedFit, check_weight, weighted_fit, with_weights
 
 __all__ = ["NTKInfluence"]
 
 _BLOCK = 512
 
 
-class NTKInfluence(RegressorMixin, Influences, Saved, BaseEstimator):
+class NTKInfluence(RegressorMixin, Influences, Solution, Saved, BaseEstimator):
     """Kernel ridge regression with the NTK of a wide ReLU network, or another kernel, and the influence of each point.
 
     The predictor is (6) plus an intercept, its penalty that of (2), a sum over points; influence is (8) by (9): half
@@ -52,6 +48,11 @@ class NTKInfluence(RegressorMixin, Influences, Saved, BaseEstimator):
             each row first gets a 1 at its end, as for a network with biases, so that lengths count and no row is zero.
             Without it rows whose norm is not one are an error there. A function gets the rows as they come out of this.
         ridges: that "loo" chooses from; where absent 10^-4, 10^-3.5, ..., 10^3 times the mean diagonal of the kernel.
+        landmarks: so many training points that span the kernel, for more of them than memory holds: n p numbers in
+            place of n². Half are drawn, half those with the largest self-influence by these. Every method is exact in
+            their span, and an approximation beside the kernel; with as many landmarks as points it is none. None: the
+            kernel itself.
+        random_state: of their draw.
         device: where to compute, "cpu" or "cuda"; the CPU where absent.
         block_size: rows handled at once; 512 where absent.
 
@@ -60,6 +61,8 @@ class NTKInfluence(RegressorMixin, Influences, Saved, BaseEstimator):
         leverage_: (n,) how much each training point fits itself, between 0 and 1.
         ridge_, kernel_: those of the fit.
         ridges_, loo_errors_: (k, r) ridges tried with each of k kernels, and their errors; None without a choice.
+        spanned_: (n,) share of the kernel of each training point with itself that the landmarks span, one for an
+            exact fit of it; None without landmarks.
         n_features_in_: d.
 
     >>> import numpy as np
@@ -78,6 +81,8 @@ class NTKInfluence(RegressorMixin, Influences, Saved, BaseEstimator):
         fit_intercept: bool = True,
         normalize: bool | str = True,
         ridges: Sequence[float] | None = None,
+        landmarks: int | None = None,
+        random_state: int | None = 0,
         device: str | torch.device | None = None,
         block_size: int | None = None,
     ):
@@ -86,6 +91,8 @@ class NTKInfluence(RegressorMixin, Influences, Saved, BaseEstimator):
         self.fit_intercept = fit_intercept
         self.normalize = normalize
         self.ridges = ridges
+        self.landmarks = landmarks
+        self.random_state = random_state
         self.device = device
         self.block_size = block_size
 
@@ -117,6 +124,7 @@ class NTKInfluence(RegressorMixin, Influences, Saved, BaseEstimator):
         if self._normalize and self._normalize != APPEND_ONE:
             warn_of_one_direction(self._points)
         self._weight = torch.tensor(self._weigh(y, sample_weight), device=self.device)
+        self._draw()
         self._choose()
         self.fit_ = self._solve()
         self.leverage_ = self.fit_.leverage.cpu().numpy()
@@ -155,51 +163,6 @@ class NTKInfluence(RegressorMixin, Influences, Saved, BaseEstimator):
         if weight.shape != (len(y),):
             raise ValueError(f"sample_weight: expected {len(y)} numbers, one for each row, got shape {weight.shape}.")
         return weight
-
-    def _choose(self) -> None:
-        """Set kernel and ridge, those given or the best of those offered."""
-        offered, by_loo = kernels_of(self.kernel), isinstance(self.ridge, str)
-        check_weight(self._weight, self._targets, 1.0 if by_loo else self.ridge, self.fit_intercept)
-        if by_loo or len(offered) > 1:
-            ridges = self.ridges if by_loo else [self.ridge]
-            makers = [partial(self._kernel, function=kernel_of(each)) for each in offered]
-            found = choose(makers, self._targets, self._weight.sqrt(), self.fit_intercept, ridges)
-        else:
-            found = Choice(0, float(self.ridge))
-        best, self.ridge_, self.loo_errors_, self.ridges_ = found
-        self.kernel_ = offered[best]
-        self._kernel_function = kernel_of(self.kernel_)
-
-    def _solve(self) -> WeightedFit:
-        n, free = len(self._points), available_bytes(self._points.device)
-        most = 2 if self._points.device.type == "cpu" else 4  # matrices that `ridge_fit` holds at once
-        if free is None or most * n**2 * self._points.element_size() <= free:
-            options = {"weight": self._weight, "intercept": self.fit_intercept}
-            return weighted_fit(self._kernel(), self._targets, self.ridge_, **options)
-        scale = self._weight.sqrt()
-
-        def scaled(rows: torch.Tensor, others: torch.Tensor) -> torch.Tensor:  # by their numbers
-            rows, others = rows[:, 0].long(), others[:, 0].long()
-            return self._kernel(self._points[rows], self._points[others]) * scale[rows, None] * scale[others]
-
-        numbers = torch.arange(n, device=scale.device).double()[:, None]
-        tile = max(self._block, n // 32)
-        fit = tiled_fit(numbers, scale[:, None] * self._targets, self.ridge_, kernel=scaled, tile=tile)
-        return with_weights(fit, self._targets, scale, self.fit_intercept)
-
-    def _kernel(
-        self,
-        points: torch.Tensor | None = None,
-        others: torch.Tensor | None = None,
-        function: Kernel | None = None,
-    ) -> torch.Tensor:
-        """The kernel between points and others; of the training points where one or both are absent."""
-        others = self._points if others is None else others
-        points = others if points is None else points
-        function = function or self._kernel_function
-        if not self._normalize and of_the_sphere(function):  # the kernel itself refuses what is not
-            return function(points, others, block_size=self._block)
-        return kernel_between(function, points, others, self._block)
 
     def _predict(self, X: Array) -> torch.Tensor:
         points = self._read(X)

@@ -5,10 +5,14 @@ The leave-one-out loss needs no test set: each training point is a test point of
 
 import torch
 
+from ntkif.blocks import row_blocks
 from ntkif.checks import check_fits, check_group
-from ntkif.regression.weighted import WeightedFit
+from ntkif.regression.low_rank import LowRankInverse, low_rank_fit
+from ntkif.regression.weighted import WeightedFit, with_weights
 
 __all__ = ["influence_unseen", "loo_residual_without"]
+
+_BLOCK = 2048
 
 
 @torch.no_grad()
@@ -69,12 +73,28 @@ def loo_residual_without(fit: WeightedFit, group: torch.Tensor) -> torch.Tensor:
     _check_present(fit)
     if n - len(group) < 2:
         raise ValueError(f"group: expected at least two points left of {n}, got a set of {len(group)}.")
-    p = fit.columns(group)
+    if isinstance(fit.inverse, LowRankInverse):
+        return _refitted(fit, group)
+    p, left = fit.columns(group), []
     factor = torch.linalg.cholesky(p[group])
-    half = torch.linalg.solve_triangular(factor, p.T, upper=False)
-    v = fit.solved - half.T @ torch.linalg.solve_triangular(factor, fit.solved[group], upper=False)
-    residual = -v / (fit.scale * (fit.diagonal - half.square().sum(0)))[:, None]
+    own = torch.linalg.solve_triangular(factor, fit.solved[group], upper=False)
+    for rows in row_blocks(n, _BLOCK):
+        half = torch.linalg.solve_triangular(factor, p[rows].T, upper=False)
+        v, diagonal = fit.solved[rows] - half.T @ own, fit.diagonal[rows] - half.square_().sum(0)
+        left.append(-v / (fit.scale[rows] * diagonal)[:, None])
+    residual = torch.cat(left)
     residual[group] = torch.nan
+    return residual
+
+
+def _refitted(fit: WeightedFit, group: torch.Tensor) -> torch.Tensor:
+    """The same by features fitted again, where an (n, s) block of P may not fit, and takes longer."""
+    left = torch.ones(len(fit.dual), dtype=torch.bool, device=fit.dual.device)
+    left[group] = False
+    y, scale = fit.y_train[left], fit.scale[left]
+    again = low_rank_fit(fit.inverse.features[left], scale[:, None] * y, fit.ridge)
+    residual = torch.full_like(fit.y_train, torch.nan)
+    residual[left] = with_weights(again, y, scale, fit.lift > 0).loo_residual
     return residual
 
 

@@ -44,6 +44,11 @@ class RidgeFit:
         """(n,) leverage A_i = [K (K + λI)^-1]_ii = 1 - λ [(K + λI)^-1]_ii, between 0 and 1 (appendix, Eq. 63)."""
         return 1 - self.ridge * self.inverse.diagonal()
 
+    @property
+    def self_influence(self) -> torch.Tensor:
+        """(n,) influence of each training point on itself (8): its loss without it, less its training loss."""
+        return (self.loo_residual.square() - self.residual.square()).sum(1) / 2
+
     def predict(self, k_test_train: torch.Tensor) -> torch.Tensor:
         """(k, c) predictions f(x_te) = K_te (K + λI)^-1 Y (Eq. 6) from the (k, n) test kernel."""
         check_matrix("k_test_train", k_test_train, columns=len(self.dual), like=self.dual)

@@ -91,7 +91,7 @@ class WeightedFit(RidgeFit):
 
     def columns(self, rows: torch.Tensor) -> torch.Tensor:
         """(n, r) some columns of P."""
-        return self.inverse[:, rows].addr(self.border, self.border[rows], alpha=-1)
+        return self.inverse[:, rows].addr_(self.border, self.border[rows], alpha=-1)
 
     def _unscaled(self, values: torch.Tensor) -> torch.Tensor:
         """Values over z; those of an absent point are zero and stay."""

@@ -26,6 +26,9 @@ def add_report(commands) -> None:
     one.add_argument("--target", metavar="COLUMN", help="what to predict; of .npz y where absent, of a folder none")
     one.add_argument("--task", choices=["classification", "regression"], help="chosen by the target where absent")
     one.add_argument("--rows", type=int, metavar="N", help="so many rows, drawn at random")
+    one.add_argument(
+        "--landmarks", type=int, metavar="N", help="rows that span the kernel; absent: exact, or N by memory"
+    )
     one.add_argument("--top", type=int, default=20, metavar="N", help="suspicious rows shown, and pairs that are alike")
     one.add_argument("--side", type=int, default=32, help="pixels of the longer side that larger images are shrunk to")
     one.add_argument("--seed", type=int, default=0, help="of all draws")
@@ -36,15 +39,20 @@ def add_report(commands) -> None:
 
 def _prepare_report(chosen: argparse.Namespace) -> Callable[[], str]:
     require_extra("report", "sklearn", "pandas", "PIL")
+    from ntkif.estimators.solution import check_landmarks
+
     page = chosen.output or Path(f"{chosen.source.resolve().stem}-report.html")
     if chosen.top < 1 or chosen.side < 1:
         raise ValueError(f"--top and --side: expected 1 or more, got {chosen.top} and {chosen.side}.")
+    check_landmarks(chosen.landmarks)
     if page.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--output: expected a name that ends in .html, got {page}; the table stands beside it.")
     folder = _existing(page.absolute().parent)
     if page.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise ValueError(f"--output: expected a file that can be written, got {page}; name another.")
-    options = {name: getattr(chosen, name) for name in ("target", "task", "rows", "top", "side", "seed", "device")}
+    options = {
+        name: getattr(chosen, name) for name in ("target", "task", "rows", "landmarks", "top", "side", "seed", "device")
+    }
     made = f"python -m ntkif {shlex.join(sys.argv[1:])}"
     return lambda: write_report(chosen.source, page, made=made, **options)
 
@@ -60,6 +68,7 @@ def write_report(
     target: str | None = None,
     task: str | None = None,
     rows: int | None = None,
+    landmarks: int | None = None,
     top: int = 20,
     side: int = 32,
     seed: int = 0,
@@ -74,6 +83,7 @@ def write_report(
         target: of a table the column to predict.
         task: "classification" or "regression"; chosen by the target where absent.
         rows: so many of them, drawn at random; all where absent.
+        landmarks: so many rows that span the kernel; absent: the exact kernel where it fits, else as memory holds.
         top: suspicious rows that are shown, and pairs of rows that are alike.
         side: pixels of the longer side that larger images are shrunk to.
         seed: of all draws.
@@ -100,10 +110,11 @@ def write_report(
     read = read_source(source, target, rows=rows, seed=seed, side=side)
     task = task_of(read.y, task)
     y, (x, encoded) = target_of(read.y, task, read.target), points_of(read)
-    planned = plan(*x.shape, device)
+    planned = plan(*x.shape, device, landmarks)
     print(planned, file=sys.stderr)
     with tqdm(total=1 + steps(len(y)), desc="choosing and fitting") as bar:
-        model, chosen = fitted(x, y, task, images=read.images is not None, device=device, seed=seed)
+        options = {"landmarks": planned.landmarks, "device": device, "seed": seed}
+        model, chosen = fitted(x, y, task, images=read.images is not None, **options)
         bar.set_description("influences")
         bar.update()
         found = findings(model, x, y, count=min(top, len(y)), seed=seed, done=bar.update)

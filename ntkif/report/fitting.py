@@ -14,8 +14,9 @@ from ntkif.report.encoding import CLASSIFICATION
 __all__ = ["BLOCK", "CHOSEN_OF", "KERNELS", "Plan", "fitted", "plan"]
 
 KERNELS = ("ntk", "deep_ntk")
-CHOSEN_OF, BLOCK = 3000, 512
+CHOSEN_OF, BLOCK, LANDMARKS = 3000, 512, 2000
 _SPARE = 6  # matrices of a block of rows and all rows, at once
+_FEWEST = 500  # landmarks by which a report is made
 
 
 @dataclass(frozen=True)
@@ -24,50 +25,75 @@ class Plan:
 
     Attributes:
         rows: that are fitted.
+        landmarks: that span the kernel; None where it is exact.
         tiled: whether the kernel is held in tiles, a quarter of the memory.
         needed: bytes at most.
         free: bytes, or None where the system does not say.
     """
 
     rows: int
+    landmarks: int | None
     tiled: bool
     needed: int
     free: int | None
 
     def __str__(self) -> str:
         """In words."""
-        way = "in tiles" if self.tiled else "in one piece"
+        way = f"by {self.landmarks} landmarks" if self.landmarks else "in tiles" if self.tiled else "in one piece"
         free = "" if self.free is None else f" of {self.free / 2**30:.1f} GiB that are free"
         return f"{self.rows} rows, kernel {way}: needs up to {self.needed / 2**30:.2f} GiB{free}"
 
 
-def plan(rows: int, columns: int, device: str = "cpu") -> Plan:
-    """What a fit needs: a kernel and its inverse, or half of one in tiles where they would not fit.
+def plan(rows: int, columns: int, device: str = "cpu", landmarks: int | None = None) -> Plan:
+    """What a fit needs: a kernel and its inverse; where they would not fit half of one in tiles; else landmarks.
 
     Args:
         rows: training points.
         columns: numbers of each.
         device: where it is computed.
+        landmarks: so many in any case; by itself as many as memory holds, 2000 at most.
 
     Raises:
-        MemoryError: not even the tiles fit.
+        MemoryError: not even the features of 500 landmarks fit, or of as many as were asked for.
     """
     free = available_bytes(torch.device(device))
-    beside = 8 * (4 * rows * columns + _SPARE * BLOCK * rows + 5 * min(rows, CHOSEN_OF) ** 2)
-    whole, tiles = 8 * 2 * rows**2 + beside, 4 * rows**2 + beside
-    if free is None or whole <= free:
-        return Plan(rows, False, whole, free)
-    if tiles <= free:
-        return Plan(rows, True, tiles, free)
-    most = int(0.8 * rows * (free / tiles) ** 0.5)
+    limit, beside = float("inf") if free is None else free, _beside(rows, columns)
+    # A removal takes a tenth of all columns of the inverse, which tiles do not hold.
+    whole, tiles = 16 * rows**2 + beside, 6 * rows**2 + beside
+    if landmarks is None and min(whole, tiles) <= limit:
+        return Plan(rows, None, whole > limit, whole if whole <= limit else tiles, free)
+    for count in [landmarks] if landmarks else range(LANDMARKS, _FEWEST - 1, -_FEWEST):
+        needed = _by_landmarks(rows, columns, count)
+        if needed <= limit:
+            return Plan(rows, min(count, rows), False, needed, free)
+    most = rows
+    while most > 1 and _by_landmarks(most, columns, count) > free:
+        most = int(0.95 * most)
     raise MemoryError(
-        f"{rows} rows need {tiles / 2**30:.1f} GiB even in tiles, but {free / 2**30:.1f} GiB are free; take a random "
-        f"subset, --rows {most}, or fit all of them in features with `nystrom_fit` of ntkif.regression.nystrom."
+        f"{rows} rows need {needed / 2**30:.1f} GiB by {count} landmarks, but {free / 2**30:.1f} GiB are free; take a "
+        f"random subset, --rows {most}, or spread all of them with `fit_on` of ntkif.regression.cluster."
     )
 
 
+def _beside(rows: int, columns: int) -> int:
+    """Bytes for the table, some blocks of rows by all rows, and the choice of kernel and ridge."""
+    return 8 * (4 * rows * columns + _SPARE * BLOCK * rows + 5 * min(rows, CHOSEN_OF) ** 2)
+
+
+def _by_landmarks(rows: int, columns: int, count: int) -> int:
+    count = min(count, rows)
+    return 8 * (2 * rows * count + 6 * count**2) + _beside(rows, columns)
+
+
 def fitted(
-    x: np.ndarray, y: np.ndarray, task: str, *, images: bool, device: str = "cpu", seed: int = 0
+    x: np.ndarray,
+    y: np.ndarray,
+    task: str,
+    *,
+    images: bool,
+    landmarks: int | None = None,
+    device: str = "cpu",
+    seed: int = 0,
 ) -> tuple[NTKInfluence, list[str]]:
     """The estimator, with kernel and ridge of the least leave-one-out error, and what was done, in sentences.
 
@@ -76,20 +102,31 @@ def fitted(
         y: (n,) targets.
         task: "classification" or "regression".
         images: whether rows are images, which are divided by their norm; other rows get a 1 at their end first.
+        landmarks: that span the kernel; None for the exact fit.
         device: where it is computed.
-        seed: of the rows that the choice is made on where there are more than 3000.
+        seed: of the rows that the choice is made on where there are more than 3000, and of landmarks.
     """
     kind = NTKInfluenceClassifier if task == CLASSIFICATION else NTKInfluence
     options = {"normalize": True if images else APPEND_ONE, "device": device, "block_size": BLOCK}
     chosen_on = _drawn(y, task, seed) if len(x) > CHOSEN_OF else slice(None)
     model = kind(ridge="loo", kernel=list(KERNELS), **options).fit(x[chosen_on], y[chosen_on])
     said = "all rows"
-    if len(x) > CHOSEN_OF:
+    if len(x) > CHOSEN_OF or landmarks:
+        options |= {"landmarks": landmarks, "random_state": seed}
         model = kind(ridge=model.ridge_, kernel=model.kernel_, **options).fit(x, y)
+    if len(x) > CHOSEN_OF:
         said = f"{CHOSEN_OF} rows, drawn at random (seed {seed})"
     notes = [f"Of two kernels and fifteen ridges the pair with the least leave-one-out error on {said} was taken."]
     if not images:
         notes.append("Each row got a 1 at its end and was divided by its norm, as for a network with biases.")
+    if landmarks:
+        low, middle = np.quantile(model.spanned_, [0.05, 0.5])
+        notes.append(
+            f"{landmarks} of {len(x)} rows span the kernel: {middle:.0%} of a row's kernel with itself in the median, "
+            f"less than {low:.0%} for one row in twenty. What follows is exact in their span, and an approximation "
+            "beside the whole kernel: the largest influences come out too small. More landmarks (--landmarks), or "
+            "fewer rows (--rows), bring it nearer."
+        )
     return model, [*notes, "All of this is held fixed when a row is left out; the fit itself is not: that is exact."]
 
 

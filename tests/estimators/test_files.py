@@ -33,12 +33,22 @@ def test_saved_model_is_the_model(tmp_path, y):
 
 def test_in_tiles_with_weights_and_an_intercept(tmp_path, monkeypatch):
     y, weight = TARGETS["three"], np.arange(30) % 3
-    monkeypatch.setattr("ntkif.estimators.regressor.available_bytes", lambda device: 2 * 8 * 30**2 - 1)
+    monkeypatch.setattr("ntkif.estimators.solution.available_bytes", lambda device: 2 * 8 * 30**2 - 1)
     model = NTKInfluence(RIDGE, block_size=16, normalize="append-one").fit(X, y[:30], weight)
     model.save(tmp_path / "model")
     again = NTKInfluence.load(tmp_path / "model")
     assert (again.influence(X_TEST, y[30:]) == model.influence(X_TEST, y[30:])).all()
     assert (again.loo_predict() == model.loo_predict()).all() and again.fit_.lift == model.fit_.lift > 0
+
+
+def test_by_landmarks(tmp_path):
+    y, weight = TARGETS["three"], np.arange(30) % 3
+    for given in (None, weight):
+        model = NTKInfluence(RIDGE, landmarks=8).fit(X, y[:30], given)
+        model.save(tmp_path / "model")
+        again = NTKInfluence.load(tmp_path / "model")
+        assert (again.influence(X_TEST, y[30:]) == model.influence(X_TEST, y[30:])).all()
+        assert (again.loo_predict() == model.loo_predict()).all() and (again.spanned_ == model.spanned_).all()
 
 
 def test_parameters_of_numpy_are_saved(tmp_path):

@@ -4,36 +4,28 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from estimator_problem import LABELS, RIDGE, TARGETS, WEIGHTS, X_TEST, X, half_squares, refit, unit
+from estimator_problem import (
+    GROUPS,
+    LABELS,
+    RIDGE,
+    TARGETS,
+    WEIGHTS,
+    X_TEST,
+    X,
+    assert_equals_refits,
+    half_squares,
+    refit,
+    unit,
+)
 from problem import make_problem
 
 from ntkif import NTKInfluence, NTKInfluenceClassifier, ntk
 from ntkif.regression.flow import flow_without, kernel_flow
 from ntkif.regression.tiled import TiledInverse
 
-GROUPS = [[0], [3, 5, 8], list(range(20)), list(range(1, 30))]
-
 
 def fitted(y, weight, intercept, **options):
     return NTKInfluence(RIDGE, fit_intercept=intercept, **options).fit(X, y[:30], weight)
-
-
-def assert_equals_refits(model, y, weight, intercept):
-    """To ten digits, relative to numbers of the size of one."""
-    train, test, exact = y[:30], y[30:], {"rel": 1e-10, "abs": 1e-10}
-    oracle = {"weight": weight, "intercept": intercept}
-    whole, seen = refit(train, range(30), **oracle)
-    assert model.predict(X_TEST) == pytest.approx(whole, **exact)
-    influence, own, left_out = model.influence(X_TEST, test), model.self_influence(), model.loo_predict()
-    for i in range(30):
-        without, unseen = refit(train, [j for j in range(30) if j != i], **oracle)
-        wanted = half_squares(without, test) - half_squares(whole, test)
-        assert influence[:, i] == pytest.approx(wanted, **exact)
-        assert left_out[i] == pytest.approx(unseen[i], **exact)
-        assert own[i] == pytest.approx((half_squares(unseen, train) - half_squares(seen, train))[i], **exact)
-    for group, column in zip(GROUPS, model.group_influence(GROUPS, X_TEST, test).T, strict=True):
-        without, _ = refit(train, [j for j in range(30) if j not in group], **oracle)
-        assert column == pytest.approx(half_squares(without, test) - half_squares(whole, test), **exact)
 
 
 @pytest.mark.parametrize("intercept", [True, False], ids=["intercept", "none"])
@@ -45,7 +37,7 @@ def test_every_method_equals_refits(y, weight, intercept):
 
 @pytest.mark.parametrize("weight", WEIGHTS.values(), ids=WEIGHTS)
 def test_in_tiles_too(weight, monkeypatch):
-    monkeypatch.setattr("ntkif.estimators.regressor.available_bytes", lambda device: 2 * 8 * 30**2 - 1)
+    monkeypatch.setattr("ntkif.estimators.solution.available_bytes", lambda device: 2 * 8 * 30**2 - 1)
     model = fitted(TARGETS["three"], weight, True, block_size=16)
     assert isinstance(model.fit_.inverse, TiledInverse)
     assert_equals_refits(model, TARGETS["three"], weight, True)

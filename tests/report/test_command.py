@@ -11,7 +11,7 @@ from report_source import write_images, write_table
 from ntkif import NTKInfluenceClassifier
 from ntkif.__main__ import main
 from ntkif.report.encoding import encode_columns
-from ntkif.report.fitting import KERNELS
+from ntkif.report.fitting import KERNELS, plan
 
 
 @pytest.fixture
@@ -41,6 +41,22 @@ def test_a_table_becomes_a_page_and_a_table_of_all_rows(folder, capsys):
     assert sorted(rows["rank"]) == list(range(1, 61))
 
 
+def test_by_landmarks_where_memory_asks_for_it_or_the_user(folder, monkeypatch, capsys):
+    main(["report", "../table.csv", "--target", "kind", "--landmarks", "60", "--output", "all.html"])
+    assert "60 rows, kernel by 60 landmarks: needs up to" in capsys.readouterr().err
+    main(["report", "../table.csv", "--target", "kind", "--output", "exact.html"])
+    exact, found = pd.read_csv("exact-rows.csv"), pd.read_csv("all-rows.csv")
+    assert found["loo_margin"].tolist() == pytest.approx(exact["loo_margin"].tolist(), rel=1e-6)
+    assert found["influence_on_others"].tolist() == pytest.approx(exact["influence_on_others"].tolist(), abs=1e-8)
+    monkeypatch.setattr("ntkif.report.fitting._FEWEST", 5)
+    monkeypatch.setattr("ntkif.report.fitting.LANDMARKS", 10)
+    free = plan(*encode_columns(pd.read_csv("../table.csv").drop(columns="kind"))[0].shape, landmarks=10).needed
+    monkeypatch.setattr("ntkif.report.fitting.available_bytes", lambda device: free)
+    main(["report", "../table.csv", "--target", "kind", "--output", "few.html"])
+    assert "kernel by 10 landmarks" in capsys.readouterr().err
+    assert "10 of 60 rows span the kernel" in (folder / "here" / "few.html").read_text()
+
+
 def test_images_and_numbers_and_a_draw(folder, capsys):
     main(["report", str(write_images(folder)), "--output", "a.html", "--top", "2", "--side", "6"])
     rows = pd.read_csv("a-rows.csv")
@@ -60,6 +76,7 @@ def test_images_and_numbers_and_a_draw(folder, capsys):
         (["--target", "kind", "--output", "page.pdf"], "expected a name that ends in .html, got page.pdf"),
         (["--target", "kind", "--output", ".html"], "expected a name that ends in .html"),
         (["--target", "kind", "--top", "0"], "--top and --side: expected 1 or more, got 0 and 32"),
+        (["--target", "kind", "--landmarks", "1"], "landmarks: expected a whole number, at least 2"),
         (["--target", "kind", "--rows", "61"], "--rows: expected between 1 and 60"),
     ],
 )

@@ -143,12 +143,17 @@ def test_blank_rows_are_no_copies():
     assert removals(model, np.arange(23))["removed"].tolist() == [1, 1, 2]
 
 
-def test_a_fit_in_tiles_tells_the_same(monkeypatch):
+def assert_tells_the_same(found, wanted):
+    for name in ("rows", "contradictions", "copies", "removal"):
+        a, b = getattr(found, name), getattr(wanted, name)
+        assert a.to_numpy(float) == pytest.approx(b.to_numpy(float), rel=1e-6, abs=1e-8), name
+
+
+def test_a_fit_in_tiles_or_by_as_many_landmarks_as_rows_tells_the_same(monkeypatch):
     whole = findings(fitted(X, NUMBER, "regression", images=False)[0], X, NUMBER, count=6)
-    monkeypatch.setattr("ntkif.estimators.regressor.available_bytes", lambda device: 8 * N**2)
+    by_all, _ = fitted(X, NUMBER, "regression", images=False, landmarks=N)
+    assert_tells_the_same(findings(by_all, X, NUMBER, count=6), whole)
+    monkeypatch.setattr("ntkif.estimators.solution.available_bytes", lambda device: 8 * N**2)
     model, _ = fitted(X, NUMBER, "regression", images=False)
     assert isinstance(model.fit_.inverse, TiledInverse)
-    tiled = findings(model, X, NUMBER, count=6)
-    for name in ("rows", "contradictions", "copies", "removal"):
-        a, b = getattr(whole, name), getattr(tiled, name)
-        assert a.to_numpy(float) == pytest.approx(b.to_numpy(float), rel=1e-6, abs=1e-8), name
+    assert_tells_the_same(findings(model, X, NUMBER, count=6), whole)

@@ -24,11 +24,30 @@ def test_the_need_is_said_and_refused_with_a_size_that_fits(memory):
     assert str(whole).startswith("10000 rows, kernel in one piece: needs up to ") and str(whole).endswith("are free")
     memory(1.6)
     assert plan(10_000, 20).tiled
-    memory(0.7)
-    with pytest.raises(MemoryError, match=r"10000 rows need 0\.9 GiB even in tiles.*--rows \d+.*`nystrom_fit`") as why:
+    memory(1.0)
+    few = plan(10_000, 20)
+    assert few.landmarks == 1500 and not few.tiled and few.needed < 2**30
+    assert str(few).startswith("10000 rows, kernel by 1500 landmarks: needs up to ")
+    memory(0.5)
+    with pytest.raises(MemoryError, match=r"10000 rows need 0\.7 GiB by 500 landmarks.*--rows \d+.*`fit_on`") as why:
         plan(10_000, 20)
     rows = int(str(why.value).partition("--rows ")[2].partition(",")[0])
     assert plan(rows, 20).rows == rows > 2000
+
+
+def test_landmarks_that_are_asked_for_are_taken(memory):
+    memory(8)
+    assert plan(10_000, 20, landmarks=700).landmarks == 700 and plan(60, 20, landmarks=700).landmarks == 60
+    memory(0.5)
+    with pytest.raises(MemoryError, match=r"by 9000 landmarks, but 0\.5 GiB are free; take a random subset, --rows"):
+        plan(10_000, 20, landmarks=9000)
+
+
+def test_a_fit_by_landmarks_says_so():
+    model, notes = fitted(X, Y, "regression", images=False, landmarks=12, seed=5)
+    assert (model.landmarks, model.random_state) == (12, 5) and len(notes) == 4
+    assert f"12 of 40 rows span the kernel: {np.median(model.spanned_):.0%} of" in notes[2]
+    assert "--landmarks" in notes[2] and "approximation" in notes[2]
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])

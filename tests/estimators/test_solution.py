@@ -1,0 +1,111 @@
+"""Estimators by landmarks: exact in their span, the kernel itself where they are all points."""
+
+import numpy as np
+import pytest
+import torch
+from estimator_problem import LABELS, RIDGE, TARGETS, WEIGHTS, X_TEST, X, assert_equals_refits, check_estimator, unit
+from problem import linear
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from ntkif import NTKInfluence, NTKInfluenceClassifier, ntk
+from ntkif.influence.unseen import loo_residual_without
+from ntkif.regression.low_rank import LowRankInverse
+
+#: Copies of a point are drawn more often than a point of as much weight.
+LANDMARKS = dict.fromkeys(["check_sample_weight_equivalence_on_dense_data"], "landmarks are drawn without the weights")
+
+
+def spanned(model):
+    """The kernel that the landmarks of a model span, as a function."""
+    marks = unit(X)[model._landmarks]
+
+    def kernel(points):
+        k = ntk(points, marks)
+        return k @ torch.linalg.pinv(ntk(marks), hermitian=True) @ k.T
+
+    return kernel
+
+
+@pytest.mark.parametrize("intercept", [True, False], ids=["intercept", "none"])
+@pytest.mark.parametrize("weight", WEIGHTS.values(), ids=WEIGHTS)
+@pytest.mark.parametrize("landmarks", [9, 30, 99])
+def test_every_method_equals_refits_in_their_span(landmarks, weight, intercept):
+    y = TARGETS["three"]
+    model = NTKInfluence(RIDGE, landmarks=landmarks, fit_intercept=intercept, block_size=16).fit(X, y[:30], weight)
+    assert isinstance(model.fit_.inverse, LowRankInverse) and len(model._landmarks) == min(landmarks, 30)
+    assert_equals_refits(model, y, weight, intercept, kernel=spanned(model))
+    at_the_end = model.influence_at(np.inf, X_TEST, y[30:])
+    assert at_the_end == pytest.approx(model.influence(X_TEST, y[30:]), rel=1e-8, abs=1e-8)
+
+
+def test_with_all_points_it_is_the_exact_model():
+    y, wanted = LABELS["three"], NTKInfluenceClassifier(RIDGE).fit(X, LABELS["three"][:30])
+    model = NTKInfluenceClassifier(RIDGE, landmarks=30).fit(X, y[:30])
+    assert wanted.spanned_ is None and model.spanned_ == pytest.approx(1)
+    for method in ("loo_margin", "loo_predict_proba", "self_influence"):
+        assert getattr(model, method)() == pytest.approx(getattr(wanted, method)(), abs=1e-9)
+
+
+def test_half_are_drawn_and_half_matter_most_to_themselves():
+    y = TARGETS["one"][:30]
+    model, drawn = NTKInfluence(RIDGE, landmarks=10).fit(X, y), NTKInfluence(RIDGE, landmarks=5).fit(X, y)
+    order = np.random.RandomState(0).permutation(30)
+    assert model._landmarks[:5].tolist() == order[:5].tolist() and drawn._landmarks[:2].tolist() == order[:2].tolist()
+    first = NTKInfluence(RIDGE, landmarks=5).fit(X, y)
+    first._landmarks = torch.as_tensor(order[:5])
+    first._features = None
+    fit = first._fit_to(first._spanned())
+    own = (fit.loo_residual.square() - fit.residual.square())[:, 0].numpy()
+    own[order[:5]] = -np.inf
+    assert set(model._landmarks[5:].tolist()) == set(own.argsort()[-5:].tolist())
+    other = NTKInfluence(RIDGE, landmarks=10, random_state=1).fit(X, y)
+    assert other._landmarks.tolist() != model._landmarks.tolist()
+
+
+def test_what_they_span_of_each_point():
+    model = NTKInfluence(RIDGE, landmarks=8).fit(X, TARGETS["one"][:30])
+    marks = model._landmarks.tolist()
+    assert model.spanned_[marks] == pytest.approx(1)
+    other = [i for i in range(30) if i not in marks]
+    wanted = spanned(model)(unit(X)).diagonal().numpy() / ntk(unit(X)).diagonal().numpy()
+    assert model.spanned_[other] == pytest.approx(wanted[other]) and model.spanned_.min() < 0.99
+    blank = NTKInfluence(RIDGE, landmarks=31).fit(np.vstack([X, np.zeros((1, 5))]), np.arange(31.0))
+    assert blank.spanned_ == pytest.approx(1)
+
+
+@pytest.mark.parametrize("weight", WEIGHTS.values(), ids=WEIGHTS)
+def test_ridge_and_kernel_are_chosen_in_the_span_of_the_drawn(weight):
+    y, ridges = TARGETS["three"][:30], [0.01, 0.1, 1.0]
+    model = NTKInfluence("loo", ridges=ridges, kernel=["ntk", linear], landmarks=30).fit(X, y, weight)
+    wanted = NTKInfluence("loo", ridges=ridges, kernel=["ntk", linear]).fit(X, y, weight)
+    assert model.loo_errors_ == pytest.approx(wanted.loo_errors_, rel=1e-7)
+    assert (model.ridge_, model.kernel_) == (wanted.ridge_, wanted.kernel_)
+    few = NTKInfluence("loo", landmarks=6).fit(X, y, weight)
+    assert few.ridge_ == few.ridges_[0][few.loo_errors_[0].argmin()]
+
+
+@pytest.mark.parametrize("intercept", [True, False], ids=["intercept", "none"])
+def test_what_is_left_when_a_set_goes_is_fitted_again(intercept):
+    y = TARGETS["three"][:30]
+    model = NTKInfluence(RIDGE, landmarks=9, fit_intercept=intercept).fit(X, y, WEIGHTS["weighted"] + 0.1)
+    dense = NTKInfluence(RIDGE, kernel=lambda a, b: model._features_at(a) @ model._features_at(b).T, normalize=False)
+    dense = dense.set_params(fit_intercept=intercept).fit(unit(X).numpy(), y, WEIGHTS["weighted"] + 0.1)
+    for group in ([0], [3, 5, 8], list(range(20))):
+        found, wanted = (loo_residual_without(each.fit_, torch.tensor(group)) for each in (model, dense))
+        assert found.numpy() == pytest.approx(wanted.numpy(), rel=1e-9, abs=1e-9, nan_ok=True)
+
+
+def test_a_number_that_is_none_is_refused():
+    for wrong in (0, 1, -3, 2.5, True, "many"):
+        with pytest.raises(ValueError, match="landmarks: expected a whole number, at least 2, or None"):
+            NTKInfluence(landmarks=wrong).fit(X, TARGETS["one"][:30])
+    with pytest.raises(ValueError, match="ridge: expected a positive number, got 0"):
+        NTKInfluence(0.0, landmarks=4).fit(X, TARGETS["one"][:30])
+
+
+@parametrize_with_checks(
+    [NTKInfluence(landmarks=4), NTKInfluenceClassifier("loo", landmarks=4, normalize="append-one")],
+    expected_failed_checks=lambda _: LANDMARKS,
+)
+def test_scikit_learns_own_checks(estimator, check):
+    check_estimator(estimator, check)
