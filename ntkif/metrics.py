@@ -103,7 +103,8 @@ def lds(predicted: torch.Tensor, actual: torch.Tensor, *, draws: int = 1000, see
         lds = mean over test points of Spearman's rho over subsets
 
     The interval is of percentiles, from subsets drawn with replacement, the same for all test points. Draws in which
-    values are all equal have no correlation and do not count.
+    values are all equal have no correlation and do not count. A subset drawn twice is a tie, which takes a little off a
+    correlation that is near one: then the interval may lie below the score.
 
     Args:
         predicted: (k, g) estimated effects of leaving out g subsets on k test points.
