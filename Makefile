@@ -87,7 +87,7 @@ gpu: $(INSTALLED)  ## what the book wants from a GPU and has not yet, in ten min
 peers: .venv-peers/.installed  ## measure other tools, in an environment of their own: conventions, and truth against all
 	PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/conventions.py
 	$(STEADY) $(BIN)/python benchmarks/tools/truth.py
-	$(STEADY) PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/peers.py
+	$(STEADY) PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/peers.py $(OPTIONS)
 
 peers-large: .venv-peers/.installed  ## the same with 5000 images, which takes an hour
 	$(STEADY) $(BIN)/python benchmarks/tools/truth.py peers-large

@@ -154,12 +154,17 @@ def keep_record(
     made = {
         "settings": {name: {key: load_case(name)[key] for key in settings} for name in cases},
         "versions": {name: version(name) for name in packages},
-        "device": f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores",
+        "device": device(),
         "started": started,
         # Made in the book's own environment: here another torch may round otherwise.
         "witness": witness_of(record),
     }
     keep_measurement(record, table_of(rows), made)
+
+
+def device() -> str:
+    """The processor, in words."""
+    return f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores"
 
 
 def table_of(rows: list[dict]) -> bytes:
