@@ -29,7 +29,7 @@ from ntkif.study.records.tools import keep_measurement, load_measurement
 
 RECORDS = {"peers": ("two-layer", "mlp", "conv"), "peers-large": ("two-layer, n = 5000",)}
 PACKAGES = ("torch", "numpy", "captum", "dattri", "pyDVL", "pyinfluence", "scikit-ntk", "traker")
-LIMIT = {"peers": 120, "peers-large": 600}  # seconds for one call
+LIMIT = {"peers": 240, "peers-large": 600}  # seconds for one call
 MEMORY = 14  # GiB for one call
 ROUNDS, QUICK = 3, 5  # of what takes fewer seconds
 IMPORTS = (
