@@ -108,7 +108,7 @@ def only_times(rows: list[dict], case: str, asker: Asker) -> None:
     answering = [row for row in rows if row["case"] == case]
     asked = [row for row in answering if row["chosen"] == "True" and row["seconds"]]
     for row in answering:
-        row |= {"seconds": "", "train_seconds": round(load_case(case)["seconds"], 2)}
+        row |= {"seconds": "", "peak_mib": "", "train_seconds": round(load_case(case)["seconds"], 2)}
     for row in asked:
         found = answered(asker.measure(case, row["tool"], json.loads(row["settings"] or "{}")))
         row |= {"seconds": found["seconds"], "peak_mib": found["peak_mib"]} if isinstance(found, dict) else {}
