@@ -93,7 +93,7 @@ peers-large: .venv-peers/.installed  ## the same with 5000 images, which takes a
 	$(STEADY) $(BIN)/python benchmarks/tools/truth.py peers-large
 	$(STEADY) PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/peers.py peers-large
 
-# OPTIONS=again measures the times of what was chosen again, on a quiet machine.
+# OPTIONS=again measures the times of what was chosen again, here and in `peers`.
 peers-through-training: .venv-peers/.installed  ## the same of networks trained in batches and stopped, which takes an hour
 	$(STEADY) PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/conventions_of_trainings.py
 	$(STEADY) $(BIN)/python benchmarks/tools/truth_of_trainings.py
