@@ -86,14 +86,14 @@ gpu: $(INSTALLED)  ## what the book wants from a GPU and has not yet, in ten min
 
 peers: .venv-peers/.installed  ## measure other tools, in an environment of their own: conventions, and truth against all
 	PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/conventions.py
-	$(BIN)/python benchmarks/tools/truth.py
-	PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/peers.py
+	$(STEADY) $(BIN)/python benchmarks/tools/truth.py
+	$(STEADY) PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/peers.py $(OPTIONS)
 
 peers-large: .venv-peers/.installed  ## the same with 5000 images, which takes an hour
-	$(BIN)/python benchmarks/tools/truth.py peers-large
-	PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/peers.py peers-large
+	$(STEADY) $(BIN)/python benchmarks/tools/truth.py peers-large
+	$(STEADY) PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/peers.py peers-large
 
-# OPTIONS=again measures the times of what was chosen again, on a quiet machine.
+# OPTIONS=again measures the times of what was chosen again, here and in `peers`.
 peers-through-training: .venv-peers/.installed  ## the same of networks trained in batches and stopped, which takes an hour
 	$(STEADY) PYTHONPATH=. .venv-peers/bin/python benchmarks/tools/conventions_of_trainings.py
 	$(STEADY) $(BIN)/python benchmarks/tools/truth_of_trainings.py

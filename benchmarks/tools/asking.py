@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import re
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +27,7 @@ from ntkif.store import write_atomically
 from ntkif.study.records.tools import keep_measurement, witness_of
 
 BUILT = ROOT / "_build" / "peers"
+_PATIENCE = 20  # as many times the processor's seconds may take by the clock
 
 
 def load_case(name: str) -> dict:
@@ -51,12 +53,14 @@ class Asker:
         sources: with another content of these files all is asked again.
         limit: seconds for one call.
         memory: GiB that the process may take; all there is where absent.
+        processor: whether the seconds are the processor's, see `keep_answer`.
     """
 
     answer: Callable[[str, str, dict, Path], None]
     sources: Sequence[Path]
     limit: float
     memory: float | None = None
+    processor: bool = False
 
     def measure(self, case: str, tool: str, settings: dict, *, again: bool = False) -> dict | str:
         """The answer of a tool with its cost, or why there is none; measured again where asked for."""
@@ -73,10 +77,11 @@ class Asker:
             file.parent.mkdir(parents=True, exist_ok=True)
             process = FORKS.Process(target=self._alone, args=(case, tool, settings, file))
             process.start()
-            process.join(self.limit)
+            process.join(self.limit * (_PATIENCE if self.processor else 1))
             late = process.is_alive()
             process.kill()
             process.join()
+            late |= process.exitcode == -signal.SIGXCPU
             if process.exitcode != 0:
                 log = file.with_suffix(".log").read_text(errors="replace")
                 reason.write_text(f"no answer in {self.limit:g} s" if late else why(process.exitcode, log, self.memory))
@@ -90,16 +95,22 @@ class Asker:
                 os.dup2(log.fileno(), stream)
         if self.memory:
             resource.setrlimit(resource.RLIMIT_AS, (int(self.memory * 2**30),) * 2)
+        if self.processor:
+            resource.setrlimit(resource.RLIMIT_CPU, (int(self.limit), int(self.limit) + 1))
         self.answer(case, tool, settings, file)
 
 
-def keep_answer(ask: Callable[[], torch.Tensor], file: Path) -> None:
-    """Ask, and write the answer with its seconds and the memory that it added at its peak."""
+def keep_answer(ask: Callable[[], torch.Tensor], file: Path, *, processor: bool = False) -> None:
+    """Ask, and write the answer with its seconds and the memory that it added at its peak.
+
+    Seconds of the processor are, with one thread, those of the clock on a quiet machine, and the same on a busy one.
+    """
+    clock = time.process_time if processor else time.perf_counter
     before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
-    clock = time.perf_counter()
+    start = clock()
     influence = ask().detach().double()
-    seconds = time.perf_counter() - clock
+    seconds = clock() - start
     made = {"influence": influence, "seconds": seconds, "peak_mib": (_memory("VmHWM") - before) / 1024}
     write_atomically(file, lambda stream: torch.save(made, stream))
 
@@ -143,12 +154,17 @@ def keep_record(
     made = {
         "settings": {name: {key: load_case(name)[key] for key in settings} for name in cases},
         "versions": {name: version(name) for name in packages},
-        "device": f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores",
+        "device": device(),
         "started": started,
         # Made in the book's own environment: here another torch may round otherwise.
         "witness": witness_of(record),
     }
     keep_measurement(record, table_of(rows), made)
+
+
+def device() -> str:
+    """The processor, in words."""
+    return f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores"
 
 
 def table_of(rows: list[dict]) -> bytes:

@@ -2,7 +2,20 @@
 
 import torch
 
-__all__ = ["whiten"]
+__all__ = ["check_curved", "whiten"]
+
+
+def check_curved(curved: bool) -> None:
+    """Require that a loss is curved in the outputs at some training point.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not curved:
+        raise ValueError(
+            "loss: expected one that is curved in the outputs at some training point, since a Newton step follows "
+            "its curvature; take a smooth one, and of log-probabilities cross-entropy with the logits as outputs."
+        )
 
 
 def whiten(curvature: torch.Tensor, gradient: torch.Tensor, flat: bool) -> tuple[torch.Tensor, torch.Tensor, bool]:

@@ -13,7 +13,7 @@ from ntkif.networks.modules import predict, trained_parameters
 if TYPE_CHECKING:
     from ntkif.influence.removals import Removals
 
-__all__ = ["bends", "warn_of_bends"]
+__all__ = ["bends", "largest_removals", "warn_of_bends"]
 
 _TOO_FAR = 0.3  # beyond which every network of the record "linearity" had a large error
 _FEW_ROWS, _FEW_POINTS = 3, 64
@@ -44,14 +44,18 @@ def _moved(network: torch.nn.Module, step: Sequence[torch.Tensor]) -> Iterator[N
             value.copy_(was)
 
 
-def warn_of_bends(model: "Removals", x_test: Points, influence: torch.Tensor) -> None:
-    """Look along the steps of the three largest removals, at the first test points, and warn of a network that bends.
+def largest_removals(influence: torch.Tensor) -> list[int]:
+    """The training points of the largest columns of (k, n) influences, three of them."""
+    return influence.norm(dim=0).topk(min(_FEW_ROWS, influence.shape[1])).indices.tolist()
+
+
+def warn_of_bends(models: Sequence[tuple["Removals", Sequence[int]]], x_test: Points) -> None:
+    """Look along the steps of some removals of each model, at the first test points, and warn of a network that bends.
 
     Warns:
         UserWarning: in the median it departs by more than a third.
     """
-    rows = influence.norm(dim=0).topk(min(_FEW_ROWS, influence.shape[1])).indices.tolist()
-    off = float(bends(model, x_test[:_FEW_POINTS], rows).median())
+    off = float(torch.cat([bends(model, x_test[:_FEW_POINTS], rows) for model, rows in models]).median())
     if off > _TOO_FAR:
         warn(
             f"network: along the steps of the largest removals it departs from its linearisation by {off:.2g} of what "

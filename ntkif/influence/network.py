@@ -1,27 +1,25 @@
 """Leave-one-out influence of a trained network through its empirical NTK, its own Jacobian's (beyond the paper)."""
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
 
-from ntkif.checks import check_fits, warn
+from ntkif.checks import check_fits
+from ntkif.influence.curvature import check_curved
 from ntkif.influence.linearized import linearized_fit
-from ntkif.influence.penalties import check_start, penalties_of
-from ntkif.influence.projected import projected_fit
+from ntkif.influence.penalties import one_ridge
+from ntkif.influence.projected import projected_fit, warn_of_few
 from ntkif.influence.removals import Removals
-from ntkif.influence.stationary import balancing_ridge, check_stationary, gradient_share
+from ntkif.influence.stationary import loss_gradient, totals_of
 from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.kernels.tangent import kernel_with
 from ntkif.networks.inputs import in_own_precision, taken
 from ntkif.networks.losses import SQUARES, Loss, targets_of
-from ntkif.networks.module_checks import check_module
+from ntkif.networks.module_checks import check_trained
 from ntkif.networks.modules import predict, prepare
 from ntkif.networks.named_losses import loss_of
 
 __all__ = ["NetworkInfluence", "network_influence"]
-
-_TOO_FAR = 0.3  # relative error by projections of which there is a warning
 
 
 def network_influence(
@@ -150,18 +148,11 @@ class NetworkInfluence(Removals):
         **blocks,
     ):
         (self.loss, of_torch), self.output = loss_of(loss), output
-        check_module(network, "network")
-        if any(part.training for part in network.modules()):
-            raise ValueError("network: expected one in evaluation mode, all parts of it; call network.eval() first.")
+        check_trained(network)
         x_train, y_train = taken(x_train, y_train)
         self.reading, self.points, c = prepare(network, x_train, "x_train", output=output)
         self.prediction = predict(self.reading, self.points)
         self.y = targets_of(self.loss, y_train, self.prediction, "y_train")
-        n = len(self.points)
-        times = n if (of_torch if mean is None else mean) else 1
-        if damping == "auto":
-            damping, start = self._balanced(network, start) / times, None
-        penalties = {name: times * each for name, each in penalties_of(network, ridge, damping).items()}
         if projections is None and self.loss.curvature is not None and c > 1:
             advice = (
                 "another loss couples all outputs of all points; pass projections=4096, say, use fewer points, or "
@@ -174,22 +165,14 @@ class NetworkInfluence(Removals):
                 f"loss: expected half squares with the traced kernel, got another loss with {c} outputs; its curvature "
                 f"couples the outputs, so take traced=False."
             )
-        if start is not None:
-            check_start(network, start, ridge)
-            share = gradient_share(self.reading, start, self.points, self.y, penalties, loss=self.loss)
-            check_stationary(share, tolerance, n)
-        self.totals = {name: penalty + times * damping for name, penalty in penalties.items()}
-        alike = len(set(self.totals.values())) == 1
-        if not alike:
-            blocks["scales"] = {f"module.{name}": total**-0.5 for name, total in self.totals.items()}  # of the reading
+        how = {"n": len(self.points), "mean": of_torch if mean is None else mean, "tolerance": tolerance}
+        self.totals = totals_of(network, start, self._loss_gradient, ridge, damping, **how)
+        total, scales = one_ridge(self.totals)
+        if scales is not None:
+            blocks["scales"] = scales
         curvature = self.loss.curvature(self.prediction, self.y) if self.loss.curvature else None
-        if curvature is not None and not curvature.any():
-            raise ValueError(
-                "loss: expected one that is curved in the outputs at some training point, since a Newton step follows "
-                "its curvature; take a smooth one, and of log-probabilities cross-entropy with the logits as outputs."
-            )
+        check_curved(curvature is None or bool(curvature.any()))
         gradient = self.loss.gradient(self.prediction, self.y)
-        total = next(iter(self.totals.values())) if alike else 1.0
         if projections is None:
             self.kernel = kernel_with(self.reading, self.points, dtype=jacobian_dtype, traced=traced, **blocks)
             self.fit = linearized_fit(self.kernel.square(), gradient, total, curvature=curvature, flat=self.loss.flat)
@@ -199,24 +182,13 @@ class NetworkInfluence(Removals):
             how = {"seed": seed, "dtype": jacobian_dtype, **blocks}
             self.kernel = ProjectedJacobian(self.reading, self.points, projections, **how)
             self.fit = projected_fit(self._rows, gradient, total, curvature=curvature)
-            self._warn_of_few()
-        self._scaled, self._traced = not alike, traced and c > 1
+            warn_of_few(float(self.fit.freedom.sum()), self.kernel)
+        self._scaled, self._traced = scales is not None, traced and c > 1
+
+    def _loss_gradient(self) -> list[torch.Tensor]:
+        """Of all training points together."""
+        return loss_gradient(self.reading, self.points, self.y, self.loss)
 
     def _rows(self, rows: slice | torch.Tensor) -> torch.Tensor:
         """Of training points, projected."""
         return self.kernel.rows(self.points[rows])
-
-    def _warn_of_few(self) -> None:
-        freedom, p = float(self.fit.freedom.sum()), self.kernel.width
-        if not self.kernel.exact and (off := (freedom / p) ** 0.5) > _TOO_FAR:
-            wanted, every = math.ceil(freedom / 0.01), sum(self.kernel.widths)
-            told = (
-                f"{wanted} for a tenth" if wanted < every else f"{every}, one for each parameter, and nothing is lost"
-            )
-            warn(f"projections: with {p} columns influences are off by about {off:.2g} of their size; take {told}.")
-
-    def _balanced(self, network: torch.nn.Module, start: torch.nn.Module | str | None) -> float:
-        if not isinstance(start, torch.nn.Module):
-            raise ValueError('damping: expected the network before training as start for "auto", got none.')
-        check_start(network, start, 1.0)
-        return balancing_ridge(self.reading, start, self.points, self.y, loss=self.loss)

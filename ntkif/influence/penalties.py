@@ -8,7 +8,7 @@ import torch
 from ntkif.checks import check_ridge
 from ntkif.networks.modules import trained_parameters
 
-__all__ = ["check_start", "penalties_of"]
+__all__ = ["check_start", "one_ridge", "penalties_of"]
 
 
 def penalties_of(network: torch.nn.Module, ridge: float | Mapping[str, float], damping: float) -> dict[str, float]:
@@ -63,3 +63,13 @@ def check_start(network: torch.nn.Module, start: torch.nn.Module | str, ridge: f
     shapes = [{name: tuple(value.shape) for name, value in trained_parameters(net).items()} for net in (network, start)]
     if type(network) is not type(start) or shapes[0] != shapes[1]:
         raise ValueError(f"start: expected the network before training, with parameters {shapes[0]}, got {shapes[1]}.")
+
+
+def one_ridge(totals: Mapping[str, float]) -> tuple[float, dict[str, float] | None]:
+    """A ridge for all parameters of a `Reading`, and scales of their derivatives; None where all have the same ridge.
+
+    A derivative divided by the root of its ridge asks for a ridge of one.
+    """
+    if len(set(totals.values())) == 1:
+        return next(iter(totals.values())), None
+    return 1.0, {f"module.{name}": total**-0.5 for name, total in totals.items()}

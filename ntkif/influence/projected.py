@@ -10,6 +10,7 @@ So (p, p) numbers take the place of (n c, n c), in one pass over the points for 
 it is `LinearizedFit`; TRAK has the same H, without S_i, the ridge and the leverage S_i B_ii, and so no size.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,14 +18,16 @@ import torch
 from tqdm import tqdm
 
 from ntkif.blocks import mirror_upper_, row_blocks
-from ntkif.checks import available_bytes, check_fits, check_group, check_ridge
+from ntkif.checks import available_bytes, check_fits, check_group, check_ridge, warn
 from ntkif.influence.curvature import whiten
+from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.regression.nystrom import check_rest, cholesky_factor
 
-__all__ = ["ProjectedFit", "projected_fit"]
+__all__ = ["ProjectedFit", "ProjectedPoints", "factor_of", "projected_fit", "warn_of_few"]
 
 _SHARE_OF_MEMORY = 0.25
 _PARTS = 8  # of a product
+_TOO_FAR = 0.3  # relative error by projections of which there is a warning
 Rows = Callable[[slice | torch.Tensor], torch.Tensor]
 
 
@@ -90,21 +93,17 @@ class ProjectedFit:
         return torch.cholesky_solve(flat.T @ pull, self.factor)[:, 0]
 
 
-@torch.no_grad()
 def projected_fit(
     rows: Rows, gradient: torch.Tensor, ridge: float, *, curvature: torch.Tensor | None = None, progress: bool = True
 ) -> ProjectedFit:
     """Both passes over the training points.
 
-    Rows are kept between them where a quarter of the free memory holds them, and made twice where it does not. H is
-    summed in the dtype of the gradient, whatever that of the rows. Beside rows and steps, memory is some 6 p² numbers.
-
     Args:
-        rows: what gives (b, c, p) rows φ of training points, by a slice of their numbers or a list of them.
+        rows: as of `ProjectedPoints`, and so the gradient, the curvature and the progress.
         gradient: (n, c) g_i.
         ridge: λ > 0, damping included.
         curvature: (n, c, c) S_i; one where absent.
-        progress: whether to show a bar, on a terminal.
+        progress: whether to show bars, on a terminal.
 
     Raises:
         ValueError: no positive ridge, or a curvature with a negative eigenvalue.
@@ -112,32 +111,107 @@ def projected_fit(
         numpy.linalg.LinAlgError: a leverage of one, or an H that is singular, to working precision.
     """
     check_ridge(ridge, positive=True)
-    (n, c), like = gradient.shape, rows(slice(0, 1))
-    p, advice = like.shape[2], "take fewer projections."
-    check_fits("the matrix of the projections", 6, p, p, like=gradient, advice=advice)
-    check_fits("the steps of the removals", n, p, like=like, advice=advice)
-    free = available_bytes(like.device)
-    kept = [] if free is not None and n * c * like[0, 0].nbytes <= _SHARE_OF_MEMORY * free else None
-    if curvature is None:
-        curvature = root = torch.eye(c, dtype=gradient.dtype, device=gradient.device).expand(n, c, c)
-    else:
-        root = whiten(curvature, gradient, flat=True)[0]
-    blocks = list(row_blocks(n, max(1, p // c)))
-    with tqdm(total=2 * len(blocks), unit="block", leave=False, disable=not progress or None) as bar:
-        h = ridge * torch.eye(p, dtype=gradient.dtype, device=gradient.device)
-        for block, own in _each(rows, blocks, kept, bar):
-            bent = (root[block].mT.to(own) @ own).flatten(0, 1)
-            for part in row_blocks(p, -(-p // _PARTS)):  # of a symmetric product the half above the diagonal
+    points = ProjectedPoints(rows, gradient, curvature, progress=progress)
+    return points.removals(factor_of(points.products(), ridge), ridge)
+
+
+def factor_of(products: torch.Tensor, ridge: float) -> torch.Tensor:
+    """(p, p) Cholesky factor of H, from the sum of `ProjectedPoints.products` of all training points, changed in place.
+
+    Raises:
+        numpy.linalg.LinAlgError: H is singular to working precision.
+    """
+    mirror_upper_(products).diagonal().add_(ridge)
+    return cholesky_factor(products, "ridge: expected one that the precision can see beside the rows")
+
+
+def warn_of_few(freedom: float, kernel: ProjectedJacobian) -> None:
+    """Warn of so few columns that influences are off by more than 0.3 of their size.
+
+    Args:
+        freedom: of all training points together.
+        kernel: what makes the rows.
+    """
+    if not kernel.exact and (off := (freedom / kernel.width) ** 0.5) > _TOO_FAR:
+        p, wanted, every = kernel.width, math.ceil(freedom / 0.01), sum(kernel.widths)
+        told = f"{wanted} for a tenth" if wanted < every else f"{every}, one for each parameter, and nothing is lost"
+        warn(f"projections: with {p} columns influences are off by about {off:.2g} of their size; take {told}.")
+
+
+class ProjectedPoints:
+    """Training points, all or a block of them: their part of H, and with the factor of the whole their removals.
+
+    Rows are kept from one to the other where a quarter of the free memory holds them, and made twice where it does not.
+    H is summed in the dtype of the gradient, whatever that of the rows. Beside rows and steps, memory is some 6 p².
+
+    Args:
+        rows: what gives (b, c, p) rows φ of the points, by a slice of their numbers or a list of them.
+        gradient: (n, c) g_i.
+        curvature: (n, c, c) S_i; one where absent.
+        progress: whether to show a bar, on a terminal.
+
+    Raises:
+        ValueError: a curvature with a negative eigenvalue.
+        MemoryError: H or the steps would not fit in memory.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self, rows: Rows, gradient: torch.Tensor, curvature: torch.Tensor | None = None, *, progress: bool = True
+    ):
+        (n, c), like = gradient.shape, rows(slice(0, 1))
+        self.p, self.like, advice = like.shape[2], like, "take fewer projections."
+        check_fits("the matrix of the projections", 6, self.p, self.p, like=gradient, advice=advice)
+        check_fits("the steps of the removals", n, self.p, like=like, advice=advice)
+        free = available_bytes(like.device)
+        self._kept = [] if free is not None and n * c * like[0, 0].nbytes <= _SHARE_OF_MEMORY * free else None
+        self.rows, self.gradient, self.progress = rows, gradient, progress
+        if curvature is None:
+            unit = torch.eye(c, dtype=gradient.dtype, device=gradient.device)
+            self.curvature = self.root = unit.expand(n, c, c)
+        else:
+            self.curvature, self.root = curvature, whiten(curvature, gradient, flat=True)[0]
+        self.blocks = list(row_blocks(n, max(1, self.p // c)))
+
+    @torch.no_grad()
+    def products(self) -> torch.Tensor:
+        """(p, p) Σ φ_iᵀ S_i φ_i, on the diagonal and above it, to be added to those of other points."""
+        h = self.gradient.new_zeros(self.p, self.p)
+        for block, own in self._each():
+            bent = (self.root[block].mT.to(own) @ own).flatten(0, 1)
+            for part in row_blocks(self.p, -(-self.p // _PARTS)):
                 h[part, part.start :] += bent[:, part].T @ bent[:, part.start :]
-        mirror_upper_(h)
-        factor = cholesky_factor(h, "ridge: expected one that the precision can see beside the rows")
+        return h
+
+    @torch.no_grad()
+    def removals(self, factor: torch.Tensor, ridge: float) -> ProjectedFit:
+        """Of each of the points by itself.
+
+        Args:
+            factor: see `factor_of`.
+            ridge: λ, that of the factor.
+
+        Raises:
+            numpy.linalg.LinAlgError: a leverage of one, to working precision.
+        """
         found = [
-            _removals(own, factor, gradient[block], curvature[block], root[block])
-            for block, own in _each(rows, blocks, kept, bar)
+            _removals(own, factor, self.gradient[block], self.curvature[block], self.root[block])
+            for block, own in self._each()
         ]
-    steps, changes, largest, freedom = map(torch.cat, zip(*found, strict=True))
-    check_rest(1 - largest, 100 * p**0.5 * torch.finfo(like.dtype).eps, "projections")
-    return ProjectedFit(ridge, factor, steps, changes, largest, freedom, rows, gradient, curvature)
+        steps, changes, largest, freedom = map(torch.cat, zip(*found, strict=True))
+        check_rest(1 - largest, 100 * self.p**0.5 * torch.finfo(self.like.dtype).eps, "projections")
+        own = self.rows, self.gradient, self.curvature
+        return ProjectedFit(ridge, factor, steps, changes, largest, freedom, *own)
+
+    def _each(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        """The rows of each block, made where they are not kept from before."""
+        for number, block in enumerate(tqdm(self.blocks, unit="block", leave=False, disable=not self.progress or None)):
+            if self._kept is None:
+                yield block, self.rows(block)
+            else:
+                if number == len(self._kept):
+                    self._kept.append(self.rows(block))
+                yield block, self._kept[number]
 
 
 def _removals(own: torch.Tensor, factor: torch.Tensor, gradient, curvature, root) -> tuple[torch.Tensor, ...]:
@@ -151,15 +225,3 @@ def _removals(own: torch.Tensor, factor: torch.Tensor, gradient, curvature, root
     leverage = root.mT @ between @ root
     values = torch.linalg.eigvalsh(leverage)
     return steps.to(own), (between @ pull)[:, :, 0], values[:, -1], values.sum(1)
-
-
-def _each(rows: Rows, blocks: list[slice], kept: list | None, bar: tqdm) -> Iterator[tuple[slice, torch.Tensor]]:
-    """The rows of each block, made where they are not kept from before."""
-    for number, block in enumerate(blocks):
-        if kept is None:
-            yield block, rows(block)
-        else:
-            if number == len(kept):
-                kept.append(rows(block))
-            yield block, kept[number]
-        bar.update()

@@ -6,7 +6,7 @@ import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import groups_of
-from ntkif.influence.linearity import bends, warn_of_bends
+from ntkif.influence.linearity import bends, largest_removals, warn_of_bends
 from ntkif.influence.linearized import LinearizedFit
 from ntkif.influence.projected import ProjectedFit
 from ntkif.influence.table import InfluenceTable
@@ -81,7 +81,7 @@ class Removals:
                 change = self.fit.loo_change(kernel)
                 out[rows] = change_of_loss(self.loss.value, prediction, change, y_test[rows])
         if not (trust or self._traced):
-            warn_of_bends(self, x_test, out)
+            warn_of_bends([(self, largest_removals(out))], x_test)
         return out
 
     @in_own_precision

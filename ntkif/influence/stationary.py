@@ -1,17 +1,27 @@
 """How far a network is from a minimum of its objective: the gradient that training left."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import warn
+from ntkif.influence.penalties import check_start, penalties_of
 from ntkif.networks.inputs import Reading, in_own_precision, points_of, reading_of, unchanged
 from ntkif.networks.losses import SQUARES, Loss
 from ntkif.networks.modules import AT_ONCE, trained_parameters
 
-__all__ = ["NotStationaryError", "balancing_ridge", "check_stationary", "gradient_share"]
+__all__ = [
+    "NotStationaryError",
+    "balance_of",
+    "balancing_ridge",
+    "check_stationary",
+    "gradient_share",
+    "loss_gradient",
+    "share_of",
+    "totals_of",
+]
 
 _NOTABLE = 0.01  # share of the gradient above which the user is warned
 
@@ -20,8 +30,6 @@ class NotStationaryError(ValueError):
     """The network is not at a minimum of the objective that the formula assumes."""
 
 
-@torch.no_grad()
-@in_own_precision
 def gradient_share(
     network: torch.nn.Module,
     start: torch.nn.Module | str,
@@ -50,7 +58,17 @@ def gradient_share(
     Returns:
         the share, from 0 to infinity.
     """
-    pull = _loss_gradient(network, x, y, loss)
+    return share_of(loss_gradient(network, x, y, loss), network, start, ridge)
+
+
+@torch.no_grad()
+def share_of(
+    pull: Sequence[torch.Tensor],
+    network: torch.nn.Module,
+    start: torch.nn.Module | str,
+    ridge: float | Mapping[str, float],
+) -> float:
+    """`gradient_share` from the gradient of the sum of the losses, see `loss_gradient`; the others are as there."""
     ends = trained_parameters(network.module if isinstance(network, Reading) else network)
     starts = [0.0] * len(ends) if start == "zero" else [each.detach() for each in trained_parameters(start).values()]
     moved = [end.detach() - begin for end, begin in zip(ends.values(), starts, strict=True)]
@@ -62,8 +80,6 @@ def gradient_share(
     return whole / of_losses
 
 
-@torch.no_grad()
-@in_own_precision
 def balancing_ridge(
     network: torch.nn.Module, start: torch.nn.Module, x, y: torch.Tensor, *, loss: Loss = SQUARES
 ) -> float:
@@ -84,7 +100,13 @@ def balancing_ridge(
     Raises:
         ValueError: the network has not moved, or no gradient is left.
     """
-    pull = _norm(_loss_gradient(network, x, y, loss))
+    return balance_of(loss_gradient(network, x, y, loss), network, start)
+
+
+@torch.no_grad()
+def balance_of(gradient: Sequence[torch.Tensor], network: torch.nn.Module, start: torch.nn.Module) -> float:
+    """`balancing_ridge` from the gradient of the sum of the losses, see `loss_gradient`; the others are as there."""
+    pull = _norm(gradient)
     ends = trained_parameters(network.module if isinstance(network, Reading) else network).values()
     moved = _norm([a.detach() - b.detach() for a, b in zip(ends, trained_parameters(start).values(), strict=True)])
     if not (pull > 0 and moved > 0):
@@ -95,8 +117,10 @@ def balancing_ridge(
     return pull / moved
 
 
-def _loss_gradient(network: torch.nn.Module, x, y: torch.Tensor, loss: Loss) -> Sequence[torch.Tensor]:
-    """J g, the gradient of the sum of the losses, a tensor for each parameter."""
+@torch.no_grad()
+@in_own_precision
+def loss_gradient(network: torch.nn.Module, x, y: torch.Tensor, loss: Loss) -> list[torch.Tensor]:
+    """J g, the gradient of the sum of the losses of some points, a tensor for each trained parameter."""
     points, reading, values = points_of(x, network), reading_of(network), list(trained_parameters(network).values())
     found = [torch.zeros_like(value) for value in values]
     with torch.enable_grad(), unchanged(network):
@@ -133,3 +157,45 @@ def check_stationary(share: float, tolerance: float, n: int) -> None:
         )
     if share > _NOTABLE:
         warn(f"{message}; the influences are those of a minimum nearby.")
+
+
+def totals_of(
+    network: torch.nn.Module,
+    start: torch.nn.Module | str | None,
+    gradient: Callable[[], Sequence[torch.Tensor]],
+    ridge: float | Mapping[str, float],
+    damping: float | str,
+    *,
+    n: int,
+    mean: bool,
+    tolerance: float,
+) -> dict[str, float]:
+    """The ridge of each trained parameter by its name, of the sum of the losses, damping included; checks the start.
+
+    Args:
+        network: as of `NetworkInfluence`, and so all others without a word.
+        start: before training.
+        gradient: what gives that of the sum of the losses, see `loss_gradient`; called where it is asked for.
+        ridge: of the training.
+        damping: added to it.
+        n: training points.
+        mean: whether the objective was the mean of the losses.
+        tolerance: of the share.
+
+    Raises:
+        NotStationaryError, ValueError: as `NetworkInfluence`.
+
+    Warns:
+        UserWarning: as `check_stationary`.
+    """
+    times = n if mean else 1
+    if damping == "auto":
+        if not isinstance(start, torch.nn.Module):
+            raise ValueError('damping: expected the network before training as start for "auto", got none.')
+        check_start(network, start, 1.0)
+        damping, start = balance_of(gradient(), network, start) / times, None
+    penalties = {name: times * each for name, each in penalties_of(network, ridge, damping).items()}
+    if start is not None:
+        check_start(network, start, ridge)
+        check_stationary(share_of(gradient(), network, start, penalties), tolerance, n)
+    return {name: penalty + times * damping for name, penalty in penalties.items()}

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-__all__ = ["check_module", "check_prepared"]
+__all__ = ["check_module", "check_prepared", "check_trained"]
 
 
 def check_module(module: nn.Module, name: str = "module") -> None:
@@ -19,6 +19,17 @@ def check_module(module: nn.Module, name: str = "module") -> None:
         )
     if any(nn.parameter.is_lazy(value) for value in module.parameters()):
         raise ValueError(f"{name}: expected one whose parameters are made, got a lazy one; call it once, and train it.")
+
+
+def check_trained(network: nn.Module) -> None:
+    """Require a torch module that is in evaluation mode, in all its parts.
+
+    Raises:
+        TypeError, ValueError: as `check_module`; one in training mode, even in part.
+    """
+    check_module(network, "network")
+    if any(part.training for part in network.modules()):
+        raise ValueError("network: expected one in evaluation mode, all parts of it; call network.eval() first.")
 
 
 def check_prepared(module: nn.Module) -> None:

@@ -1,12 +1,14 @@
 """The work spread over processes or machines by Dask: feature fits of rows that no machine holds.
 
+Of a trained network, see `influence.cluster`.
+
 Rows are made where they are used, one block at a time; what travels is the description of the rows, the fit, sums of
 p × p numbers, and a column of influences for each row. Every task can be made again, its inputs included, and sums are
 added in a fixed order: a worker that dies costs time, and changes no bit.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import reduce
 from operator import add
@@ -24,10 +26,11 @@ from ntkif.regression.nystrom import FeatureFit, FeatureSums, feature_fit, featu
 
 require_extra("cluster", "distributed")
 
+import cloudpickle  # noqa: E402
 import dask  # noqa: E402
 from distributed import Client, LocalCluster, as_completed  # noqa: E402
 
-__all__ = ["Rows", "connect", "fit_on", "influence_on", "peaks_of"]
+__all__ = ["Rows", "connect", "fit_on", "influence_on", "over_blocks", "peaks_of", "pickled", "summed"]
 
 _TOGETHER = 8  # sums added by one task
 
@@ -100,24 +103,8 @@ def fit_on(
         distributed.KilledWorker: a task whose worker died four times, for want of memory perhaps.
     """
     check_ridge(ridge, positive=True)
-    if len(rows) < 1:
-        raise ValueError("rows: expected at least one training point, got none.")
     check_fits("the feature fit", 8, len(landmarks), len(landmarks), like=landmarks, advice="use fewer landmarks.")
-    blocks = list(row_blocks(len(rows), block_size))
-    with tqdm(total=len(blocks), unit="block", disable=not progress or None) as bar:
-        held, marks = _held(client, rows), _held(client, landmarks)
-        sums = [client.submit(_sums, held, block, marks, kernel, pure=False) for block in blocks]
-        waiting = WeakSet(sums)  # a finished sum is forgotten where it was added
-        for future in sums:
-            future.add_done_callback(lambda _: bar.update())
-        try:
-            while len(sums) > 1:
-                groups = [sums[i : i + _TOGETHER] for i in range(0, len(sums), _TOGETHER)]
-                sums = [client.submit(_add, *group, pure=False) for group in groups]
-            total = sums[0].result()
-        except BaseException:
-            client.cancel(list(waiting))
-            raise
+    total = summed(client, rows, _sums, (landmarks, kernel), block_size=block_size, progress=progress)
     return feature_fit(landmarks, total, ridge, kernel=kernel)
 
 
@@ -154,18 +141,82 @@ def influence_on(
     if len(rows) != fit.sums.count:
         raise ValueError(f"rows: expected the {fit.sums.count} training points of the fit, got {len(rows)}.")
     check_fits("the influence matrix", len(x_test), len(rows), like=x_test, advice="pass fewer test points at once.")
-    out, blocks = x_test.new_empty(len(x_test), len(rows)), list(row_blocks(len(rows), block_size))
+    out = x_test.new_empty(len(x_test), len(rows))
+    job = fit, x_test, y_test
+    for block, found in over_blocks(client, rows, _influence, job, block_size=block_size, progress=progress):
+        out[:, block] = found
+    return out
+
+
+def summed(client: Client, rows: Rows, task: Callable, job, *, block_size: int, progress: bool):
+    """The sum of what a task makes of blocks of rows, made on the workers and added in a fixed order.
+
+    Args:
+        client: see `connect`.
+        rows: at least one.
+        task: called with the rows, a slice of them, and the job; what it returns can be added.
+        job: whatever else the task needs.
+        block_size: rows of a task.
+        progress: whether to show a bar, on a terminal.
+
+    Raises:
+        ValueError: no rows.
+        distributed.KilledWorker: as `fit_on`; or what the task raises.
+    """
+    if len(rows) < 1:
+        raise ValueError("rows: expected at least one training point, got none.")
+    blocks = list(row_blocks(len(rows), block_size))
     with tqdm(total=len(blocks), unit="block", disable=not progress or None) as bar:
-        held, job = _held(client, rows), _held(client, (fit, x_test, y_test))
-        place = {client.submit(_influence, held, block, job, pure=False): block for block in blocks}
+        held, what = _held(client, rows), _held(client, job)
+        sums = [client.submit(task, held, block, what, pure=False) for block in blocks]
+        waiting = WeakSet(sums)  # a finished sum is forgotten where it was added
+        for future in sums:
+            future.add_done_callback(lambda _: bar.update())
+        try:
+            while len(sums) > 1:
+                groups = [sums[i : i + _TOGETHER] for i in range(0, len(sums), _TOGETHER)]
+                sums = [client.submit(_add, *group, pure=False) for group in groups]
+            return sums[0].result()
+        except BaseException:
+            client.cancel(list(waiting))
+            raise
+
+
+def over_blocks(
+    client: Client, rows: Rows, task: Callable, job, *, block_size: int, progress: bool
+) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Blocks of rows, and what a task makes of each on the workers, as they are finished; arguments as of `summed`."""
+    blocks = list(row_blocks(len(rows), block_size))
+    with tqdm(total=len(blocks), unit="block", disable=not progress or None) as bar:
+        held, what = _held(client, rows), _held(client, job)
+        place = {client.submit(task, held, block, what, pure=False): block for block in blocks}
         try:
             for future in as_completed(list(place)):
-                out[:, place.pop(future)] = future.result()
+                yield place.pop(future), future.result()
                 bar.update()
         except BaseException:
             client.cancel(list(place))
             raise
-    return out
+
+
+def pickled(value, name: str, advice: str) -> bytes:
+    """A value as it travels to the workers.
+
+    Args:
+        value: anything; functions and classes that were made in a script or a notebook too.
+        name: of what may not be pickled in it, for the error.
+        advice: what to do then.
+
+    Raises:
+        TypeError: it cannot be pickled.
+    """
+    try:
+        return cloudpickle.dumps(value)
+    except Exception as refused:  # whatever an object makes of it
+        raise TypeError(
+            f"{name}: expected what can be pickled, since it travels to the workers, got {type(refused).__name__}: "
+            f"{str(refused).partition(chr(10))[0]}; {advice}."
+        ) from refused
 
 
 def peaks_of(client: Client) -> dict[str, int]:
@@ -183,11 +234,12 @@ def _same(value):
     return value
 
 
-def _sums(rows: Rows, block: slice, landmarks: torch.Tensor, kernel: Kernel) -> FeatureSums:
+def _sums(rows: Rows, block: slice, job: tuple[torch.Tensor, Kernel]) -> FeatureSums:
+    landmarks, kernel = job
     return feature_sums(landmarks, *rows[block], kernel=kernel)
 
 
-def _add(*sums: FeatureSums) -> FeatureSums:
+def _add(*sums):
     return reduce(add, sums)
 
 

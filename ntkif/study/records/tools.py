@@ -97,6 +97,8 @@ def load_measurement(name: str, root: Path = ROOT, **reading) -> tuple[pd.DataFr
         raise ValueError(reason)
     p, versions = provenance, ", ".join(f"{package} {number}" for package, number in provenance["versions"].items())
     line = f"{name} recorded {p['started'][:10]}: {versions}; {p['device']}, commit {p['commit'][:8]}"
+    if scores := p.get("scores"):  # of which the times were measured anew
+        line += f"; scores recorded {scores['started'][:10]}, commit {scores['commit'][:8]}"
     return pd.read_csv(io.BytesIO(content), **reading), provenance | {"line": line}
 
 

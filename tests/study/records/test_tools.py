@@ -97,6 +97,10 @@ def test_a_measurement_of_another_version_is_refused(tmp_path, monkeypatch):
     tools.keep_measurement("growth", b"a\n1\n", {"device": "a machine"}, tmp_path)
     table, made = tools.load_measurement("growth", tmp_path)
     assert table["a"].tolist() == [1] and made["device"] == "a machine" and made["version"] == 1
+    assert "scores" not in made["line"]
+    scores = {"started": "2026-11-25T22:36:31Z", "commit": "767339738734"}
+    tools.keep_measurement("growth", b"a\n1\n", {"device": "a machine", "scores": scores}, tmp_path)
+    assert tools.load_measurement("growth", tmp_path)[1]["line"].endswith("scores recorded 2026-11-25, commit 76733973")
     monkeypatch.setitem(tools.MEASUREMENTS, "growth", replace(tools.MEASUREMENTS["growth"], version=2))
     with pytest.raises(ValueError, match=r"growth\.csv: version changed since .* run `python .*growth\.py`"):
         tools.load_measurement("growth", tmp_path)
