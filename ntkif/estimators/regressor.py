@@ -50,8 +50,8 @@ class NTKInfluence(RegressorMixin, Influences, Solution, Saved, BaseEstimator):
         ridges: that "loo" chooses from; where absent 10^-4, 10^-3.5, ..., 10^3 times the mean diagonal of the kernel.
         landmarks: so many training points that span the kernel, for more of them than memory holds: n p numbers in
             place of n². Half are drawn, half those with the largest self-influence by these. Every method is exact in
-            their span, and an approximation beside the kernel; with as many landmarks as points it is none. None: the
-            kernel itself.
+            their span, and an approximation beside the kernel, with a warning where `missed_` is large; with as many
+            landmarks as points it is none. None: the kernel itself.
         random_state: of their draw.
         device: where to compute, "cpu" or "cuda"; the CPU where absent.
         block_size: rows handled at once; 512 where absent.
@@ -61,8 +61,9 @@ class NTKInfluence(RegressorMixin, Influences, Solution, Saved, BaseEstimator):
         leverage_: (n,) how much each training point fits itself, between 0 and 1.
         ridge_, kernel_: those of the fit.
         ridges_, loo_errors_: (k, r) ridges tried with each of k kernels, and their errors; None without a choice.
-        spanned_: (n,) share of the kernel of each training point with itself that the landmarks span, one for an
-            exact fit of it; None without landmarks.
+        missed_: with landmarks, an upper bound of the share of the freedom of the exact fit (the sum of all leverages)
+            that is outside their span, (tr K - tr ΦΦᵀ) / λ over the same and the sum of the leverages here. None
+            without.
         n_features_in_: d.
 
     >>> import numpy as np
@@ -113,6 +114,9 @@ class NTKInfluence(RegressorMixin, Influences, Solution, Saved, BaseEstimator):
                 whose norm is not one.
             MemoryError: the kernel would not fit in memory.
             numpy.linalg.LinAlgError: K + λI is singular to working precision.
+
+        Warns:
+            UserWarning: landmarks of which influences may be wrong by half; or rows with one direction.
         """
         check_choice(self.ridge, self.ridges)
         check_table(X)

@@ -7,7 +7,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import available_bytes, check_fits
+from ntkif.checks import available_bytes, check_fits, warn
 from ntkif.estimators.choice import Choice, choose, errors_by_features, errors_by_kernel, kernels_of
 from ntkif.estimators.points import kernel_between
 from ntkif.kernels import Kernel
@@ -16,8 +16,10 @@ from ntkif.regression.low_rank import landmark_root, low_rank_fit
 from ntkif.regression.tiled import tiled_fit
 from ntkif.regression.weighted import WeightedFit, check_weight, weighted_fit, with_weights
 
-__all__ = ["Solution", "check_landmarks"]
+__all__ = ["DOUBTFUL", "Solution", "check_landmarks"]
 
+#: Of `missed_`, above which influences are doubtful: see the page "At any size".
+DOUBTFUL = 0.75
 _SMALL_BLOCK = 64  # of whose kernel the diagonal alone is wanted
 
 
@@ -102,7 +104,7 @@ class Solution:
     def _draw(self) -> None:
         """Set half of the landmarks, training points at random; all of these where they are no more than asked for."""
         check_landmarks(self.landmarks)
-        self._landmarks = self._root = self._features = self.spanned_ = None
+        self._landmarks = self._root = self._features = self.missed_ = None
         if self.landmarks is not None:
             n = len(self._points)
             order = torch.as_tensor(check_random_state(self.random_state).permutation(n), device=self._points.device)
@@ -116,12 +118,23 @@ class Solution:
             own[self._landmarks] = -torch.inf
             self._landmarks = torch.cat([self._landmarks, own.topk(more).indices])
         features = self._spanned()
-        blocks = [self._points[rows] for rows in row_blocks(len(self._points), _SMALL_BLOCK)]
-        whole = torch.cat([self._exact(block, block).diagonal() for block in blocks])
-        share = features.square().sum(1) / whole.where(whole > 0, 1)
-        self.spanned_ = share.where(whole > 0, 1).clamp_max_(1).cpu().numpy()
+        fit = self._fit_to(features)
+        self.missed_ = self._missed(fit)
+        if self.missed_ > DOUBTFUL:
+            warn(
+                f"landmarks: up to {self.missed_:.0%} of the freedom of the fit is outside their span. Influences may "
+                "be wrong by half and more; predictions and margins are nearer. Take more landmarks than "
+                f"{self.landmarks}, fewer points, or a ridge above {self.ridge_:.3g}."
+            )
         self._features = features
-        return self._fit_to(features)
+        return fit
+
+    def _missed(self, fit: WeightedFit) -> float:
+        """Σ_i w_i (K_ii - |φ_i|²) / λ, which bounds what is missed of the sum of all leverages, as a share of both."""
+        blocks = zip(self._points.split(_SMALL_BLOCK), self._weight.split(_SMALL_BLOCK), strict=True)
+        trace = sum(float(weight @ self._exact(block, block).diagonal()) for block, weight in blocks)
+        missed = max(0.0, trace - float(fit.inverse.features.square().sum())) / self.ridge_
+        return missed / (missed + float(fit.leverage.sum()))
 
     def _spanned(self, function: Kernel | None = None) -> torch.Tensor:
         """(n, r) features of the training points, and their root set."""

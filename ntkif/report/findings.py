@@ -41,6 +41,7 @@ class Findings:
         worst: how many rows are the worst predicted.
         diagnosis: of the fit.
         kernel, ridge: of the fit.
+        missed: `missed_` of a fit by landmarks, None of an exact one.
     """
 
     task: str
@@ -54,6 +55,7 @@ class Findings:
     diagnosis: object
     kernel: str
     ridge: float
+    missed: float | None
 
 
 def steps(n: int) -> int:
@@ -99,6 +101,7 @@ def findings(
         model.diagnose(),
         model.kernel_,
         model.ridge_,
+        model.missed_,
     )
 
 

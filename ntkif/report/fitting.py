@@ -120,12 +120,10 @@ def fitted(
     if not images:
         notes.append("Each row got a 1 at its end and was divided by its norm, as for a network with biases.")
     if landmarks:
-        low, middle = np.quantile(model.spanned_, [0.05, 0.5])
         notes.append(
-            f"{landmarks} of {len(x)} rows span the kernel: {middle:.0%} of a row's kernel with itself in the median, "
-            f"less than {low:.0%} for one row in twenty. What follows is exact in their span, and an approximation "
-            "beside the whole kernel: the largest influences come out too small. More landmarks (--landmarks), or "
-            "fewer rows (--rows), bring it nearer."
+            f"{landmarks} of {len(x)} rows span the kernel. All that follows is exact in their span, and an "
+            f"approximation of the whole kernel: up to {model.missed_:.0%} of its freedom, the sum of all "
+            "leverages, is outside. More landmarks (--landmarks) or fewer rows (--rows) bring it nearer."
         )
     return model, [*notes, "All of this is held fixed when a row is left out; the fit itself is not: that is exact."]
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from ntkif.estimators.solution import DOUBTFUL
 from ntkif.report.findings import Findings
 from ntkif.report.markup import Html, bars, element, table, text
 from ntkif.report.sources import Source
@@ -71,6 +72,7 @@ def _summary(told: Told, notes: Sequence[str]) -> list[Html]:
             f"A network of infinite width was fitted to {told.source.title} to predict {told.source.target}. Each "
             "row was judged by the fit to all the others, exactly, without fitting again."
         ),
+        *_by_landmarks(found.missed),
         cards,
         element(
             "details",
@@ -78,6 +80,17 @@ def _summary(told: Told, notes: Sequence[str]) -> list[Html]:
             element("ul", *(element("li", note) for note in notes)),
         ),
     ]
+
+
+def _by_landmarks(missed: float | None) -> list[Html]:
+    """What a reader must know where the fit is an approximation."""
+    if missed is None:
+        return []
+    said = (
+        "The kernel is spanned by landmarks: all is exact in their span, and up to "
+        f"{missed:.0%} of the freedom of the fit is outside. Ranks of suspicion suffer least."
+    )
+    return [_paragraph(said + " Influences may be wrong by half and more." * (missed > DOUBTFUL))]
 
 
 def _suspicious(told: Told) -> list[Html]:
@@ -182,7 +195,7 @@ def _influential(told: Told) -> list[Html]:
         order = told.rows[column].to_numpy().argsort(kind="stable")
         for kind, rows in (("most harmful", order[:_SHOWN]), ("most helpful", order[::-1][:_SHOWN])):
             tables.append(_ranked(told, f"The {kind} to {on}", column, rows))
-    return [_paragraph(said), element("div", *tables, class_="pair")]
+    return [_paragraph(said), *_by_landmarks(told.found.missed), element("div", *tables, class_="pair")]
 
 
 def _ranked(told: Told, caption: str, column: str, rows: Iterable[int]) -> Html:

@@ -1,5 +1,7 @@
 """Estimators by landmarks: exact in their span, the kernel itself where they are all points."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,11 @@ from problem import linear
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ntkif import NTKInfluence, NTKInfluenceClassifier, ntk
+from ntkif.estimators.solution import DOUBTFUL
 from ntkif.influence.unseen import loo_residual_without
 from ntkif.regression.low_rank import LowRankInverse
 
+pytestmark = pytest.mark.filterwarnings("ignore:landmarks")
 #: Copies of a point are drawn more often than a point of as much weight.
 LANDMARKS = dict.fromkeys(["check_sample_weight_equivalence_on_dense_data"], "landmarks are drawn without the weights")
 
@@ -41,7 +45,7 @@ def test_every_method_equals_refits_in_their_span(landmarks, weight, intercept):
 def test_with_all_points_it_is_the_exact_model():
     y, wanted = LABELS["three"], NTKInfluenceClassifier(RIDGE).fit(X, LABELS["three"][:30])
     model = NTKInfluenceClassifier(RIDGE, landmarks=30).fit(X, y[:30])
-    assert wanted.spanned_ is None and model.spanned_ == pytest.approx(1)
+    assert wanted.missed_ is None and model.missed_ == pytest.approx(0, abs=1e-6)
     for method in ("loo_margin", "loo_predict_proba", "self_influence"):
         assert getattr(model, method)() == pytest.approx(getattr(wanted, method)(), abs=1e-9)
 
@@ -62,15 +66,31 @@ def test_half_are_drawn_and_half_matter_most_to_themselves():
     assert other._landmarks.tolist() != model._landmarks.tolist()
 
 
-def test_what_they_span_of_each_point():
-    model = NTKInfluence(RIDGE, landmarks=8).fit(X, TARGETS["one"][:30])
-    marks = model._landmarks.tolist()
-    assert model.spanned_[marks] == pytest.approx(1)
-    other = [i for i in range(30) if i not in marks]
-    wanted = spanned(model)(unit(X)).diagonal().numpy() / ntk(unit(X)).diagonal().numpy()
-    assert model.spanned_[other] == pytest.approx(wanted[other]) and model.spanned_.min() < 0.99
-    blank = NTKInfluence(RIDGE, landmarks=31).fit(np.vstack([X, np.zeros((1, 5))]), np.arange(31.0))
-    assert blank.spanned_ == pytest.approx(1)
+@pytest.mark.parametrize("intercept", [True, False], ids=["intercept", "none"])
+@pytest.mark.parametrize("weight", WEIGHTS.values(), ids=WEIGHTS)
+def test_what_they_miss_is_bounded(weight, intercept):
+    y, options = TARGETS["one"][:30], {"fit_intercept": intercept}
+    for ridge in (0.01, RIDGE, 30.0):
+        whole = NTKInfluence(ridge, **options).fit(X, y, weight).leverage_.sum()
+        for landmarks in (4, 12, 29):
+            model = NTKInfluence(ridge, landmarks=landmarks, **options).fit(X, y, weight)
+            held = model.leverage_.sum()
+            assert held <= whole + 1e-9 and (whole - held) / whole <= model.missed_ + 1e-9
+            trace = (ntk(unit(X)).diagonal() - spanned(model)(unit(X)).diagonal()).clamp_min(0).numpy()
+            missed = trace @ (np.ones(30) if weight is None else weight) / ridge
+            assert model.missed_ == pytest.approx(missed / (missed + held), rel=1e-6)
+
+
+def test_many_that_are_missed_are_warned_of():
+    y = TARGETS["one"][:30]
+    with pytest.warns(UserWarning, match=r"landmarks: up to \d+% of .* more landmarks than 4, .* above 0.001"):
+        doubtful = NTKInfluence(1e-3, landmarks=4).fit(X, y)
+    assert doubtful.missed_ > DOUBTFUL
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert NTKInfluence(30.0, landmarks=12).fit(X, y).missed_ < 0.3
+        blank = NTKInfluence(1e-3, landmarks=31).fit(np.vstack([X, np.zeros((1, 5))]), np.arange(31.0))
+    assert blank.missed_ == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("weight", WEIGHTS.values(), ids=WEIGHTS)
