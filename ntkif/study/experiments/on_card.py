@@ -140,7 +140,10 @@ def card_scores(
     """
     begun = folder is not None and any(folder.glob("*"))
     like = {"device": dataset.x_train.device, "dtype": getattr(torch, precision)}
-    x, y, *test = (each.to(**like) for each in draw(case, dataset, n_train, n_test, seed, pool=pool))
+    drawn = draw(case, dataset, n_train, n_test, seed, pool=pool)
+    x, y, *test = (
+        each.to(**like).contiguous() for each in drawn
+    )  # vmap knows no group norm of channels that come last
     # Ten bits, which convolutions take on a card by default, would drown what one point does.
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         run, ours, told = recorded_and_asked(case, (x, y), test, seed, folds=folds, alone=alone, folder=folder)

@@ -1,7 +1,9 @@
 """The trainings of larger networks that the book wants from a GPU, the most wanted first: parts of one record."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from ntkif.data import Dataset, load
 from ntkif.study.experiments.catalogue import find
@@ -16,7 +18,7 @@ EXPERIMENT = "through-training-gpu"
 _SHAPES = {"mnist": ((1, 28, 28), 10), "cifar": ((3, 32, 32), 10)}  # of a point, and outputs at most
 _RATE = {"cuda": 4e12, "cpu": 2e10}  # operations a second in single precision, a first guess: nothing was measured yet
 _TOLD = {"resnet": 0.024, "conv": 0.005, "mlp": 0.003}  # seconds to tell a device of a step, as seen on a CPU
-_OVERHEAD = 10.0  # seconds of a training beside its steps: images, first kernels, the own kernel
+_OVERHEAD = {False: 10.0, True: 40.0}  # seconds beside the steps: images, first calls; with the own kernel
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,11 @@ class Training:
 
     Attributes:
         part: of `EXPERIMENT`.
+        coloured: whether grey images stand for photographs, with three colours.
     """
 
     part: Part
+    coloured: bool = False
 
     def __str__(self) -> str:
         return str(self.part)
@@ -35,22 +39,26 @@ class Training:
     @property
     def images(self) -> tuple:
         """What is loaded for it."""
-        return (self.part.dataset,)
+        return self.part.dataset, self.coloured
 
     def load(self, device: str) -> Dataset:
         """Its images."""
-        return load(self.part.dataset, device=device)
+        data = load(self.part.dataset, device=device)
+        if not self.coloured:
+            return data
+        both = {name: np.repeat(getattr(data, name)[..., None], 3, 3) for name in ("images_train", "images_test")}
+        return replace(data, **both)
 
     def operations(self) -> float:
         """What its trainings and its passes backwards ask for."""
-        shape, outputs = _SHAPES["cifar" if "cifar" in self.part.dataset else "mnist"]
+        shape, outputs = _SHAPES["cifar" if self.coloured or "cifar" in self.part.dataset else "mnist"]
         return operations(self._case, shape, outputs, **self._size)
 
     def seconds(self, device: str, speed: float | None = None) -> float:
         """That it takes, about, at so many times the speed that was first guessed."""
         kind = device.split(":")[0]
         told = steps_told(self._case, **self._size) * _TOLD[self._case.network]
-        beside = _OVERHEAD if kind == "cuda" else 0
+        beside = _OVERHEAD[self.part.settings["kernel"]] if kind == "cuda" else 0
         return (self.operations() / _RATE[kind] + told) / (speed or 1.0) + beside
 
     def speed(self, device: str, seconds: float, before: float | None) -> float:
@@ -86,7 +94,7 @@ def trainings() -> list[Training]:
 
 def small_trainings() -> list[Training]:
     """The same, in the same order, at a size that a CPU does in a moment."""
-    return [Training(_small(job.part)) for job in trainings()]
+    return [Training(_small(job.part), coloured="cifar" in job.part.dataset) for job in trainings()]
 
 
 def _small(part: Part) -> Part:

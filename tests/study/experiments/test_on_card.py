@@ -3,10 +3,12 @@
 import math
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 import torch
 
 from ntkif.data import load
+from ntkif.data.dataset import from_pixels
 from ntkif.metrics import agreement, rms
 from ntkif.study.experiments import on_card
 from ntkif.study.experiments.catalogue import EXPERIMENTS
@@ -35,6 +37,18 @@ def test_scores_are_those_of_each_method_on_the_removals(precision):
     assert told["truth"] == pytest.approx(rms(truth), rel=close) and told["device"].startswith("CPU")
     assert told["rounding"] < {"float64": 1e-9, "float32": 1e-2}[precision]
     assert all(told[f"{name}_seconds"] > 0 for name in ("train", "recording", "influence"))
+
+
+def test_a_resnet_takes_photographs_whose_colours_come_last():
+    images = np.random.RandomState(0).randint(1, 255, (60, 16, 16, 3), dtype=np.uint8)
+    labels = np.arange(60) % 2
+    data = from_pixels("noise", (images[:40], labels[:40], images[40:], labels[40:]), ("a", "b"), "noise")
+    case = DecayCase("ResNet-9", network="resnet", width=2, rate=0.01, batch_size=8, epochs=1)
+    size = SIZE | {"n_train": 16, "pool": 1, "precision": "float32", "kernel": True}
+    assert all(math.isfinite(row["relative_error"]) for row in card_scores(case, data, 0, **size))
+    x, y, *_ = draw(case, data, 16, 4, 0, pool=1)
+    with pytest.raises(ValueError, match=r"where this names ChannelsLast, pass x\.contiguous\(\)"):
+        record_case(case, x, y, 0)
 
 
 def test_weights_decay_as_in_torch():

@@ -26,7 +26,7 @@ def test_each_fits_into_the_minutes_and_learns_from_what_was_seen():
     assert job.seconds("cuda") > job.operations() / 4e12 and case["network"] == "resnet"
     assert job.speed("cuda", job.seconds("cuda") / 3, None) == 2
     assert job.speed("cuda", job.seconds("cuda") / 3, 5.0) == 4
-    assert job.seconds("cuda", 2.0) - 10 == (job.seconds("cuda") - 10) / 2
+    assert job.seconds("cuda", 2.0) - 40 == (job.seconds("cuda") - 40) / 2  # the own kernel is beside the speed
 
 
 def test_the_small_ones_are_the_same_in_small():
@@ -37,3 +37,10 @@ def test_the_small_ones_are_the_same_in_small():
         assert (one["network"], one["optimizer"]) == (other["network"], other["optimizer"])
         assert set(job.part.settings) == set(large.part.settings) and job.seconds("cpu") < 5
     assert len({job.part.file("x") for job in small}) == len(small)  # none is another's
+
+
+def test_small_photographs_have_colours_as_large_ones():
+    """Their strides are others than those of grey images, which torch does not take everywhere."""
+    for job, large in zip(small_trainings()[:10], trainings(), strict=False):
+        images = job.load("cpu").images_train
+        assert images.shape[1:] == ((28, 28, 3) if "cifar" in large.part.dataset else (28, 28))
