@@ -40,12 +40,15 @@ _RESNETS = (
     DecayCase("ResNet-9, SGD", network="resnet", width=16, rate=0.02),
     DecayCase("ResNet-9, Adam", network="resnet", width=16, optimizer="adam", rate=1e-3),
 )
-_WIDE = (
-    DecayCase("conv, SGD", network="conv", width=32, rate=0.05),
-    DecayCase("conv, Adam", network="conv", width=32, optimizer="adam", rate=2e-3),
-    DecayCase("MLP, SGD", width=1024, rate=0.05),
-    DecayCase("MLP, Adam", width=1024, optimizer="adam", rate=1e-3),
-)
+_WIDE = {
+    name: (
+        DecayCase("conv, SGD", network="conv", width=32, rate=0.05),
+        DecayCase("conv, Adam", network="conv", width=32, optimizer="adam", rate=2e-3),
+        DecayCase("MLP, SGD", width=neurons, rate=0.05),
+        DecayCase("MLP, Adam", width=neurons, optimizer="adam", rate=1e-3),
+    )
+    for name, neurons in (("mini-mnist", 1024), ("mini-cifar", 256))  # a tape of 2 GB at most
+}
 _LARGE = {"n_train": 5000, "n_test": 20, "removals": 40, "folds": 20, "alone": 10, "pool": 1, "precision": "float32"}
 _PASSES, _BLOCKS = 2, 4  # backwards at most, each for so many blocks of test points
 
@@ -56,8 +59,7 @@ _PASSES, _BLOCKS = 2, 4  # backwards at most, each for so many blocks of test po
         name: {"cases": [asdict(case) for case in cases], "seeds": seeds, "kernel": kernel} | _LARGE
         for name, cases, seeds, kernel in (
             ("cifar", _RESNETS, [20], True),
-            ("mini-mnist", _WIDE, [20, 21, 22], False),
-            ("mini-cifar", _WIDE, [20, 21, 22], False),
+            *((name, cases, [20, 21, 22], False) for name, cases in _WIDE.items()),
         )
     },
     witness={
@@ -99,9 +101,9 @@ def scores_on_card(dataset: Dataset, cases: list[dict], seeds: Sequence[int], **
     """How well retraining of a ResNet-9 with two classes, and of wider networks with ten, is predicted on a GPU.
 
     Args:
-        dataset: images, of which each seed draws; its device is that of the trainings.
+        dataset: images to draw from; its device is that of the trainings.
         cases: fields of `DecayCase`.
-        seeds: of images, start and batches.
+        seeds: of the draws.
         **size: of `card_scores`.
     """
     return rows_of(card_scores, dataset, [DecayCase(**fields) for fields in cases], seeds, size)
@@ -112,42 +114,37 @@ def card_scores(
     dataset: Dataset,
     seed: int,
     *,
-    n_train: int,
-    n_test: int,
+    precision: str,
+    kernel: bool,
     removals: int,
     folds: int,
     alone: int,
-    pool: int,
-    precision: str,
-    kernel: bool,
     folder: Path | None = None,
+    **size,
 ) -> Iterator[dict]:
     """For one draw of a case and each method: how well it predicts retraining, and what is known without that.
 
     Args:
         case: how the network is made and trained.
         dataset: of images.
-        seed: of images, start and batches.
-        n_train: training images.
-        n_test: test images.
+        seed: of the draw, of the start, and of the batches.
+        precision: "float32" or "float64".
+        kernel: whether the network's own kernel is asked too, where the memory holds it.
         removals: training points left out, drawn at random.
         folds: of the recording.
         alone: points that the recording leaves out alone.
-        pool: as of `draw`.
-        precision: "float32" or "float64".
-        kernel: whether the network's own kernel is asked too, where the memory holds it.
         folder: of `record_training`.
+        **size: n_train, n_test and pool of `draw`.
     """
     begun = folder is not None and any(folder.glob("*"))
     like = {"device": dataset.x_train.device, "dtype": getattr(torch, precision)}
-    drawn = draw(case, dataset, n_train, n_test, seed, pool=pool)
-    x, y, *test = (
-        each.to(**like).contiguous() for each in drawn
-    )  # vmap knows no group norm of channels that come last
+    drawn = draw(case, dataset, seed=seed, **size)
+    # Group norm of channels that come last, as a photograph's do, cannot be had of several networks at once.
+    x, y, *test = (each.to(**like).contiguous() for each in drawn)
     # Ten bits, which convolutions take on a card by default, would drown what one point does.
     with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         run, ours, told = recorded_and_asked(case, (x, y), test, seed, folds=folds, alone=alone, folder=folder)
-        rows = left_out(n_train, removals, seed)
+        rows = left_out(len(x), removals, seed)
         truth = run.without(rows, *test)
         told |= {"truth": rms(truth), "rounding": _again(run, *test) / rms(truth), "device": device_name(x.device)}
         scores = {METHODS[0]: agreement(run.first_order(*test)[:, rows], truth)}

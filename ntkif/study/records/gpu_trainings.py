@@ -18,7 +18,7 @@ EXPERIMENT = "through-training-gpu"
 _SHAPES = {"mnist": ((1, 28, 28), 10), "cifar": ((3, 32, 32), 10)}  # of a point, and outputs at most
 _RATE = {"cuda": 4e12, "cpu": 2e10}  # operations a second in single precision, a first guess: nothing was measured yet
 _TOLD = {"resnet": 0.024, "conv": 0.005, "mlp": 0.003}  # seconds to tell a device of a step, as seen on a CPU
-_OVERHEAD = {False: 10.0, True: 40.0}  # seconds beside the steps: images, first calls; with the own kernel
+_OVERHEAD = {False: 20.0, True: 50.0}  # seconds beside the steps: images, first calls, tape; with the own kernel
 
 
 @dataclass(frozen=True)

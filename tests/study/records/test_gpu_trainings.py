@@ -17,7 +17,7 @@ def test_the_resnet_comes_first_then_a_seed_of_each_network_then_the_others():
 def test_each_fits_into_the_minutes_and_learns_from_what_was_seen():
     """A machine that is lent runs a command for ten minutes at most."""
     for job in trainings():
-        assert 10 < job.seconds("cuda") < 400
+        assert 20 < job.seconds("cuda") < 400
     job = trainings()[0]
     told = job.part.settings
     (case,) = told["cases"]
@@ -26,7 +26,7 @@ def test_each_fits_into_the_minutes_and_learns_from_what_was_seen():
     assert job.seconds("cuda") > job.operations() / 4e12 and case["network"] == "resnet"
     assert job.speed("cuda", job.seconds("cuda") / 3, None) == 2
     assert job.speed("cuda", job.seconds("cuda") / 3, 5.0) == 4
-    assert job.seconds("cuda", 2.0) - 40 == (job.seconds("cuda") - 40) / 2  # the own kernel is beside the speed
+    assert job.seconds("cuda", 2.0) - 50 == (job.seconds("cuda") - 50) / 2  # the own kernel is beside the speed
 
 
 def test_the_small_ones_are_the_same_in_small():
