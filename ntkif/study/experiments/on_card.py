@@ -30,15 +30,15 @@ class DecayCase(Case):
         weight_decay: as of torch's optimisers.
     """
 
-    activation: str = "relu"
     batch_size: int | None = 250
     epochs: int = 10
     weight_decay: float = 5e-4
 
 
 _RESNETS = (
-    DecayCase("ResNet-9, SGD", network="resnet", width=16, rate=0.02),
-    DecayCase("ResNet-9, Adam", network="resnet", width=16, optimizer="adam", rate=1e-3),
+    DecayCase("smooth ResNet-9, SGD", network="resnet", width=16, rate=0.02),
+    DecayCase("smooth ResNet-9, Adam", network="resnet", width=16, optimizer="adam", rate=3e-4),
+    DecayCase("ResNet-9, SGD", network="resnet", width=16, activation="relu", rate=0.02, edge=True),
 )
 _WIDE = {
     name: (

@@ -126,7 +126,7 @@ def small_network(case: Case, shape: torch.Size, outputs: int, seed: int) -> nn.
         elif case.network == "deep":
             layers = [nn.Flatten(), nn.Linear(flat, w), act(), nn.Linear(w, w), act(), nn.Linear(w, outputs)]
         elif case.network == "resnet":
-            layers = [resnet9(w, shape, outputs)]
+            layers = [resnet9(w, shape, outputs, smooth=case.activation == "gelu")]
         elif case.network == "linear":
             layers = [nn.Flatten(), nn.Linear(flat, outputs)]
         else:

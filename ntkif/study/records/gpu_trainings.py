@@ -86,10 +86,17 @@ class Training:
 
 
 def trainings() -> list[Training]:
-    """All of them: the ResNet-9 first, then a first seed of every wider network, then the other seeds."""
-    resnet, *wide = [parts_of(EXPERIMENT, name) for name in find(EXPERIMENT).settings]
-    others = sorted((part for parts in wide for part in parts), key=lambda part: part.key[1])
-    return [Training(part) for part in resnet + others]
+    """All of them, the most wanted first.
+
+    The smooth ResNet-9; a first seed of every wider network, then the others; and what likely cannot be predicted.
+    """
+    parts = [part for name in find(EXPERIMENT).settings for part in parts_of(EXPERIMENT, name)]
+    return [Training(part) for part in sorted(parts, key=_rank)]
+
+
+def _rank(part: Part) -> tuple:
+    (case,) = part.settings["cases"]
+    return case["edge"], case["network"] != "resnet", part.key[1]
 
 
 def small_trainings() -> list[Training]:

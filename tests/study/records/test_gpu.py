@@ -68,9 +68,9 @@ def test_a_card_that_is_slower_than_was_guessed_is_reckoned_with(parts, records,
 def test_the_order_and_the_guessed_times_are_announced():
     said = []
     announce(said.append)
-    assert said[0].startswith("wanted, runs, about ") and "then trainings" in said[21] and len(said) == 48
+    assert said[0].startswith("wanted, runs, about ") and "then trainings" in said[21] and len(said) == 49
     assert said[1].startswith(f"  1. {plan()[0]}: about ") and said[22].startswith(
-        "  1. cifar ResNet-9, SGD, seed 20: ab"
+        "  1. cifar smooth ResNet-9, SGD, seed 20"
     )
     for line, job in zip(said[22:], trainings(), strict=True):
         assert line.endswith(f"{job}: about {job.seconds('cuda'):.0f} s")
@@ -83,7 +83,7 @@ def test_runs_come_before_speed_and_speed_before_trainings(tmp_path, monkeypatch
     how = {"device": "cpu", "small": True, "say": lambda line: None}
     told = make_all(600.0, tmp_path, tmp_path, **how)
     assert order == [small_plan(), "speed", small_trainings()]
-    assert told.startswith("0 of 20 runs and 0 of 26 trainings made in 0 s")
+    assert told.startswith("0 of 20 runs and 0 of 27 trainings made in 0 s")
     order.clear()
     make_all(600.0, tmp_path, tmp_path, benchmarks=False, **how)
     make_all(30.0, tmp_path, tmp_path, **how)  # no time to measure
