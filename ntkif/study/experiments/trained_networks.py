@@ -175,17 +175,16 @@ def kernel_influence(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.
     None where the network is so sure of its labels that `linearized_fit` refuses it.
     """
     tape, network = run.tape, run.module
-    kernel, k_test_train = tangent_kernel(network, tape.x), tangent_kernel(network, x_test, tape.x)
-    f, f_test = predict(network, tape.x), predict(network, x_test)
-    curvature = tape.loss.curvature(f, tape.y) if tape.loss.curvature else None
+    found = tangent_kernel(network, tape.x), tangent_kernel(network, x_test, tape.x)
+    found += predict(network, tape.x), predict(network, x_test), tape.y, y_test
+    kernel, k_test_train, f, f_test, y, y_test = (each.double() for each in found)  # which small dampings ask for
+    curvature = tape.loss.curvature(f, y) if tape.loss.curvature else None
     own = kernel if kernel.ndim == 2 else torch.einsum("nnaa->na", kernel)
     scale = float(own.diagonal().mean() if kernel.ndim == 2 else own.mean())
     found = {}
     for damping in _DAMPINGS:
         try:
-            fit = linearized_fit(
-                kernel, tape.loss.gradient(f, tape.y), 0.0, damping=damping * scale, curvature=curvature
-            )
+            fit = linearized_fit(kernel, tape.loss.gradient(f, y), 0.0, damping=damping * scale, curvature=curvature)
         except ValueError:
             return {}
         found[damping] = change_of_loss(tape.loss.value, f_test, fit.loo_change(k_test_train), y_test)
