@@ -1,7 +1,6 @@
 """Command line: `python -m ntkif report TABLE.csv --target COLUMN`, and what the book records beforehand."""
 
 import argparse
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
@@ -43,7 +42,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         print(job())
     except KeyboardInterrupt:
-        parser.exit(130, "interrupted; `retrain` and `record --all` go on where they stopped when called again.\n")
+        parser.exit(
+            130, "interrupted; `retrain`, `record --all` and `gpu` go on where they stopped when called again.\n"
+        )
     except (OSError, ValueError, MemoryError, ModuleNotFoundError) as failure:
         parser.exit(1, f"{failure}\n")
 
@@ -209,36 +210,35 @@ def _add_gpu(commands) -> None:
 
 
 def _prepare_gpu(chosen: argparse.Namespace) -> Callable:
-    from ntkif.study.records import gpu
+    from ntkif.study.records import gpu, packed
 
     if chosen.collect:
         chosen.device = "cpu"
-        return lambda: _collected(gpu.collect(chosen.collect))
+        return lambda: _collected(packed.collect(chosen.collect))
     if chosen.dry_run:
         chosen.device = "cpu"
     elif not chosen.device.startswith("cuda"):
         raise ValueError(f"--device: expected cuda, got {chosen.device}; try it on a CPU with --dry-run.")
 
     def job() -> str:
-        clock = time.perf_counter()
         with TemporaryDirectory() as tiny:
-            work, output = (Path(tiny), Path(tiny)) if chosen.dry_run else (chosen.work, chosen.output)
-            jobs = gpu.small_plan() if chosen.dry_run else gpu.plan()
-            finished = list(gpu.work_through(jobs, 60 * chosen.minutes, work, output, device=chosen.device))
-            if not chosen.no_benchmarks and time.perf_counter() - clock < 60 * chosen.minutes - gpu.MEASURING:
-                gpu.measure(output, chosen.device, small=chosen.dry_run)
-        kept = "none is kept" if chosen.dry_run else f"packed in {output}"
-        return f"{len(finished)} of {len(jobs)} runs made in {time.perf_counter() - clock:.0f} s; {kept}"
+            folders = (Path(tiny), Path(tiny)) if chosen.dry_run else (chosen.work, chosen.output)
+            how = {"device": chosen.device, "small": chosen.dry_run, "benchmarks": not chosen.no_benchmarks}
+            done = gpu.make_all(60 * chosen.minutes, *folders, **how)
+        return f"{done}; {'none is kept' if chosen.dry_run else f'packed in {chosen.output}'}"
 
     return job
 
 
 def _collected(files: list[Path]) -> str:
-    """What is to be done with runs that were taken in."""
-    names = sorted({run_witness.dataset_of(file) for file in files})
+    """What is to be done with what was taken in."""
+    taken = [file for file in files if file.suffix == ".npz"]
+    names = sorted({run_witness.dataset_of(file) for file in taken})
     tables = [f"record {table} {name}" for name in names for table in ("table-1", "figure-1", "theorem-2")]
     steps = "\n".join(f"python -m ntkif {step}" for step in [f"verify runs {name}" for name in names] + tables)
-    return f"{len(files)} runs taken in; vouch for them and make the tables again:\n{steps}"
+    said = [f"{len(taken)} runs taken in; vouch for them and make the tables again:\n{steps}"] if taken else []
+    said += [f"{file} has more trainings; execute the notebooks again." for file in files if file not in taken]
+    return "\n".join(said) or "nothing that was not there before"
 
 
 def _add_pages(commands) -> None:

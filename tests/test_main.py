@@ -189,17 +189,20 @@ def test_the_command_line_reaches_a_scheduler(client, tmp_path, capsys):
 def test_a_gpu_is_asked_for_what_is_wanted(capsys):
     main(["gpu", "--dry-run", "--no-benchmarks"])
     told = capsys.readouterr().out.splitlines()
-    assert len(told) == 21 and told[-1].startswith("20 of 20 runs made in ")
+    assert told[-1].startswith("20 of 20 runs and 27 of 27 trainings made in ") and told[-1].endswith("none is kept")
+    assert len(told) == 49 + 20 + 27 + 1 and told[22].startswith("  1. cifar smooth ResNet-9, SGD, seed 20: about ")
     with pytest.raises(SystemExit) as ended:
         main(["gpu", "--device", "cpu"])
     assert ended.value.code == 2 and "expected cuda, got cpu; try it on a CPU with --dry-run" in capsys.readouterr().err
 
 
 def test_what_a_gpu_made_is_taken_in(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("ntkif.study.records.gpu.collect", lambda folder: [folder / "cifar-5000" / "a.npz"])
+    both = "cifar-5000/a.npz", "through-training-gpu/cifar.csv"
+    monkeypatch.setattr("ntkif.study.records.packed.collect", lambda folder: [folder / name for name in both])
     main(["gpu", "--collect", str(tmp_path)])
     told = capsys.readouterr().out
     assert told.startswith("1 runs taken in") and "python -m ntkif verify runs cifar\npython -m ntkif record" in told
+    assert told.endswith("cifar.csv has more trainings; execute the notebooks again.\n")
     monkeypatch.undo()
     with pytest.raises(SystemExit):
         main(["gpu", "--collect", str(tmp_path)])

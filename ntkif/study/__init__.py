@@ -5,7 +5,7 @@ What every page takes stands here, imported on first use: a bare GPU machine, wh
 
 import importlib
 
-__all__ = ["Claim", "claim_table", "criterion", "in_words", "load_record", "plain_numbers"]
+__all__ = ["Claim", "claim_table", "criterion", "in_words", "load_record", "load_recorded", "plain_numbers"]
 
 _PLACES = {
     "Claim": "pages.claims",
@@ -13,6 +13,7 @@ _PLACES = {
     "criterion": "pages.criteria",
     "in_words": "pages.words",
     "load_record": "records.tables",
+    "load_recorded": "records.tables",
     "plain_numbers": "pages.words",
 }
 

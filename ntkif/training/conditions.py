@@ -182,5 +182,5 @@ def _check_derivatives(function: FlatModule, few: torch.Tensor) -> None:
     except (RuntimeError, NotImplementedError) as failure:
         raise ValueError(
             f"module: some operation of it cannot be differentiated forwards and in batches ({str(failure)[:200]}); "
-            f"write it with simpler ones."
+            f"write it with simpler ones, or, where this names ChannelsLast, pass x.contiguous()."
         ) from failure

@@ -45,6 +45,7 @@ __all__ = ["RecordedTraining"]
 
 _CURVATURES = ("Hessian", "Gauss-Newton")
 _WORKING_NUMBERS = 2**24  # of adjoints at once
+_ON_CARD = 16  # times as many, since a card waits where it is told of little at a time
 
 
 class RecordedTraining:
@@ -287,7 +288,8 @@ class RecordedTraining:
             raise ValueError(f"curvature: expected one of {_CURVATURES}, got {curvature!r}.")
         y, found = self.tape.y, []
         q = carried.of(y[:1], y[:1]).shape[1]
-        blocks = list(row_blocks(len(x_test), max(1, _WORKING_NUMBERS // (q * self._numbers))))
+        at_once = _WORKING_NUMBERS * (_ON_CARD if x_test.is_cuda else 1) // (q * self._numbers)
+        blocks = list(row_blocks(len(x_test), max(1, at_once)))
         with self._trainings.bar(len(blocks) * len(self.tape.batches), "influence, backwards") as bar:
             how = {"gauss_newton": curvature == _CURVATURES[1], "tick": bar.update}
             for rows in blocks:

@@ -97,6 +97,8 @@ class Experiment:
         slice_tolerance: of the values of a slice, where training at full size makes more of rounding than that of a
             witness.
         version: raised by hand where numbers change on purpose and no witness can see it.
+        device: "cuda" of one that takes too long without a card: `python -m ntkif gpu` makes it a part at a time, and
+            until then it is not recorded, or in part.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Experiment:
     slice: dict | None
     slice_tolerance: float = _TOLERANCE
     version: int = 1
+    device: str = "cpu"
 
 
 #: Name -> experiment, of the modules that were imported so far; see `catalogue.EXPERIMENTS` for all.
@@ -122,11 +125,13 @@ def experiment(
     slice: dict | None,
     slice_tolerance: float = _TOLERANCE,
     version: int = 1,
+    device: str = "cpu",
 ) -> Callable[[Callable], Callable]:
     """Register the function below as an experiment, see `Experiment`, and tell of its columns in its docstring."""
 
     def register(function: Callable) -> Callable:
-        REGISTERED[name] = Experiment(name, function, settings, witness, columns, slice, slice_tolerance, version)
+        kept = settings, witness, columns, slice, slice_tolerance, version, device
+        REGISTERED[name] = Experiment(name, function, *kept)
         meanings = "\n".join(f"    {column}: {columns[column].meaning}." for column in columns)
         function.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\nColumns:\n{meanings}"
         return function

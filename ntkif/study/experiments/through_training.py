@@ -1,27 +1,15 @@
 """Influence of networks as they were trained, against retraining, with other methods beside it (beyond the paper)."""
 
-import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import pandas as pd
-import torch
 
 from ntkif.data import Dataset
 from ntkif.metrics import agreement
-from ntkif.networks.modules import predict
+from ntkif.study.experiments.asked import left_out, own_kernel_scores, recorded_and_asked
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
-from ntkif.study.experiments.trained_networks import (
-    Case,
-    draw,
-    growth,
-    kernel_influence,
-    record_case,
-    rows_of,
-    seconds_by_torch,
-    sharpness_share,
-)
+from ntkif.study.experiments.trained_networks import Case, draw, growth, rows_of, sharpness_share
 
 __all__ = [
     "METHODS",
@@ -206,28 +194,16 @@ def case_scores(
         pool: as of `draw`.
         kernel: whether the network's own kernel is asked too, which takes (n c)³ operations a damping.
     """
-    x, y, x_test, y_test = draw(case, dataset, n_train, n_test, seed, pool=pool)
-    clock = time.perf_counter()
-    run = record_case(case, x, y, seed, folds=folds)
-    told = {"recording_seconds": time.perf_counter() - clock}
-    clock = time.perf_counter()
-    ours = run.influence(x_test, y_test, trust=True)
-    told["influence_seconds"] = time.perf_counter() - clock
-    rows = torch.randperm(n_train, generator=torch.Generator().manual_seed(seed))[:removals].tolist()
-    truth = run.without(rows, x_test, y_test)
-    check = run.check(x_test, y_test)
-    told |= {"check": check["relative_error"], "of": check["of"], "curvature": check["curvature"], "edge": case.edge}
-    told |= {"sharpness": sharpness_share(run, case), "growth": growth(run, x_test)}
-    for name, points, targets in (("train_loss", x, y), ("test_loss", x_test, y_test)):
-        told[name] = float(run.tape.loss.value(predict(run.module, points), targets).mean())
-    told["train_seconds"] = seconds_by_torch(run, case)
-    estimates = {METHODS[0]: run.first_order(x_test, y_test), METHODS[2]: ours}
+    x, y, *test = draw(case, dataset, n_train, n_test, seed, pool=pool)
+    run, ours, told = recorded_and_asked(case, (x, y), test, seed, folds=folds)
+    rows = left_out(n_train, removals, seed)
+    truth = run.without(rows, *test)
+    told |= {"edge": case.edge, "sharpness": sharpness_share(run, case), "growth": growth(run, test[0])}
+    estimates = {METHODS[0]: run.first_order(*test), METHODS[2]: ours}
     for name, of in ((METHODS[3], METHODS[0]), (METHODS[4], METHODS[2])):
-        estimates[name] = run.with_retrained(estimates[of], retrained, x_test, y_test)
+        estimates[name] = run.with_retrained(estimates[of], retrained, *test)
     scores = {method: agreement(estimate[:, rows], truth) for method, estimate in estimates.items()}
     if kernel:
-        kernels = [agreement(found[:, rows], truth) for found in kernel_influence(run, x_test, y_test).values()]
-        refused = dict.fromkeys(AGREEMENT, math.nan)
-        scores[METHODS[1]] = min(kernels, key=lambda each: each["relative_error"], default=refused)
+        scores[METHODS[1]] = own_kernel_scores(run, rows, test, truth)
     for method, of_method in scores.items():
         yield {"case": case.name, "seed": seed, "method": method} | of_method | told

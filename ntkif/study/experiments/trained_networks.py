@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pandas as pd
 import torch
@@ -18,6 +19,7 @@ from ntkif.metrics import rms
 from ntkif.networks.losses import CROSS_ENTROPY, SQUARES, change_of_loss
 from ntkif.networks.modules import predict
 from ntkif.regression.ridge import ridge_fit
+from ntkif.study.experiments.resnet import resnet9
 from ntkif.training.optimizers import SGD, Adam
 from ntkif.training.recorded import RecordedTraining
 from ntkif.training.recording import record_training
@@ -28,6 +30,7 @@ __all__ = [
     "growth",
     "infinite_influence",
     "kernel_influence",
+    "moment",
     "record_case",
     "rows_of",
     "seconds_by_torch",
@@ -46,7 +49,7 @@ class Case:
 
     Attributes:
         name: in words.
-        network: "mlp", "deep" (three layers), "conv" or "linear", see `small_network`.
+        network: "mlp", "deep" (three layers), "conv", "resnet" or "linear", see `small_network`.
         width: neurons, or channels of the first layer.
         activation: "gelu" or "relu".
         loss: "cross-entropy" or "squares".
@@ -57,6 +60,7 @@ class Case:
         momentum: of SGD.
         noise: share of training labels that are changed.
         edge: whether it is meant to be at the edge of stability.
+        weight_decay: as of torch's optimisers.
     """
 
     name: str
@@ -71,6 +75,7 @@ class Case:
     momentum: float = 0.9
     noise: float = 0.0
     edge: bool = False
+    weight_decay: ClassVar[float] = 0.0  # a field where some have it, so that the settings of others stay
 
 
 def draw(
@@ -120,6 +125,8 @@ def small_network(case: Case, shape: torch.Size, outputs: int, seed: int) -> nn.
             layers += [nn.Linear(2 * w * sides, outputs)]
         elif case.network == "deep":
             layers = [nn.Flatten(), nn.Linear(flat, w), act(), nn.Linear(w, w), act(), nn.Linear(w, outputs)]
+        elif case.network == "resnet":
+            layers = [resnet9(w, shape, outputs, smooth=case.activation == "gelu")]
         elif case.network == "linear":
             layers = [nn.Flatten(), nn.Linear(flat, outputs)]
         else:
@@ -147,7 +154,8 @@ def record_case(
 ) -> RecordedTraining:
     """The recorded training of a case, from another start where one is given; `how` goes on to `record_training`."""
     network = small_network(case, x.shape[1:], y.shape[1], seed).to(x) if start is None else start
-    optimizer = SGD(case.rate, momentum=case.momentum) if case.optimizer == "sgd" else Adam(case.rate)
+    how_fast = {"learning_rate": case.rate, "weight_decay": case.weight_decay}
+    optimizer = SGD(**how_fast, momentum=case.momentum) if case.optimizer == "sgd" else Adam(**how_fast)
     told = {"loss": _LOSSES[case.loss], "optimizer": optimizer, "progress": False}
     size = {"batch_size": case.batch_size, "epochs": case.epochs, "seed": seed}
     return record_training(network, x, y, **told | size | how)
@@ -167,17 +175,16 @@ def kernel_influence(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.
     None where the network is so sure of its labels that `linearized_fit` refuses it.
     """
     tape, network = run.tape, run.module
-    kernel, k_test_train = tangent_kernel(network, tape.x), tangent_kernel(network, x_test, tape.x)
-    f, f_test = predict(network, tape.x), predict(network, x_test)
-    curvature = tape.loss.curvature(f, tape.y) if tape.loss.curvature else None
+    found = tangent_kernel(network, tape.x), tangent_kernel(network, x_test, tape.x)
+    found += predict(network, tape.x), predict(network, x_test), tape.y, y_test
+    kernel, k_test_train, f, f_test, y, y_test = (each.double() for each in found)  # which small dampings ask for
+    curvature = tape.loss.curvature(f, y) if tape.loss.curvature else None
     own = kernel if kernel.ndim == 2 else torch.einsum("nnaa->na", kernel)
     scale = float(own.diagonal().mean() if kernel.ndim == 2 else own.mean())
     found = {}
     for damping in _DAMPINGS:
         try:
-            fit = linearized_fit(
-                kernel, tape.loss.gradient(f, tape.y), 0.0, damping=damping * scale, curvature=curvature
-            )
+            fit = linearized_fit(kernel, tape.loss.gradient(f, y), 0.0, damping=damping * scale, curvature=curvature)
         except ValueError:
             return {}
         found[damping] = change_of_loss(tape.loss.value, f_test, fit.loo_change(k_test_train), y_test)
@@ -215,18 +222,26 @@ def growth(run: RecordedTraining, x_test: torch.Tensor) -> float:
     return math.log10(apart[1] / apart[0])
 
 
+def moment(device: torch.device) -> float:
+    """Seconds on a clock, once the device has done what it was told to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 def seconds_by_torch(run: RecordedTraining, case: Case) -> float:
     """Of one plain training of the same network."""
-    tape = run.tape
+    tape, device = run.tape, run.tape.x.device
     module = small_network(case, tape.x.shape[1:], tape.y.shape[1], 0).to(tape.x)
+    how = {"lr": case.rate, "weight_decay": case.weight_decay}
     optimizer = (
-        torch.optim.SGD(module.parameters(), lr=case.rate, momentum=case.momentum)
+        torch.optim.SGD(module.parameters(), momentum=case.momentum, **how)
         if case.optimizer == "sgd"
-        else torch.optim.Adam(module.parameters(), lr=case.rate)
+        else torch.optim.Adam(module.parameters(), **how)
     )
-    clock = time.perf_counter()
+    clock = moment(device)
     for rows in tape.batches:
         optimizer.zero_grad()
         tape.loss.value(module(tape.x[rows]), tape.y[rows]).mean().backward()
         optimizer.step()
-    return time.perf_counter() - clock
+    return moment(device) - clock

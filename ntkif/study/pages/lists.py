@@ -10,7 +10,7 @@ from ntkif.study.experiments.catalogue import EXPERIMENTS
 from ntkif.study.experiments.experiment import Experiment
 from ntkif.study.pages.house import RULE, folders
 from ntkif.study.pages.scoreboard import NOTEBOOKS, judged_claims, scoreboard, title
-from ntkif.study.records.tables import load_record
+from ntkif.study.records.tables import load_record, load_recorded
 
 __all__ = ["columns", "contents", "package", "recorded"]
 
@@ -39,7 +39,8 @@ def recorded() -> str:
         pages = ", ".join(
             _link(file.stem) for file in sorted(NOTEBOOKS.glob("*.ipynb")) if name in _records_of(file.stem)
         )
-        lines.append(f"| [`{name}`](#record-{name}) | {_summary(known)} | {pages} |")
+        there = "" if load_recorded(name) else " Not recorded yet."
+        lines.append(f"| [`{name}`](#record-{name}) | {_summary(known)}{there} | {pages} |")
     return "\n".join(lines) + "\n"
 
 
@@ -85,12 +86,12 @@ def _link(page: str) -> str:
 
 
 def _records_of(page: str) -> list[str]:
-    return sorted(set(re.findall(r'load_record\(\s*"([\w-]+)"', _code(page))) & set(EXPERIMENTS))
+    return sorted(set(re.findall(r'load_record(?:ed)?\(\s*"([\w-]+)"', _code(page))) & set(EXPERIMENTS))
 
 
 def _computed(page: str) -> str:
     parts = ["live"] if _COMPUTES.search(_code(page)) else []
-    if records := _records_of(page):
+    if records := [name for name in _records_of(page) if load_recorded(name)]:
         parts.append("recorded: " + ", ".join(f"[{name}](#record-{name})" for name in records))
     elif "ntkif.study.records" in _code(page):
         parts.append("measured")

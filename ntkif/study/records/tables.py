@@ -7,7 +7,6 @@ shows that it would give this table again; the `.json` beside each has its prove
 import io
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -19,31 +18,24 @@ from ntkif.store import add_note, read, status, write
 from ntkif.study.experiments.catalogue import EXPERIMENTS, find, settings_of
 from ntkif.study.experiments.experiment import Experiment
 from ntkif.study.records.pixels import pack_image
+from ntkif.study.records.record import Record, as_csv, provenance_of
 from ntkif.study.records.witness import compare_tables, difference, witness_digest, witness_table, write_witness
 
-__all__ = ["FOLDER", "Record", "load_record", "record", "record_all", "stale_reason", "verify_record", "witness_reason"]
+__all__ = [
+    "FOLDER",
+    "Record",
+    "expected_of",
+    "load_record",
+    "load_recorded",
+    "record",
+    "record_all",
+    "record_file",
+    "stale_reason",
+    "verify_record",
+    "witness_reason",
+]
 
 FOLDER = ROOT / "records" / "tables"
-
-
-@dataclass(frozen=True, eq=False)
-class Record:
-    """A recorded table and its provenance."""
-
-    table: pd.DataFrame
-    provenance: dict
-
-    def __str__(self) -> str:
-        """One line: what was computed on which pixels, where, when and by which code."""
-        p = self.provenance
-        whole = p["n_train"], p["n_test"]
-        used = tuple(p["settings"].get(name, p[name]) for name in ("n_train", "n_test"))
-        images = " of ".join(f"{train} + {test}" for train, test in dict.fromkeys((used, whole)))
-        return (
-            f"{p['dataset']} recorded {p['started'][:10]}: {images} images, {p['pixel_source']}, "
-            f"sha256 {p['pixels'][:8]}; {p['dtype']} on {p['device']}, torch {p['torch']}, {p['seconds']:.0f} s, "
-            f"commit {p['commit'][:8]}{p['commit'][40:]}"
-        )
 
 
 def record(experiment: str, dataset: Dataset, folder: Path = FOLDER, *, force: bool = False) -> tuple[Record, bool]:
@@ -63,41 +55,31 @@ def record(experiment: str, dataset: Dataset, folder: Path = FOLDER, *, force: b
         the record, as stored, and whether it was made now.
 
     Raises:
-        ValueError: an unknown experiment, or one that has no settings for this data set.
+        ValueError: an unknown experiment, or one that has no settings for this data set; or one that wants a GPU where
+            there is none: its witness is stored all the same.
     """
     function, settings = settings_of(experiment, dataset.name)
     known, kind, made_by = find(experiment), kind_of(dataset.name), commit()  # the code may be edited meanwhile
     small = witness_table(known, kind)
     as_before = _witness_reason(known, kind, small, folder) is None
-    expected = _expected(known, dataset.name, folder) | {"pixels": dataset.digest}
-    if not force and as_before and status(_file(experiment, dataset.name, folder), expected, "") is None:
+    expected = expected_of(known, dataset.name, folder) | {"pixels": dataset.digest}
+    if not force and as_before and status(record_file(experiment, dataset.name, folder), expected, "") is None:
         return load_record(experiment, dataset.name, folder), False
+    if known.device not in ("cpu", dataset.x_train.device.type):
+        if not as_before:
+            write_witness(known, kind, small, Path(folder) / experiment)
+        raise ValueError(
+            f"{experiment}: its witness ({kind}) is stored as today's code gives it. The record takes a GPU, where "
+            f"`{_command(experiment, dataset.name)}` makes it a part at a time."
+        )
     started, clock = now(), time.perf_counter()
     table = function(dataset, **settings)
     seconds = time.perf_counter() - clock
-    if "row" in table:  # of an image: keep its pixels, so that the record can be drawn without the data set
-        table["pixels"] = [pack_image(image) for image in dataset.images_train[table["row"]]]
-    if "test_row" in table:  # once for each test image
-        first = table["test_row"].drop_duplicates()
-        packed = [pack_image(image) for image in dataset.images_test[first]]
-        table["test_pixels"] = pd.Series(packed, index=first.index).reindex(table.index, fill_value="")
-    provenance = {
-        "experiment": experiment,
-        "dataset": dataset.name,
-        "settings": settings,
-        "version": known.version,
-        "witness": expected["witness"] if as_before else write_witness(known, kind, small, Path(folder) / experiment),
-        "n_train": len(dataset.x_train),
-        "n_test": len(dataset.x_test),
-        "dtype": str(dataset.x_train.dtype),
-        **machine(dataset.x_train.device),
-        "pixels": dataset.digest,
-        "pixel_source": dataset.source,
-        "commit": made_by,
-        "started": started,
-        "seconds": round(seconds, 1),
-    }
-    write(_file(experiment, dataset.name, folder), table.to_csv(index=False, float_format="%.10g").encode(), provenance)
+    _add_pixels(table, dataset)
+    witness = expected["witness"] if as_before else write_witness(known, kind, small, Path(folder) / experiment)
+    made = {"witness": witness, "commit": made_by, "started": started, "seconds": round(seconds, 1)}
+    provenance = provenance_of(known, dataset, settings) | made
+    write(record_file(experiment, dataset.name, folder), as_csv(table), provenance)
     return load_record(experiment, dataset.name, folder), True
 
 
@@ -117,8 +99,15 @@ def load_record(experiment: str, dataset: str, folder: Path = FOLDER) -> Record:
         FileNotFoundError: not recorded yet; gives the command that records it.
     """
     settings_of(experiment, dataset)
-    content, provenance = read(_file(experiment, dataset, folder), _command(experiment, dataset))
+    content, provenance = read(record_file(experiment, dataset, folder), _command(experiment, dataset))
     return Record(pd.read_csv(io.BytesIO(content), dtype={"label": str, "run": str}), provenance)
+
+
+def load_recorded(experiment: str, folder: Path = FOLDER) -> dict[str, Record]:
+    """The records of an experiment that are there, by data set: of one that wants a GPU, perhaps none."""
+    names = find(experiment).settings
+    there = [name for name in names if record_file(experiment, name, folder).exists()]
+    return {name: load_record(experiment, name, folder) for name in there}
 
 
 def stale_reason(experiment: str, dataset: str, folder: Path = FOLDER) -> str | None:
@@ -128,8 +117,8 @@ def stale_reason(experiment: str, dataset: str, folder: Path = FOLDER) -> str | 
     code gives that witness is what `witness_reason` tells.
     """
     settings_of(experiment, dataset)
-    expected = _expected(find(experiment), dataset, folder)
-    return status(_file(experiment, dataset, folder), expected, _command(experiment, dataset))
+    expected = expected_of(find(experiment), dataset, folder)
+    return status(record_file(experiment, dataset, folder), expected, _command(experiment, dataset))
 
 
 def witness_reason(experiment: str, kind: str, folder: Path = FOLDER) -> str | None:
@@ -173,7 +162,7 @@ def verify_record(experiment: str, dataset: Dataset, folder: Path = FOLDER) -> d
         )
     where = machine(dataset.x_train.device)
     note = {"commit": commit(), "date": now(), "rows": len(again), "largest_difference": largest, **where}
-    add_note(_file(experiment, dataset.name, folder), _command(experiment, dataset.name), reproduced=note)
+    add_note(record_file(experiment, dataset.name, folder), _command(experiment, dataset.name), reproduced=note)
     return note
 
 
@@ -181,6 +170,8 @@ def record_all(
     load: Callable[[str], Dataset], folder: Path = FOLDER, report: Callable[[str], object] = print
 ) -> list[Record]:
     """Make every record that is missing or stale, one data set after the other, so that each is factorised once.
+
+    All but those that want a GPU.
 
     All witnesses come first: where today's code gives another, the records of that kind are stale. Each record is kept
     as soon as it is made: killed and called again, this goes on with the next.
@@ -193,8 +184,9 @@ def record_all(
     Returns:
         the records that were made.
     """
-    names = list(dict.fromkeys(name for known in EXPERIMENTS.values() for name in known.settings))
-    every = [(name, title) for name in names for title, known in EXPERIMENTS.items() if name in known.settings]
+    here = {title: known for title, known in EXPERIMENTS.items() if known.device == "cpu"}
+    names = list(dict.fromkeys(name for known in here.values() for name in known.settings))
+    every = [(name, title) for name in names for title, known in here.items() if name in known.settings]
     kinds = dict.fromkeys((title, kind_of(name)) for name, title in every)
     other = {each for each in kinds if witness_reason(*each, folder) is not None}
     stale = [
@@ -213,16 +205,29 @@ def record_all(
     return made
 
 
-def _file(experiment: str, dataset: str, folder: Path) -> Path:
+def _add_pixels(table: pd.DataFrame, dataset: Dataset) -> None:
+    """Of the images that rows are of, so that the record can be drawn without the data set."""
+    if "row" in table:
+        table["pixels"] = [pack_image(image) for image in dataset.images_train[table["row"]]]
+    if "test_row" in table:  # once for each test image
+        first = table["test_row"].drop_duplicates()
+        packed = [pack_image(image) for image in dataset.images_test[first]]
+        table["test_pixels"] = pd.Series(packed, index=first.index).reindex(table.index, fill_value="")
+
+
+def record_file(experiment: str, dataset: str, folder: Path = FOLDER) -> Path:
+    """Where a record's table is kept."""
     return Path(folder) / experiment / f"{dataset}.csv"
 
 
 def _command(experiment: str, dataset: str) -> str:
+    if find(experiment).device != "cpu":
+        return "python -m ntkif gpu"
     return f"python -m ntkif record {experiment} {dataset}"
 
 
-def _expected(known: Experiment, dataset: str, folder: Path) -> dict:
-    """What the provenance of a fresh record says."""
+def expected_of(known: Experiment, dataset: str, folder: Path) -> dict:
+    """What the provenance of a fresh record says of settings, version and witness."""
     digest = witness_digest(known, kind_of(dataset), Path(folder) / known.name)
     return {"settings": known.settings[dataset], "version": known.version, "witness": digest}
 

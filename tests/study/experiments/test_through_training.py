@@ -5,7 +5,7 @@ import torch
 
 from ntkif.data import load
 from ntkif.metrics import agreement
-from ntkif.study.experiments import through_training
+from ntkif.study.experiments import asked
 from ntkif.study.experiments.through_training import (
     METHODS,
     case_scores,
@@ -46,7 +46,7 @@ def test_scores_are_those_of_each_method_on_the_removals(recorded):
 
 
 def test_a_network_too_sure_of_its_labels_has_no_kernel_estimate(monkeypatch):
-    monkeypatch.setattr(through_training, "kernel_influence", lambda *_: {})
+    monkeypatch.setattr(asked, "kernel_influence", lambda *_: {})
     table = {row["method"]: row for row in case_scores(CASE, DATA, 1, **SIZE)}
     assert table[METHODS[1]]["slope"] != table[METHODS[1]]["slope"]
 

@@ -70,6 +70,14 @@ def test_the_kernel_at_a_damping_is_that_of_network_influence(run, drawn):
         assert torch.allclose(found[factor], same, rtol=0, atol=1e-9)
 
 
+def test_the_kernel_of_a_training_in_single_precision_has_small_dampings_too(run, drawn):
+    x, y, *test = (each.float() for each in drawn)
+    found = kernel_influence(record_case(SMALL, x, y, 3, folds=4), *test)
+    for damping, influence in kernel_influence(run, *drawn[2:]).items():
+        assert found[damping].dtype == torch.float64
+        assert (found[damping] - influence).norm() < 1e-2 * influence.norm()
+
+
 def test_sharpness_is_a_share_of_what_a_quadratic_allows(run, drawn):
     x, y = drawn[:2]
     hessian = torch.autograd.functional.hessian(

@@ -31,6 +31,21 @@ def test_each_record_has_a_row_its_columns_and_a_page():
         assert re.findall(r"^\| `(.+?)` \|", section, flags=re.MULTILINE) == list(known.columns)
 
 
+def test_what_is_not_recorded_yet_is_not_said_to_be(monkeypatch):
+    def row():
+        lines = lists.recorded().splitlines()
+        return next(line for line in lines if line.startswith("| [`through-training-gpu`]"))
+
+    def computed():
+        lines = lists.contents().splitlines()
+        return next(line for line in lines if "(../notebooks/through-training.ipynb)" in line)
+
+    monkeypatch.setattr(lists, "load_recorded", lambda name: {})
+    assert "Not recorded yet." in row() and "recorded: " not in computed()
+    monkeypatch.setattr(lists, "load_recorded", lambda name: {"cifar": None})
+    assert "Not recorded yet." not in row() and "[through-training-gpu](#record-through-training-gpu)" in computed()
+
+
 def test_what_is_registered_anew_is_listed(monkeypatch):
     known = replace(EXPERIMENTS["figure-2"], name="brand-new", settings={"mnist": {}})
     monkeypatch.setitem(EXPERIMENTS, "brand-new", known)

@@ -1,46 +1,23 @@
-"""What is wanted from a GPU: its order, what fits in the time, going on, and taking it in."""
+"""What is wanted from a GPU: in order, as far as the time goes, going on where it was broken off."""
 
 from dataclasses import replace
 
 import pytest
-import torch
 
-from ntkif.retraining.runs import load_run, run_file
-from ntkif.study import paper
-from ntkif.study.records import gpu
-from ntkif.study.records.gpu import collect, made, measure, plan, small_plan, work_through
+from ntkif.study.records import gpu, gpu_runs, gpu_trainings
+from ntkif.study.records.gpu import announce, make_all, work_through
+from ntkif.study.records.gpu_runs import plan, small_plan
+from ntkif.study.records.gpu_trainings import Training, small_trainings, trainings
+from ntkif.training.recorded import RecordedTraining
 
 FEW = [replace(job, removals=1, protocol=replace(job.protocol, epochs=4)) for job in small_plan()[:3]]
 
 
 def work(jobs, folder, seconds=60.0):
     told = []
-    done = list(
-        work_through(
-            jobs, seconds, folder / "work", folder / "out", device="cpu", records=folder / "records", say=told.append
-        )
-    )
+    how = {"device": "cpu", "records": folder / "records", "say": told.append}
+    done = list(work_through(jobs, seconds, folder / "work", folder / "out", **how))
     return [job for job, _ in done], told
-
-
-def test_the_plan_has_the_papers_table_first_and_every_set():
-    jobs = plan()
-    table = [(row["dataset"], row["width"]) for row in paper.TABLE_1]
-    first = [(job.dataset, job.protocol.width) for job in jobs[: len(table)]]
-    assert sorted(first) == sorted(table) and all(job.protocol.init_scale == 0.01 for job in jobs[: len(table)])
-    figure_8 = jobs[len(table) : len(table) + 2]
-    assert [(job.dataset, job.protocol.width) for job in figure_8] == [("mini-mnist", 80000), ("mini-cifar", 80000)]
-    assert {job.dataset for job in jobs if job.protocol.symmetric} == set(paper.RIDGE)
-    assert {job.dataset for job in jobs if job.protocol.seed == 1} == {"mnist", "cifar"}
-    assert all(job.protocol.ridge == paper.RIDGE[job.dataset] for job in jobs)
-    names = [str(job) for job in jobs]
-    assert len(set(names)) == len(names) == 20
-
-
-def test_the_small_plan_is_the_plan_in_small():
-    assert [job.protocol.symmetric for job in small_plan()] == [job.protocol.symmetric for job in plan()]
-    files = {run_file(job.load("cpu"), job.protocol, gpu.FOLDER) for job in small_plan()[:10]}
-    assert len(files) == 10  # none is another's
 
 
 def test_runs_are_made_in_order_and_not_twice(tmp_path):
@@ -48,50 +25,66 @@ def test_runs_are_made_in_order_and_not_twice(tmp_path):
     assert done == FEW and all("TFLOP/s on CPU" in line for line in told)
     again, told = work(FEW, tmp_path)
     assert again == [] and all(line.endswith("made before") for line in told)
-    run = made(FEW[0], FEW[0].load("cpu"), [tmp_path / "records", tmp_path / "work"])
+    run = FEW[0].made(FEW[0].load("cpu"), tmp_path / "work", tmp_path / "records")
     assert run.own_kernel.shape == (30, 1) and run.following.shape == run.predictions.shape
 
 
-def test_what_there_is_no_time_for_is_told_and_left(tmp_path, monkeypatch):
-    monkeypatch.setitem(gpu._RATE, "cpu", 1.0)
-    done, told = work(FEW, tmp_path, seconds=1.0)
+@pytest.mark.parametrize("rates", [gpu_runs, gpu_trainings])
+def test_what_there_is_no_time_for_is_told_and_left(rates, parts, records, tmp_path, monkeypatch):
+    monkeypatch.setitem(rates._RATE, "cpu", 1.0)
+    jobs = FEW if rates is gpu_runs else list(map(Training, parts))
+    done, told = work(jobs, tmp_path, seconds=1.0)
     assert done == [] and all("no time" in line for line in told) and not (tmp_path / "out").exists()
 
 
-def test_runs_come_home_and_take_the_place_of_those_of_one_step(tmp_path):
-    work(FEW[:2], tmp_path)
-    records = tmp_path / "records"
-    with pytest.raises(FileNotFoundError, match=r"expected archives runs-1\.zip"):
-        collect(tmp_path, records)
-    taken = collect(tmp_path / "out", records)
-    assert sorted(taken) == sorted(run_file(job.load("cpu"), job.protocol, records) for job in FEW[:2])
-    assert all(torch.isfinite(load_run(file).own_kernel).all() for file in taken)
-    assert collect(tmp_path / "out", records) == taken  # the same again
-    assert sorted(path.name for path in records.iterdir()) == ["mnist-sample-40"]
-    other = tmp_path / "other"
-    work([replace(FEW[0], removals=2)], other)
-    before = taken[0].read_bytes()
-    with pytest.raises(ValueError, match="holds another run of that name; delete one of the two"):
-        collect(other / "out", records)
-    assert taken[0].read_bytes() == before
+def test_trainings_are_made_in_order_and_go_on_after_a_kill(parts, records, tmp_path, monkeypatch):
+    jobs, real, calls = list(map(Training, parts)), RecordedTraining.without, []
+
+    def killed_at_the_third(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RecordedTraining, "without", killed_at_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            work(jobs, tmp_path)
+    names = sorted(file.name for file in (tmp_path / "work").rglob("*.csv"))
+    assert names == ["mlp-sgd-1.csv", "mlp-sgd-2.csv"] and (tmp_path / "out" / "parts-1.zip").exists()
+    done, told = work(jobs, tmp_path)
+    assert done == jobs[2:] and [line.endswith("made before") for line in told] == [True, True, False, False]
+    assert "error" in told[2] and "check" in told[2]
+    assert work(jobs, tmp_path)[0] == [] and not list((tmp_path / "work" / "recordings").iterdir())
 
 
-def test_archives_stay_below_the_size_that_comes_back(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu, "_FILE", 6000)
-    work(FEW, tmp_path)
-    archives = sorted((tmp_path / "out").iterdir())
-    assert len(archives) > 1
-    assert len(collect(tmp_path / "out", tmp_path / "records")) == 3
+def test_a_card_that_is_slower_than_was_guessed_is_reckoned_with(parts, records, tmp_path, monkeypatch):
+    monkeypatch.setattr(Training, "seconds", lambda self, device, speed=None: 1e-3 / (speed or 1.0))
+    monkeypatch.setattr(Training, "speed", lambda self, device, seconds, before: 1e-9)
+    done, told = work(list(map(Training, parts)), tmp_path, seconds=20.0)
+    assert len(done) == 1 and all("no time" in line for line in told[1:])
 
 
-def test_the_benchmarks_of_a_device_run(tmp_path):
-    told = measure(tmp_path, "cpu", small=True, say=lambda line: None).read_text()
-    for words in (
-        "share of the ceiling",
-        "ntk_influence / bare calls",
-        "tiled_fit of 300 points",
-        "kernel of a module",
-    ):
-        assert words in told
-    with pytest.raises(ChildProcessError, match=r"training\.py .* failed"):
-        measure(tmp_path, "nowhere", small=True, say=lambda line: None)
+def test_the_order_and_the_guessed_times_are_announced():
+    said = []
+    announce(said.append)
+    assert said[0].startswith("wanted, runs, about ") and "then trainings" in said[21] and len(said) == 49
+    assert said[1].startswith(f"  1. {plan()[0]}: about ") and said[22].startswith(
+        "  1. cifar smooth ResNet-9, SGD, seed 20"
+    )
+    for line, job in zip(said[22:], trainings(), strict=True):
+        assert line.endswith(f"{job}: about {job.seconds('cuda'):.0f} s")
+
+
+def test_runs_come_before_speed_and_speed_before_trainings(tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr(gpu, "work_through", lambda jobs, *_, **__: order.append(jobs) or [])
+    monkeypatch.setattr(gpu, "measure", lambda *_, **__: order.append("speed"))
+    how = {"device": "cpu", "small": True, "say": lambda line: None}
+    told = make_all(600.0, tmp_path, tmp_path, **how)
+    assert order == [small_plan(), "speed", small_trainings()]
+    assert told.startswith("0 of 20 runs and 0 of 27 trainings made in ")
+    order.clear()
+    make_all(600.0, tmp_path, tmp_path, benchmarks=False, **how)
+    make_all(30.0, tmp_path, tmp_path, **how)  # no time to measure
+    assert "speed" not in order and len(order) == 4

@@ -27,7 +27,8 @@ def test_a_committed_record_is_whole_and_fresh(path):
     assert re.fullmatch("[0-9a-f]{40}", found["commit"])
     assert found["pixels"] == sets.published_digest(path.stem)
     size = (60000, 10000) if path.stem == "mnist-full" else (5000, 1000)
-    assert (found["n_train"], found["n_test"], found["dtype"]) == (*size, "torch.float64")
+    dtype = f"torch.{found['settings'].get('precision', 'float64')}"
+    assert (found["n_train"], found["n_test"], found["dtype"]) == (*size, dtype)
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -38,8 +39,26 @@ def test_the_columns_of_a_committed_record_are_declared_and_tell_its_rows_apart(
 
 
 def test_every_experiment_is_recorded_on_every_data_set():
-    expected = {f"{name}/{dataset}" for name, experiment in EXPERIMENTS.items() for dataset in experiment.settings}
-    assert {f"{path.parent.name}/{path.stem}" for path in RECORDED} == expected
+    """Those that want a GPU may be missing."""
+    every = {f"{name}/{dataset}": known for name, known in EXPERIMENTS.items() for dataset in known.settings}
+    missing = every.keys() - {f"{path.parent.name}/{path.stem}" for path in RECORDED}
+    assert {f"{path.parent.name}/{path.stem}" for path in RECORDED} <= every.keys()
+    assert {every[name].device for name in missing} <= {"cuda"}
+
+
+def test_what_wants_a_gpu_has_its_witness_stored_and_no_record_made_without(parts, tmp_path):
+    name, data = "through-training-gpu", load("mini-mnist-sample")
+    with pytest.raises(ValueError, match=r"its witness \(ten\) is stored .* takes a GPU, where `python -m ntkif gpu`"):
+        record(name, data, tmp_path)
+    witness = tmp_path / name / "witness-ten.csv"
+    before = witness.read_bytes()
+    assert tables.witness_reason(name, "ten", tmp_path) is None
+    with pytest.raises(ValueError, match="takes a GPU"):
+        record(name, data, tmp_path, force=True)
+    assert witness.read_bytes() == before and len(list(tmp_path.rglob("*.csv"))) == 1
+    with pytest.raises(FileNotFoundError, match="is not recorded yet; run `python -m ntkif gpu`"):
+        load_record(name, "mini-mnist-sample", tmp_path)
+    assert tables.load_recorded(name, tmp_path) == {}
 
 
 def test_a_record_is_read_as_it_was_written(small, tmp_path):
