@@ -119,7 +119,9 @@ def kept(picture, folder):
 
 def test_a_figure_in_few_colours_looks_the_same_and_is_smaller(tmp_path):
     found, left, apart = kept(line_art(), tmp_path)
-    assert left < 0.5 and found.size == line_art().size
+    assert left < 0.5 and found.size == line_art().size and len(found.convert("RGB").getcolors()) <= 256
+    white = np.asarray(line_art().convert("RGB")).min(2) == 255
+    assert white.mean() > 0.5 and apart[white].max() == 0, "the ground of a figure is that of the page"
     assert apart.max() > 0 and (apart > slim.SEEN).mean() <= slim.SHARE
 
 

@@ -25,6 +25,7 @@ RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 FONT = re.compile(r"url\([./]*/vendor/fontawesome/webfonts/([\w-]+)\.woff2\)[^,}]*,url\([^)]*\) format\([^)]*\)")
 UNUSED = ("scripts/fontawesome.js*", "*/*.map", "vendor/fontawesome/webfonts/*", "sphinx-thebe.js")
 
+WHITE = 255  # stays, since a page is white
 SEEN, SHARE = 16, 1e-3  # a change of a colour, of 255, that an eye may see; the share of points that may have it
 
 
@@ -65,13 +66,14 @@ def font(file, letters):
 
 
 def few_colors(picture):
-    """A picture in 256 colours; as it is where more than a few points would change, or where it is clear."""
+    """A picture in 255 colours and white; as it is where more than a few points would change, or where it is clear."""
     if "A" in picture.mode and picture.getchannel("A").getextrema()[0] < 255:
         return picture
-    flat = picture.convert("RGB")
-    few = flat.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).convert("RGB")
-    apart = np.abs(np.asarray(few, dtype=np.int16) - np.asarray(flat)).max(2)
-    return flat if (apart > SEEN).mean() > SHARE else few
+    flat = np.asarray(picture.convert("RGB"))
+    few = Image.fromarray(flat).quantize(255, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few = np.where((flat == WHITE).all(2, keepdims=True), np.uint8(WHITE), np.asarray(few.convert("RGB")))
+    apart = np.abs(few.astype(np.int16) - flat).max(2)
+    return Image.fromarray(flat if (apart > SEEN).mean() > SHARE else few)
 
 
 def lighten(file):
