@@ -31,7 +31,7 @@ book: $(SITE)  ## build the site
 $(SITE): $(INSTALLED) $(SOURCES) $(PAGES) _build/.sources
 	@rm -rf _build/html && touch _build/.started
 	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/html _build/.doctrees; exit 1; }
-	$(BIN)/pytest -q -rs -n 2 --dist loadgroup tests/site || { rm -rf _build/html; exit 1; }
+	$(BIN)/pytest -q -rs tests/site || { rm -rf _build/html; exit 1; }
 	@touch -r _build/.started $@
 
 # What the prose pages show and code computes.

@@ -88,7 +88,7 @@ def unscripted(browser):
 
 START = "index.html"  # leads on to the front page
 OTHERS = [name(page) for page in PAGES if name(page) != START]
-# All that is asked of a page is asked in one process, where the page is opened once.
+# With pytest -n 2 --dist loadgroup all of a page is asked in one process, which opens it once.
 every_page = pytest.mark.parametrize(
     "where", [pytest.param(where, marks=pytest.mark.xdist_group(where)) for where in OTHERS]
 )
