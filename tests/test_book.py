@@ -69,6 +69,15 @@ def test_code_on_a_page_of_prose_runs(page, tmp_path, monkeypatch):
         torch.set_grad_enabled(True)
 
 
+@pytest.mark.parametrize("lesson", ["setting", "explorer"])
+def test_a_lesson_in_prose_ends_with_exercises_and_folded_solutions_as_the_notebooks_do(lesson):
+    text = (ROOT / "book" / f"{lesson}.md").read_text(encoding="utf-8")
+    exercises, next_page = text.partition("\n## Exercises\n")[2].rsplit("\nNext: ", 1)
+    asked = re.split(r"^:::\{dropdown\} Solution\n.*?^:::\n", exercises, flags=re.MULTILINE | re.DOTALL)
+    assert [re.findall(r"\*\*(\d)\.\*\*", each) for each in asked] == [["1"], ["2"], []]
+    assert all("?" in each for each in asked[:2]) and asked[2].strip() == "" and next_page.startswith("[")
+
+
 @pytest.mark.parametrize("page", PROSE, ids=lambda page: page.stem)
 def test_lists_are_made_and_not_typed(page):
     """No line of prose lists experiments, and no table lists notebooks: those are made from what is registered."""

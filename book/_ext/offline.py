@@ -22,25 +22,33 @@ CONFIG = {
     "tex": {"packages": {"[+]": PACKAGES}},
     "options": {"processHtmlClass": "tex2jax_process|mathjax_process|math|output_area"},
 }
-#: Alphabets that the book has; of script, Fraktur, sans serif and typewriter no formula makes use.
-ALPHABETS = {"normal", "bold", "italic", "boldItalic", "largeop", "smallop", "texCalligraphic"}
+#: Alphabets that the book has, where "normal" holds bold and italic letters too; of script, Fraktur, sans serif and
+#: typewriter no formula makes use, nor of bold and italic text.
+ALPHABETS = {"normal", "largeop", "smallop", "texCalligraphic"}
 ALPHABETS |= {"texSize3", "texSize4", "texVariant"}
 SYMBOLS = "±×÷·¬¯°′″‖†…⋯⋮ℓℝℎ←→↔⇒⇔↦∀∂∃∅∇∈∉∏∑−∓∖∗∘√∝∞∣∥∧∨∩∪∫∼≃≈≠≡≤≥≪≫⊂⊆⊙⊤⊥⋅⌈⌉⌊⌋⟨⟩𝔼𝕀ΓΔΘΛΞΠΣΦΨΩ\u0338\u20d7\u2061\u00a0"
-RANGES = [(0x20, 0x7E), (0x1D400, 0x1D467), (0x1D6FC, 0x1D71B), (0x1D736, 0x1D755)]
-RANGES += [(0x1D7CE, 0x1D7D7), (0xE150, 0xE156)]  # bold digits; the pieces of tall brackets
+SYMBOLS += "𝜶𝜷𝜸𝜹𝜽𝝀𝝁𝝈𝟎𝟏"
+RANGES = [(0x20, 0x7E), (0x1D400, 0x1D467), (0x1D6FC, 0x1D71B), (0xE150, 0xE156)]  # the last: pieces of tall brackets
 KEPT = {ord(symbol) for symbol in SYMBOLS} | {code for low, high in RANGES for code in range(low, high + 1)}
 
 
 def without_unused(letters):
-    """MathJax's outlines, {alphabet: {code: path}} in a script, without those of other alphabets and letters."""
+    """MathJax's outlines, {alphabet: {code: path}} in a script, without other letters, and of other alphabets none.
+
+    Before the outlines stand the sizes of the letters, {code: [height, depth, width, ...]} for each alphabet.
+    """
+
+    def kept(outline):
+        return outline[0] if int(outline[1]) in KEPT else ""
+
     pieces = re.split(r"(T\.\w+=\(0,H\.AddPaths\))", letters)
     for i in range(1, len(pieces), 2):
-        codes = KEPT if pieces[i][2:].partition("=")[0] in ALPHABETS else set()
-
-        def kept(outline, codes=codes):
-            return outline[0] if int(outline[1]) in codes else ""
-
-        pieces[i + 1] = re.sub(r'(\d+):"-?\d[^"]{10,}",?', kept, pieces[i + 1])
+        name = pieces[i][2:].partition("=")[0]
+        if name in ALPHABETS:
+            pieces[i + 1] = re.sub(r'(\d+):"-?\d[^"]{10,}",?', kept, pieces[i + 1])
+        else:
+            pieces[i + 1] = re.sub(r"^\((V\.\w+),\{[^{}]*\},\{[^{}]*\}", r"(\1,{},{}", pieces[i + 1])
+            pieces[0] = re.sub(rf"T\.{name}=\{{(\d+:\[[^\]]*\],?)+\}}", f"T.{name}={{}}", pieces[0])
     return "".join(pieces)
 
 

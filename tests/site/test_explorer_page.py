@@ -244,6 +244,23 @@ def test_what_the_page_says_to_try_is_so(page):
     assert all(worst > median for median, worst in zip(largest[::2], largest[1::2], strict=True))
 
 
+def test_what_the_solutions_of_its_exercises_say_is_so(page):
+    data = page("book/explorer.html").evaluate("window.ntkifExplorer")
+    slopes, replaced = [], []
+    for ridge in (0, -1):
+        ends = [each[ridge][-1] for each in data["states"]]
+        slopes.append([{name: score["slope"] for name, score in state["scores"].items()} for state in ends])
+        six = [
+            [{image[0] for image in state["images"] if 1 <= image[rank] <= data["top"]} for rank in (5, 6)]
+            for state in ends
+        ]
+        replaced.append([len(rescaled - classic) for classic, rescaled in six])
+    assert all(len(each) == data["top"] == 6 for pair in six for each in pair)
+    assert set(replaced[0]) == {0, 1} and 8 <= sum(replaced[0]) <= 13 and not any(replaced[1])
+    left = [slope["IHVP"] / slope["rescaled IHVP"] for slope in slopes[0]]  # one minus the leverages, where they matter
+    assert min(left) > 0.2 and max(left) < 0.35 and min(slope["IHVP"] for slope in slopes[1]) > 0.95
+
+
 def test_explorer_data_are_light(page):
     folder = SITE / "_static" / "explorer"
     assert sum(file.stat().st_size for file in folder.iterdir()) < 700_000

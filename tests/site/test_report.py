@@ -3,19 +3,13 @@
 Needs Chromium (Debian: `apt install chromium`); without it these tests are skipped, and say so.
 """
 
-import shutil
-
 import pytest
-from playwright.sync_api import sync_playwright
 from report_source import write_images, write_table
+from site_browser import PHONE
 
 from ntkif.report.command import write_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("no Chromium on this machine: the report is not tested in a browser", allow_module_level=True)
-
-DESK, PHONE = {"width": 1100, "height": 900}, {"width": 390, "height": 844}
+DESK = {"width": 1100, "height": 900}
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +18,6 @@ def reports(tmp_path_factory):
     write_report(write_table(folder), folder / "table.html", target="kind", top=6)
     write_report(write_images(folder), folder / "images.html", top=6)
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A trained classifier as people have one: which method tells what its training points did, and at what cost."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import pandas as pd
@@ -14,12 +14,12 @@ from ntkif.metrics import agreement, misfit, share
 from ntkif.networks.losses import LOSSES
 from ntkif.networks.modules import predict, train_module
 from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
-from ntkif.study.experiments.practice_methods import METHODS, balance, by_hand, estimates, start_of, timed
+from ntkif.study.experiments.practice_methods import FIRST_ORDER, METHODS, every_method, start_of, timed
 from ntkif.study.experiments.trained_networks import Case, draw, record_case, rows_of, seconds_by_torch, small_network
 from ntkif.training.optimizers import SGD, Adam
 from ntkif.training.recorded import RecordedTraining
 
-__all__ = ["SETTINGS", "Setting", "practice_scores", "record_setting", "setting_scores"]
+__all__ = ["COLUMNS", "SETTINGS", "Setting", "practice_scores", "record_setting", "setting_scores"]
 
 _BELOW_HEAD = 300  # images that the layers below a head were trained on
 _ROUNDED = 1e-3  # steps of Adam, and a Hessian that is nearly singular, magnify rounding
@@ -58,6 +58,20 @@ SETTINGS = (
     Setting("cross-entropy, Adam, ReLU", **_MANY, activation="relu", optimizer="adam", rate=3e-3, epochs=30),
     Setting("fine-tuned head", **_MANY, optimizer="adam", rate=3e-2, epochs=80, decay=0.005, settles=True, head=True),
 )
+#: Of a table of methods.
+COLUMNS = {
+    "setting": Column.key("how the network was trained"),
+    "seed": Column.key("of images, start and batches"),
+    "method": Column.key("one of `METHODS`, or the own kernel with one of `DAMPINGS`"),
+    **{name: Column.value(column.meaning, _ROUNDED) for name, column in AGREEMENT.items()},
+    "penalty": Column.value("ridge or damping of the sum of the losses; none where a method takes none", _ROUNDED),
+    "gradient": Column.value("left by the training, see `gradient_share`; none without a penalty", _ROUNDED),
+    "train_loss": Column.value("mean over the training images, at the end", _ROUNDED),
+    "test_error": Column.value("share of the test images that are named wrong"),
+    "parameters": Column.value("that are trained"),
+    "cost": Column.clock("time for the influences of all points, over that of one training by torch.optim"),
+    "train_seconds": Column.clock("of that training"),
+}
 
 
 def record_setting(
@@ -127,19 +141,7 @@ def _with_a_new_head(start: nn.Sequential, setting: Setting, x: torch.Tensor, y:
         "folds": 4,
         "pool": 7,
     },
-    columns={
-        "setting": Column.key("how the network was trained"),
-        "seed": Column.key("of images, start and batches"),
-        "method": Column.key("one of `METHODS`, or the own kernel with one of `DAMPINGS`"),
-        **{name: Column.value(column.meaning, _ROUNDED) for name, column in AGREEMENT.items()},
-        "penalty": Column.value("ridge or damping of the sum of the losses; none where a method takes none", _ROUNDED),
-        "gradient": Column.value("left by the training, see `gradient_share`; none without a penalty", _ROUNDED),
-        "train_loss": Column.value("mean over the training images, at the end", _ROUNDED),
-        "test_error": Column.value("share of the test images that are named wrong"),
-        "parameters": Column.value("that are trained"),
-        "cost": Column.clock("time for the influences of all points, over that of one training by torch.optim"),
-        "train_seconds": Column.clock("of that training"),
-    },
+    columns=COLUMNS,
     slice=None,
 )
 def practice_scores(dataset: Dataset, cases: list[dict], seeds: Sequence[int], **size) -> pd.DataFrame:
@@ -164,6 +166,7 @@ def setting_scores(
     removals: int,
     folds: int,
     pool: int,
+    ask: Callable[..., dict] = every_method,
 ) -> Iterator[dict]:
     """For one draw of a setting and each method: how well it predicts retraining, and what is known of the training.
 
@@ -176,18 +179,17 @@ def setting_scores(
         removals: training points left out: half of them those of the largest loss at the end, the others by chance.
         folds: of the recording.
         pool: as of `draw`.
+        ask: what gives the influences, as `every_method` does.
     """
-    x, y, *test = draw(setting, dataset, n_train + _BELOW_HEAD, n_test, seed, pool=pool)
+    x, y, *test = draw(setting, dataset, n_train + _BELOW_HEAD * setting.head, n_test, seed, pool=pool)
     run, recording = timed(lambda: record_setting(setting, x, y, seed, n_train=n_train, folds=folds))
     other = record_setting(setting, x, y, seed + 1000, n_train=n_train, folds=2, alone=0)
     rows = _removals(run, removals, seed)
     truth = run.without(rows, *test)
     penalty = setting.penalty(n_train)
-    through, seconds = timed(lambda: run.influence(*test, trust=True))
-    found = estimates(run, test, penalty or balance(run))
-    found[METHODS[6]] = through, math.nan, seconds + recording
-    found |= {} if penalty else by_hand(run, test, rows, truth)
-    found = {method: (estimate[:, rows], *told) for method, (estimate, *told) in found.items()}
+    found = {}
+    for method, (estimate, used, seconds) in ask(run, test, penalty, rows, truth).items():
+        found[method] = estimate[:, rows], used, seconds + recording * (method in (METHODS[6], FIRST_ORDER))
     found[METHODS[0]] = truth.sign() * truth.abs().mean(), math.nan, math.nan
     found[METHODS[1]] = other.without(rows, *test), math.nan, math.nan
     _, train_seconds = timed(lambda: seconds_by_torch(run, setting))

@@ -14,7 +14,18 @@ from ntkif.networks.modules import predict
 from ntkif.study.experiments.trained_networks import infinite_influence
 from ntkif.training.recorded import RecordedTraining
 
-__all__ = ["DAMPINGS", "METHODS", "balance", "by_hand", "estimates", "own_kernel", "start_of", "timed"]
+__all__ = [
+    "DAMPINGS",
+    "FIRST_ORDER",
+    "METHODS",
+    "balance",
+    "by_hand",
+    "estimates",
+    "every_method",
+    "own_kernel",
+    "start_of",
+    "timed",
+]
 
 #: What is compared: two yardsticks, one that knows the signs and one that retrains from another start in other batches;
 #: five estimates; and the own kernel with that of `DAMPINGS` that the truth would choose.
@@ -28,6 +39,8 @@ METHODS = (
     "through training",
     "own kernel, best damping",
 )
+#: What `RecordedTraining.first_order` gives, by the same recording as "through training".
+FIRST_ORDER = "first order"
 #: Named by hand, of the sum of the losses, for networks without a penalty.
 DAMPINGS = (0.01, 0.1, 1.0, 10.0)
 _INFINITE_RIDGE = 1.0
@@ -49,6 +62,23 @@ def start_of(run: RecordedTraining) -> nn.Module:
 def balance(run: RecordedTraining) -> float:
     """What `damping="auto"` takes, see `balancing_ridge`."""
     return balancing_ridge(run.module, start_of(run), run.tape.x, run.tape.y, loss=run.tape.loss)
+
+
+def every_method(
+    run: RecordedTraining, test: list[torch.Tensor], penalty: float, rows: list[int], truth: torch.Tensor
+) -> dict[str, _Estimate]:
+    """Of `METHODS` all but the yardsticks, and `by_hand` where there is no penalty; the recording is not in the time.
+
+    Args:
+        run: the recorded training.
+        test: (k, ...) test points and (k, c) targets.
+        penalty: of the sum of the losses; where zero, what balances it.
+        rows: r training points that were left out.
+        truth: (k, r) what that did.
+    """
+    through, seconds = timed(lambda: run.influence(*test, trust=True))
+    found = estimates(run, test, penalty or balance(run)) | {METHODS[6]: (through, math.nan, seconds)}
+    return found if penalty else found | by_hand(run, test, rows, truth)
 
 
 def estimates(run: RecordedTraining, test: list[torch.Tensor], penalty: float) -> dict[str, _Estimate]:
@@ -86,9 +116,9 @@ def by_hand(
     return found | {METHODS[7]: best}
 
 
-def own_kernel(run: RecordedTraining, penalty: float) -> NetworkInfluence:
+def own_kernel(run: RecordedTraining, penalty: float, **how) -> NetworkInfluence:
     """The trained network by its own kernel, wherever it began, with a ridge or damping of the sum of the losses."""
-    return NetworkInfluence(run.module, run.tape.x, run.tape.y, penalty, start=None, loss=run.tape.loss)
+    return NetworkInfluence(run.module, run.tape.x, run.tape.y, penalty, start=None, loss=run.tape.loss, **how)
 
 
 def _or_nan(ask: Callable[[], torch.Tensor], run: RecordedTraining, test: list[torch.Tensor]) -> torch.Tensor:

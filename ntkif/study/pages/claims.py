@@ -11,7 +11,7 @@ import pandas as pd
 from ntkif.study.pages.criteria import Criterion, criterion
 from ntkif.study.paper import CLAIMS
 
-__all__ = ["MIME", "OURS", "VERDICTS", "Claim", "ClaimTable", "claim_table", "overall", "read_claims"]
+__all__ = ["MIME", "OURS", "VERDICTS", "Claim", "ClaimTable", "claim_table", "joined", "overall", "read_claims"]
 
 VERDICTS = ("holds", "holds in part", "does not hold")
 OURS = "(ours)"
@@ -105,7 +105,7 @@ def claim_table(*claims: Claim) -> ClaimTable:
         {
             "item": claim.item,
             "claim": claim.claim,
-            "measured": ", ".join(f"{name} {found}".strip() for name, found in claim.measured.items()),
+            "measured": joined(claim.measured),
             "tolerance": claim.tolerance,
             "verdict": claim.verdict,
         }
@@ -114,6 +114,18 @@ def claim_table(*claims: Claim) -> ClaimTable:
     table = ClaimTable(pd.DataFrame(rows).set_index("item"))
     table.claims = list(claims)
     return table
+
+
+def joined(measured: dict[str, str]) -> str:
+    """What was found, in one line.
+
+    Args:
+        measured: name, or "" for what has none -> what was found.
+
+    >>> joined({"": "largest 0.3", "κ = 0.01": "-0.07"})
+    'largest 0.3; κ = 0.01: -0.07'
+    """
+    return "; ".join(": ".join(filter(None, each)) for each in measured.items())
 
 
 def read_claims(notebook: Path) -> list[Claim]:

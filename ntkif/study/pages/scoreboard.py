@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ntkif.provenance import ROOT
-from ntkif.study.pages.claims import VERDICTS, Claim, overall, read_claims
+from ntkif.study.pages.claims import VERDICTS, Claim, joined, overall, read_claims
 from ntkif.study.paper import CLAIMS, ITEMS, RIDGE
 
 __all__ = [
@@ -52,13 +52,13 @@ class Judged:
     def live(self) -> str:
         """What was measured on the page itself; empty where all of the claim was recorded."""
         found = {name: text for name, text in self.claim.measured.items() if name not in self._beforehand}
-        return ", ".join(f"{name}: {text}" if name not in ("", "live") else text for name, text in found.items())
+        return joined({"" if name == "live" else name: text for name, text in found.items()})
 
     @property
     def recorded(self) -> str:
         """What was measured beforehand: all of a recorded claim, of others what is named after a set or says so."""
         measured = self.claim.measured
-        return ", ".join(f"{name.removesuffix(_SAID)} {measured[name]}".strip() for name in self._beforehand)
+        return joined({name.removesuffix(_SAID): measured[name] for name in self._beforehand})
 
     @property
     def _beforehand(self) -> list[str]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ntkif.study import paper
-from ntkif.study.pages.claims import MIME, VERDICTS, Claim, claim_table, overall, read_claims
+from ntkif.study.pages.claims import MIME, VERDICTS, Claim, claim_table, joined, overall, read_claims
 from ntkif.study.pages.criteria import criterion
 
 KEYS = ["lemma-1", "lemma-2", "lemma-3"]
@@ -28,6 +28,13 @@ def test_criteria_are_joined():
     assert claim.verdict == VERDICTS[1]
     assert Claim.all_of("lemma-1", size, error).verdict == VERDICTS[0]
     assert Claim.all_of("lemma-1", criterion(8, above=8), criterion(9, below=9)).verdict == VERDICTS[2]
+
+
+def test_a_name_and_what_was_found_on_it_do_not_run_into_each_other():
+    """Nor does a name that ends in a number look like one that is measured, or a negative number like a difference."""
+    claim = Claim.judge("lemma-1", {"κ = 0.01": -0.07, "SGD, small steps": 3}, at_most=3)
+    assert claim_table(claim)["measured"].tolist() == ["κ = 0.01: -0.07; SGD, small steps: 3.00"]
+    assert joined({"": "largest 0.3", "mnist": "0.2"}) == "largest 0.3; mnist: 0.2" and joined({}) == ""
 
 
 def test_what_is_not_a_claim_is_refused():
@@ -62,7 +69,7 @@ def test_claims_survive_a_notebook(tmp_path, notebook_with):
     assert read_claims(tmp_path / "a.ipynb") == claims
     told = made["cells"][1]["outputs"][0]["data"][MIME]
     assert ["recorded" in claim for claim in told] == [False, False, True]
-    assert claim_table(*claims)["measured"].tolist() == ["-0.5", "mnist 2", "conv 3"]
+    assert claim_table(*claims)["measured"].tolist() == ["-0.5", "mnist: 2", "conv: 3"]
     assert type(claim_table(*claims)[["verdict"]]).__name__ == "DataFrame"  # a part of the table has no claims
 
 

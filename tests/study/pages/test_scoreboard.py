@@ -43,15 +43,15 @@ def test_a_claim_is_judged_exactly_once(tmp_path, monkeypatch, notebook_with):
 def test_live_and_recorded_are_told_apart():
     claim = Claim("figure-2-above", {"live": "2", "two": "3", "mnist": "4", "cifar": "5"}, "t", VERDICTS[0])
     judged = scoreboard.Judged(claim, "a.ipynb")
-    assert (judged.live, judged.recorded) == ("2, two: 3", "mnist 4, cifar 5")
+    assert (judged.live, judged.recorded) == ("2; two: 3", "mnist: 4; cifar: 5")
 
 
 def test_a_claim_that_was_measured_beforehand_is_not_said_to_be_live():
     claim = Claim.judge("tools are slower", {"conv": 3, "mlp": 4}, above=2, digits=0, recorded=True)
     judged = scoreboard.Judged(claim, "a.ipynb")
-    assert (judged.live, judged.recorded) == ("", "conv 3, mlp 4")
+    assert (judged.live, judged.recorded) == ("", "conv: 3; mlp: 4")
     both = Claim("lemma-1", {"live": "2", "cifar, recorded": "3"}, "t", VERDICTS[0])
-    assert (scoreboard.Judged(both, "a.ipynb").live, scoreboard.Judged(both, "a.ipynb").recorded) == ("2", "cifar 3")
+    assert (scoreboard.Judged(both, "a.ipynb").live, scoreboard.Judged(both, "a.ipynb").recorded) == ("2", "cifar: 3")
     several = Claim.all_of("a million rows", criterion(3, below=4, digits=0), recorded=True)
     assert scoreboard.Judged(several, "a.ipynb").recorded == "3"
 
@@ -88,7 +88,7 @@ def test_a_claim_is_told_with_all_that_was_measured():
     claim = Claim("figure-2-above", {"live": "2", "mnist": "3"}, "above 1", VERDICTS[0])
     line = told(scoreboard.Judged(claim, "a.ipynb"), "is above")
     text = paper.CLAIMS["figure-2-above"]["claim"]
-    assert line == f"- ✓ **holds**: {text}. *Paper:* is above. *Live:* 2. *Recorded:* mnist 3. *Asked:* above 1."
+    assert line == f"- ✓ **holds**: {text}. *Paper:* is above. *Live:* 2. *Recorded:* mnist: 3. *Asked:* above 1."
 
 
 def test_an_experiment_smaller_than_the_papers_says_so_where_it_is_shown():
