@@ -50,7 +50,7 @@ class NTKInfluence(RegressorMixin, Influences, Solution, Saved, BaseEstimator):
         ridges: that "loo" chooses from; where absent 10^-4, 10^-3.5, ..., 10^3 times the mean diagonal of the kernel.
         landmarks: so many training points that span the kernel, for more of them than memory holds: n p numbers in
             place of n². Half are drawn, half those with the largest self-influence by these. Every method is exact in
-            their span, and an approximation beside the kernel, with a warning where `missed_` is large; with as many
+            their span, and an approximation beside the kernel, with a warning where much may be missed; with as many
             landmarks as points it is none. None: the kernel itself.
         random_state: of their draw.
         device: where to compute, "cpu" or "cuda"; the CPU where absent.

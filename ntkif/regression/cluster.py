@@ -8,6 +8,7 @@ added in a fixed order: a worker that dies costs time, and changes no bit.
 """
 
 import logging
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import reduce
@@ -167,7 +168,7 @@ def summed(client: Client, rows: Rows, task: Callable, job, *, block_size: int, 
         raise ValueError("rows: expected at least one training point, got none.")
     blocks = list(row_blocks(len(rows), block_size))
     with tqdm(total=len(blocks), unit="block", disable=not progress or None) as bar:
-        held, what = _held(client, rows), _held(client, job)
+        held, what = _held(client, rows, "rows"), _held(client, job, "job")
         sums = [client.submit(task, held, block, what, pure=False) for block in blocks]
         waiting = WeakSet(sums)  # a finished sum is forgotten where it was added
         for future in sums:
@@ -188,7 +189,7 @@ def over_blocks(
     """Blocks of rows, and what a task makes of each on the workers, as they are finished; arguments as of `summed`."""
     blocks = list(row_blocks(len(rows), block_size))
     with tqdm(total=len(blocks), unit="block", disable=not progress or None) as bar:
-        held, what = _held(client, rows), _held(client, job)
+        held, what = _held(client, rows, "rows"), _held(client, job, "job")
         place = {client.submit(task, held, block, what, pure=False): block for block in blocks}
         try:
             for future in as_completed(list(place)):
@@ -224,14 +225,24 @@ def peaks_of(client: Client) -> dict[str, int]:
     return client.run(peak_bytes, torch.device("cpu"))
 
 
-def _held(client: Client, value):
-    """A value on the workers. It is a task's argument, kept by the scheduler: scattered, it would die with a worker."""
+def _held(client: Client, value, name: str):
+    """A value on the workers. It is a task's argument, kept by the scheduler: scattered, it would die with a worker.
+
+    It travels as bytes, since Dask waits for ever where a worker cannot read an argument.
+    """
+    content = pickled(value, name, "take what holds no files, locks or connections")
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TiB"}):
-        return client.submit(_same, value, pure=False)
+        return client.submit(_loaded, content, name, pure=False)
 
 
-def _same(value):
-    return value
+def _loaded(content: bytes, name: str):
+    try:
+        return pickle.loads(content)
+    except (ImportError, AttributeError) as missing:
+        raise TypeError(
+            f"{name}: expected what the workers can import, got {missing}; define it in a package that they have, or "
+            f"in the script or notebook itself."
+        ) from None
 
 
 def _sums(rows: Rows, block: slice, job: tuple[torch.Tensor, Kernel]) -> FeatureSums:

@@ -114,6 +114,15 @@ def test_what_one_process_checks_and_warns_of(client):
 
 @pytest.mark.filterwarnings("ignore:projections:")
 def test_what_cannot_be_done_is_refused(client):
+    class Elsewhere:
+        """Rows whose fourth block lies on another device."""
+
+        def __len__(self):
+            return N
+
+        def __getitem__(self, block):
+            return X[block].to("meta" if block.start == 3 * BLOCK else "cpu"), LABELS[block]
+
     how = {"start": None, "projections": 40, "loss": "cross-entropy", "block_size": BLOCK}
     bad = LABELS.clone()
     bad[9] = 5
@@ -131,16 +140,6 @@ def test_what_cannot_be_done_is_refused(client):
         network_influence_on(client, TensorDataset(X[:20], LABELS[:20]), fit, TEST, TEST_LABELS)
     with pytest.raises(ValueError, match="x_test: expected points of shape"):
         network_influence_on(client, ROWS, fit, TEST[:, :5], TEST_LABELS)
-
-
-class Elsewhere:
-    """Rows whose fourth block lies on another device."""
-
-    def __len__(self):
-        return N
-
-    def __getitem__(self, block):
-        return X[block].to("meta" if block.start == 3 * BLOCK else "cpu"), LABELS[block]
 
 
 def test_a_network_that_cannot_travel_is_refused(client):

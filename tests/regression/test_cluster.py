@@ -110,3 +110,12 @@ def test_rows_that_the_fit_has_not_seen_are_refused(client, fit):
         cluster.fit_on(client, [], LANDMARKS, 1.0)
     with pytest.raises(ValueError, match="positive"):
         cluster.fit_on(client, ROWS, LANDMARKS, 0.0)
+
+
+def test_rows_that_workers_cannot_import_are_refused(client, tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("class Rows:\n    __len__ = lambda self: 4\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from only_here import Rows
+
+    with pytest.raises(TypeError, match=r"rows: expected what the workers can import, got No module .*only_here"):
+        cluster.fit_on(client, Rows(), torch.eye(3, dtype=torch.float64), 1.0)
