@@ -46,8 +46,9 @@ def test_with_all_points_it_is_the_exact_model():
     y, wanted = LABELS["three"], NTKInfluenceClassifier(RIDGE).fit(X, LABELS["three"][:30])
     model = NTKInfluenceClassifier(RIDGE, landmarks=30).fit(X, y[:30])
     assert wanted.missed_ is None and model.missed_ == pytest.approx(0, abs=1e-6)
-    for method in ("loo_margin", "loo_predict_proba", "self_influence"):
-        assert getattr(model, method)() == pytest.approx(getattr(wanted, method)(), abs=1e-9)
+    # What the probabilities are scaled by is the minimum of a flat function.
+    for method, within in (("loo_margin", 1e-9), ("self_influence", 1e-9), ("loo_predict_proba", 1e-6)):
+        assert getattr(model, method)() == pytest.approx(getattr(wanted, method)(), abs=within)
 
 
 def test_half_are_drawn_and_half_matter_most_to_themselves():
