@@ -9,13 +9,12 @@ import torch
 
 from ntkif.checks import check_ridge
 from ntkif.kernels import Kernel
-from ntkif.regression.low_rank import low_rank_errors as errors_by_features
+from ntkif.regression.low_rank import low_rank_errors
 from ntkif.regression.weighted_flow import loo_errors, weighted_flow
 
-__all__ = ["LOO", "Choice", "check_choice", "choose", "errors_by_features", "errors_by_kernel", "kernels_of"]
+__all__ = ["LOO", "Choice", "check_choice", "choose", "kernels_of"]
 
 LOO = "loo"
-Errors = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, bool, list[float]], torch.Tensor]
 _GRID = 10.0 ** np.arange(-4, 3.5, 0.5)
 
 
@@ -69,13 +68,6 @@ def check_choice(ridge: float | str, ridges: Sequence[float] | None) -> None:
         check_ridge(ridge)
 
 
-def errors_by_kernel(
-    kernel: torch.Tensor, y_train: torch.Tensor, scale: torch.Tensor, intercept: bool, ridges: list[float]
-) -> torch.Tensor:
-    """(r,) leave-one-out errors of the ridges by the (n, n) kernel of the training points."""
-    return loo_errors(weighted_flow(kernel, y_train, 0.0, scale, intercept=intercept), ridges)
-
-
 def choose(
     kernels: Sequence[Callable[[], torch.Tensor]],
     y_train: torch.Tensor,
@@ -83,24 +75,29 @@ def choose(
     intercept: bool,
     ridges: Sequence[float] | None,
     *,
-    errors: Errors = errors_by_kernel,
+    features: bool = False,
 ) -> Choice:
     """The kernel and the ridge with the least mean squared leave-one-out residual, see `loo_errors`.
 
     Args:
-        kernels: functions that make the kernel matrix of the training points, or their features.
+        kernels: functions that make the kernel matrix of the training points.
         y_train: (n, c) targets.
         scale: (n,) square roots of the weights.
         intercept: whether there is one.
         ridges: to choose from; where absent 10^-4, 10^-3.5, ..., 10^3 times the mean diagonal of each kernel.
-        errors: `errors_by_kernel` or `errors_by_features`, by what the functions make.
+        features: whether they make (n, p) features, whose products are the kernel.
     """
-    tried, found = [], []
+    tried, errors = [], []
     for kernel in kernels:
         matrix = kernel()
-        diagonal = matrix.diagonal() if errors is errors_by_kernel else matrix.square().sum(1)
+        diagonal = matrix.square().sum(1) if features else matrix.diagonal()
         mean = float(scale.square() @ diagonal / scale.square().sum())
         tried.append(_GRID * mean if ridges is None else np.array([float(each) for each in ridges]))
-        found.append(errors(matrix, y_train, scale, intercept, tried[-1].tolist()).cpu().numpy())
-    best, at = np.unravel_index(np.argmin(found), np.shape(found))
-    return Choice(int(best), float(tried[best][at]), np.array(found), np.array(tried))
+        if features:
+            found = low_rank_errors(matrix, y_train, scale, intercept, tried[-1].tolist())
+        else:
+            flow = weighted_flow(matrix, y_train, 0.0, scale, intercept=intercept)
+            found = loo_errors(flow, tried[-1].tolist())
+        errors.append(found.cpu().numpy())
+    best, at = np.unravel_index(np.argmin(errors), np.shape(errors))
+    return Choice(int(best), float(tried[best][at]), np.array(errors), np.array(tried))

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from ntkif.blocks import row_blocks
 from ntkif.checks import available_bytes, check_fits, warn
-from ntkif.estimators.choice import Choice, choose, errors_by_features, errors_by_kernel, kernels_of
+from ntkif.estimators.choice import Choice, choose, kernels_of
 from ntkif.estimators.points import kernel_between
 from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import kernel_of, of_the_sphere
@@ -49,10 +49,10 @@ class Solution:
         check_weight(self._weight, self._targets, 1.0 if by_loo else self.ridge, self.fit_intercept)
         if by_loo or len(offered) > 1:
             ridges = self.ridges if by_loo else [self.ridge]
-            exact = self.landmarks is None
-            make, errors = (self._exact, errors_by_kernel) if exact else (self._spanned, errors_by_features)
-            makers = [partial(make, function=kernel_of(each)) for each in offered]
-            found = choose(makers, self._targets, self._weight.sqrt(), self.fit_intercept, ridges, errors=errors)
+            spanned = self.landmarks is not None
+            make = self._spanned if spanned else partial(self._exact, self._points, self._points)
+            makers = [partial(make, kernel_of(each)) for each in offered]
+            found = choose(makers, self._targets, self._weight.sqrt(), self.fit_intercept, ridges, features=spanned)
         else:
             found = Choice(0, float(self.ridge))
         best, self.ridge_, self.loo_errors_, self.ridges_ = found
@@ -87,15 +87,8 @@ class Solution:
             return self._features_at(points) @ self._features_at(others).T
         return self._exact(points, others)
 
-    def _exact(
-        self,
-        points: torch.Tensor | None = None,
-        others: torch.Tensor | None = None,
-        function: Kernel | None = None,
-    ) -> torch.Tensor:
-        """The same without landmarks, by a function in place of that of the fit."""
-        others = self._points if others is None else others
-        points = others if points is None else points
+    def _exact(self, points: torch.Tensor, others: torch.Tensor, function: Kernel | None = None) -> torch.Tensor:
+        """The same without landmarks, by a function or that of the fit."""
         function = function or self._kernel_function
         if not self._normalize and of_the_sphere(function):  # the kernel itself refuses what is not
             return function(points, others, block_size=self._block)

@@ -33,9 +33,7 @@ from ntkif.checks import check_group, groups_of
 from ntkif.influence.table import InfluenceTable
 from ntkif.networks.losses import change_of_loss
 from ntkif.retraining.leave_one_out import true_influence
-from ntkif.training.conditions import (
-    recorded_targets,
-)
+from ntkif.training.conditions import recorded_targets
 from ntkif.training.folds import folds_apart
 from ntkif.training.quantities import OUTPUTS, Quantities, quantities_for
 from ntkif.training.trainings import Folds, Trainings
