@@ -11,6 +11,7 @@ from ntkif.kernels.tangent import tangent_kernel
 from ntkif.metrics import agreement
 from ntkif.networks.losses import change_of_loss
 from ntkif.networks.modules import predict
+from ntkif.study.experiments.asked import left_out
 from ntkif.study.experiments.experiment import Column, experiment
 from ntkif.study.experiments.through_training import ROUNDED, ROUNDED_AGREEMENT, SIZE, TEN_CLASSES
 from ntkif.study.experiments.trained_networks import Case, draw, record_case, rows_of
@@ -90,7 +91,7 @@ def case_tries(
         "through the outputs": _by_outputs(run, x_test, y_test),
         f"{retrained} points retrained": run.influence(x_test, y_test, retrain=retrained, trust=True),
     }
-    rows = shuffled[:removals].tolist()
+    rows = left_out(n_train, removals, seed)
     truth = run.without(rows, x_test, y_test)
     for name, estimate in estimates.items():
         told = runs.get(name, run).check(x_test, y_test)["relative_error"]
