@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from pathlib import Path
 
 import pytest
 from site_pages import PAGES, SITE, name
@@ -14,19 +15,30 @@ from ntkif.provenance import ROOT
 with (SITE / "objects.inv").open("rb") as stream:
     INVENTORY = InventoryFile.load(stream, "", lambda base, path: path)
 ENTRIES = {full: where[2] for kind in INVENTORY if kind.startswith("py:") for full, where in INVENTORY[kind].items()}
+NOTEBOOKS = sorted(ROOT.glob("notebooks/*.ipynb"))
 REFERENCE = [page for page in PAGES if page.parent.name == "api"]
 _CODE = re.compile(
     r'(<a class="reference internal" href="([^"]*)"[^>]*>)?<code class="docutils literal notranslate">(.*?)</code>'
 )
+_IN_CODE = re.compile(r'<a class="sphinx-codeautolink-a" href="\.\./([^"]*)"')
 _HEADING = re.compile(r"<(h\d|title)\b.*?</\1>", re.DOTALL)
 
 
 def taken_by_readers() -> set[str]:
     """What the notebooks, the pages of prose and the README import of the method."""
-    cells = [cell for file in ROOT.glob("notebooks/*.ipynb") for cell in json.loads(file.read_text("utf-8"))["cells"]]
-    codes = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    codes = [code for notebook in NOTEBOOKS for code in code_of(notebook)]
     for page in [ROOT / "README.md", *ROOT.glob("book/*.md")]:
         codes += re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return imported_by(codes)
+
+
+def code_of(notebook: Path) -> list[str]:
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def imported_by(codes: list[str]) -> set[str]:
+    """Full names, by where they are taken from, but for those of the study and whole modules."""
     nodes = (node for code in codes for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom))
     method = [node for node in nodes if re.match(r"ntkif(?!\.study)", node.module) and node.module != "ntkif.influence"]
     return {f"{node.module}.{each.name}" for node in method for each in node.names} - {"ntkif.study"}
@@ -53,6 +65,16 @@ def test_names_in_the_text_lead_to_their_entries(page):
         shown = re.sub("<[^>]+>", "", code).partition("(")[0]
         if f"ntkif.{shown}" in ENTRIES and ("_" in shown or not shown.islower()):
             assert link and target.endswith(f"#ntkif.{shown}"), shown
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda file: file.stem)
+def test_names_in_code_lead_to_their_entries(notebook):
+    """Each that a page imports, wherever it is imported from."""
+    text = (SITE / f"notebooks/{notebook.stem}.html").read_text("utf-8")
+    linked = {target.partition("#")[2] for target in _IN_CODE.findall(text)}
+    assert linked <= ENTRIES.keys()
+    names = {each if each in ENTRIES else f"ntkif.{each.rpartition('.')[2]}" for each in imported_by(code_of(notebook))}
+    assert names - linked == set()
 
 
 def test_a_page_names_the_estimators_and_leads_to_them():
