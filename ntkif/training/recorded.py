@@ -28,22 +28,18 @@ from itertools import chain
 import torch
 from torch.func import jacrev, vmap
 
-from ntkif.blocks import row_blocks
 from ntkif.checks import check_group, groups_of
 from ntkif.influence.table import InfluenceTable
 from ntkif.networks.losses import change_of_loss
 from ntkif.retraining.leave_one_out import true_influence
 from ntkif.training.conditions import recorded_targets
 from ntkif.training.folds import folds_apart
+from ntkif.training.forces import changes_by, forces_of
 from ntkif.training.quantities import OUTPUTS, Quantities, quantities_for
 from ntkif.training.trainings import Folds, Trainings
 from ntkif.training.verdict import Estimate, scores
 
 __all__ = ["RecordedTraining"]
-
-_CURVATURES = ("Hessian", "Gauss-Newton")
-_WORKING_NUMBERS = 2**24  # of adjoints at once
-_ON_CARD = 16  # times as many, since a card waits where it is told of little at a time
 
 
 class RecordedTraining:
@@ -248,13 +244,7 @@ class RecordedTraining:
         return change_of_loss(carried.loss, at, moved.transpose(1, 2), y_test)
 
     def _forces(self, folds: Folds) -> list[torch.Tensor]:
-        loss, forces = self.tape.loss, []
-        for rows, inside, outside in zip(self.tape.batches, self.inside, folds.outside, strict=True):
-            moved = outside - inside
-            if loss.curvature is not None:
-                moved = torch.einsum("bcd,bd->bc", loss.curvature(inside, self.tape.y[rows]), moved)
-            forces.append(loss.gradient(inside, self.tape.y[rows]) + moved)
-        return forces
+        return forces_of(self.tape, self.inside, folds.outside)
 
     def _count_for(self, size: int) -> int:
         return min(len(self._folds.theta), max(2, len(self.tape.x) // size))
@@ -270,32 +260,9 @@ class RecordedTraining:
         carried = quantities_for(self.tape.loss)
         return carried, carried.of(self.tape.function(self.theta, x_test), y_test)
 
-    @cached_property
-    def _numbers(self) -> int:
-        """That the reverse pass holds for each adjoint."""
-        batch = max(len(rows) for rows in self.tape.batches)
-        return max(len(self.theta), batch * self.tape.function.numbers_of(self.tape.x))
-
     def _moved(self, x_test, y_test, carried: Quantities, forces, curvature: str) -> list[torch.Tensor]:
         """(k, q, n) changes of the quantities of test points without each training point, for each of `forces`."""
-
-        def quantities(theta, x, y):
-            return carried.of(self.tape.function(theta, x[None]), y[None])[0]
-
-        if curvature not in _CURVATURES:
-            raise ValueError(f"curvature: expected one of {_CURVATURES}, got {curvature!r}.")
-        y, found = self.tape.y, []
-        q = carried.of(y[:1], y[:1]).shape[1]
-        at_once = _WORKING_NUMBERS * (_ON_CARD if x_test.is_cuda else 1) // (q * self._numbers)
-        blocks = list(row_blocks(len(x_test), max(1, at_once)))
-        with self._trainings.bar(len(blocks) * len(self.tape.batches), "influence, backwards") as bar:
-            how = {"gauss_newton": curvature == _CURVATURES[1], "tick": bar.update}
-            for rows in blocks:
-                pairs = zip(x_test[rows], y_test[rows], strict=True)
-                seeds = torch.cat([jacrev(quantities)(self.theta, *pair) for pair in pairs])
-                sums = self.tape.back(seeds, forces, **how)
-                found.append([-part.reshape(-1, q, part.shape[1]) for part in sums])
-        return [torch.cat(parts) for parts in zip(*found, strict=True)]
+        return changes_by(forces, self._trainings, self.theta, carried, x_test, y_test, curvature)
 
     def _estimate(self, x_test: torch.Tensor, y_test: torch.Tensor, curvature: str) -> Estimate:
         """For these test points; the last ones are remembered."""

@@ -257,10 +257,3 @@ def test_what_is_asked_for_wrongly_is_said(run):
     }.items():
         with pytest.raises(ValueError, match=wrong):
             ask()
-
-
-def test_test_points_are_handled_some_at_a_time(run, monkeypatch):
-    whole = run.influence(X_TEST, Y_TEST)
-    monkeypatch.setattr("ntkif.training.recorded._WORKING_NUMBERS", 2 * run._numbers)
-    monkeypatch.setattr(run, "_last", None)
-    assert torch.allclose(run.influence(X_TEST, Y_TEST), whole, rtol=0, atol=1e-13)
