@@ -71,11 +71,15 @@ def plain_jacobian(module, x):
     """(n, c, P) of any module: nothing but torch.autograd.grad."""
     parameters = [value for value in module.parameters() if value.requires_grad]
     rows = [
-        torch.cat([part.flatten() for part in torch.autograd.grad(output, parameters, retain_graph=True)])
+        torch.cat([part.flatten() for part in _gradients(output, parameters)])
         for point in x
         for output in module(point[None])[0]
     ]
     return torch.stack(rows).reshape(len(x), -1, rows[0].numel())
+
+
+def _gradients(output, parameters):
+    return torch.autograd.grad(output, parameters, retain_graph=True, materialize_grads=True)
 
 
 def jacobian(network, x):

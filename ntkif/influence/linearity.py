@@ -33,7 +33,7 @@ def bends(model: "Removals", x_test: Points, rows: Sequence[int]) -> torch.Tenso
 @contextmanager
 def _moved(network: torch.nn.Module, step: Sequence[torch.Tensor]) -> Iterator[None]:
     """The network a step away, and afterwards as it was; not a copy, since not every module can be copied."""
-    values = list(trained_parameters(network).values())
+    values = [value.data for value in trained_parameters(network).values()]  # a backward pass that waits sees no change
     before = [value.clone() for value in values]
     try:
         for value, part in zip(values, step, strict=True):

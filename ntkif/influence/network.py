@@ -9,7 +9,7 @@ from ntkif.influence.curvature import check_curved
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.penalties import one_ridge
 from ntkif.influence.projected import projected_fit, warn_of_few
-from ntkif.influence.removals import Removals
+from ntkif.influence.removals import Removals, versions_of
 from ntkif.influence.stationary import loss_gradient, totals_of
 from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.kernels.tangent import kernel_with
@@ -73,7 +73,8 @@ class NetworkInfluence(Removals):
       (gradient descent for a time t resembles a ridge of about 1/t). Measure it where it matters.
 
     Args:
-        network: trained, with c outputs: any torch module as for `module_kernel`.
+        network: trained, with c outputs: any torch module as for `module_kernel`; it is not copied, and is refused once
+            it was trained further.
         x_train: n training points as the network takes them: a tensor, a tuple of tensors, or a mapping; or a
             DataLoader or Dataset of pairs of a point and a target, see `take_all`.
         y_train: (n, c) targets; (n,) for one output, or class numbers for cross-entropy; None where the points bring
@@ -183,7 +184,7 @@ class NetworkInfluence(Removals):
             self.kernel = ProjectedJacobian(self.reading, self.points, projections, **how)
             self.fit = projected_fit(self._rows, gradient, total, curvature=curvature)
             warn_of_few(float(self.fit.freedom.sum()), self.kernel)
-        self._scaled, self._traced = scales is not None, traced and c > 1
+        self._scaled, self._traced, self._versions = scales is not None, traced and c > 1, versions_of(network)
 
     def _loss_gradient(self) -> list[torch.Tensor]:
         """Of all training points together."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from ntkif.influence.projected import ProjectedPoints
-from ntkif.influence.removals import Removals
+from ntkif.influence.removals import Removals, versions_of
 from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of
 from ntkif.networks.losses import Loss, targets_of
@@ -66,6 +66,7 @@ class BlockRemovals(Removals):
     def __init__(self, network: ProjectedNetwork, x_train, y_train: torch.Tensor):
         self.kernel, self.loss, self.totals = network.kernel, network.loss, network.totals
         self.reading, self._scaled, self._traced = self.kernel.given, False, False
+        self._versions = versions_of(self.reading)
         self.points, self.prediction, self.y = read_block(self.reading, self.loss, x_train, y_train)
         self.fit = projected_block(self.kernel, self.loss, self.points, self.prediction, self.y).removals(
             network.factor, network.ridge

@@ -16,7 +16,7 @@ from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, 
 from ntkif.networks.losses import Loss, change_of_loss, targets_of
 from ntkif.networks.modules import predict, trained_parameters
 
-__all__ = ["Removals"]
+__all__ = ["Removals", "versions_of"]
 
 _CHANGES = 2**27  # numbers of them at once
 
@@ -34,6 +34,7 @@ class Removals:
     totals: dict[str, float]
     _scaled: bool
     _traced: bool
+    _versions: dict[int, int]
 
     @property
     def leverage(self) -> torch.Tensor:
@@ -201,6 +202,7 @@ class Removals:
         Raises:
             ValueError: the traced kernel of several outputs, which is of no movement of the parameters.
         """
+        self._check_as_it_was()
         if self._traced:
             raise ValueError("traced: expected the whole kernel, since the traced one is of no step of the parameters.")
         if isinstance(self.fit, ProjectedFit):
@@ -242,7 +244,17 @@ class Removals:
             raise TypeError("y_test: expected targets, got none; pass them, or a DataLoader that brings them.")
         return test, targets
 
+    def _check_as_it_was(self) -> None:
+        """Require the parameters that the Jacobian of the training points was made with."""
+        present = versions_of(self.reading)
+        if any(self._versions.get(key, version) != version for key, version in present.items()):
+            raise ValueError(
+                "network: its parameters were changed since; make this object again, or of a copy.deepcopy of the "
+                "network, which stays as it is."
+            )
+
     def _tests(self, x_test, y_test: torch.Tensor | None = None) -> tuple[Points, torch.Tensor | None]:
+        self._check_as_it_was()
         x_test, y_test = taken(x_test, y_test)
         test = points_of(x_test, self.reading, "x_test")
         if test.shapes != self.points.shapes or test.names != self.points.names or test.floats != self.points.floats:
@@ -252,6 +264,11 @@ class Removals:
             return test, None
         outputs = self.prediction.new_empty(len(test), self.prediction.shape[1])
         return test, targets_of(self.loss, y_test, outputs, "y_test")
+
+
+def versions_of(module: torch.nn.Module) -> dict[int, int]:
+    """How often torch wrote to each parameter; one that is another tensor, as in a copy, is not known."""
+    return {id(value): value._version for value in module.parameters()}
 
 
 def _told(array: torch.Tensor) -> str:

@@ -16,6 +16,8 @@ from ntkif.kernels.angles import angles
 
 __all__ = ["deep_ntk", "kernel_of", "ntk", "ntk_monte_carlo", "of_the_sphere"]
 
+_DRAWN = 4096  # neurons at a time, however many are handled at once
+
 
 @torch.no_grad()
 def ntk(x: torch.Tensor, z: torch.Tensor | None = None, *, block_size: int = 512) -> torch.Tensor:
@@ -49,7 +51,7 @@ def ntk_monte_carlo(
     *,
     width: int,
     generator: torch.Generator | None = None,
-    block_size: int = 4096,
+    block_size: int = _DRAWN,
 ) -> torch.Tensor:
     """The NTK of one random network of finite width at initialisation: the mean inside Eq. 4 over `width` neurons.
 
@@ -62,8 +64,8 @@ def ntk_monte_carlo(
         z: (k, d) points, rows of norm one; `x` itself where absent.
         width: number m of hidden neurons.
         generator: source of the random weights; on the CPU it gives the same ones for `x` on every device.
-        block_size: neurons handled at once. Working memory is block_size * (n + k + d) numbers beside
-            two matrices of the result's size.
+        block_size: neurons handled at once, at most 4096. Working memory is block_size * (n + k) + 4096 d numbers
+            beside two matrices of the result's size.
 
     Returns:
         (n, k) kernel matrix; its mean over networks is `ntk(x, z)`, its error falls as 1 / sqrt(width).
@@ -77,10 +79,12 @@ def ntk_monte_carlo(
         raise ValueError(f"width: expected at least one neuron, got {width}.")
     place = x.device if generator is None else generator.device
     both_open = x.new_zeros(len(x), len(z))
-    for neurons in row_blocks(width, block_size):
-        size = (neurons.stop - neurons.start, x.shape[1])
+    for drawn in row_blocks(width, _DRAWN):
+        size = (drawn.stop - drawn.start, x.shape[1])
         weights = torch.randn(size, generator=generator, dtype=x.dtype, device=place).to(x.device)
-        both_open.addmm_((x @ weights.T >= 0).to(x.dtype), (z @ weights.T >= 0).to(x.dtype).T)
+        for some in row_blocks(len(weights), block_size):
+            open_x, open_z = ((points @ weights[some].T >= 0).to(x.dtype) for points in (x, z))
+            both_open.addmm_(open_x, open_z.T)
     return (x @ z.T).mul_(both_open).div_(width)
 
 

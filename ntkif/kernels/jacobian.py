@@ -145,11 +145,16 @@ def _by_passes(reading: Reading, piece: dict[str, slice]) -> Callable:
                         value, [values[name] for name in piece], retain_graph=True, materialize_grads=True
                     )
                     parts = zip(gradients, piece.values(), strict=True)
-                    rows.append(torch.cat([rows_of(gradient)[taken].flatten() for gradient, taken in parts]))
+                    rows.append(torch.cat([_rows_taken(gradient, taken) for gradient, taken in parts]))
                 points.append(torch.stack(rows))
         return torch.stack(points)
 
     return derivatives
+
+
+def _rows_taken(gradient: torch.Tensor, taken: slice) -> torch.Tensor:
+    dense = gradient.to_dense() if gradient.is_sparse else gradient  # of an embedding that makes them sparse
+    return rows_of(dense)[taken].flatten()
 
 
 def pieces(module: torch.nn.Module, size: int, names: set[str] | None = None) -> Iterator[dict[str, slice]]:

@@ -7,18 +7,24 @@ points at once, gives it for every point; and where there is a single place the 
     K(x, z)_cd = (a(x) · a(z) + 1) (B_c(x) · B_d(z))
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from ntkif.kernels.jacobian import HELD, as_by_plain_passes
+from ntkif.kernels.jacobian import HELD, PASS, as_by_plain_passes
 from ntkif.networks.inputs import Points, Reading
 from ntkif.networks.modules import trained_parameters
 
-__all__ = ["Layer", "Part", "layers_of", "parts_of"]
+__all__ = ["Layer", "Part", "UsedOtherwiseError", "confirmed", "layers_of", "parts_of"]
+
+_CONFIRMED = 2  # points of a block that are held against plain passes
+
+
+class UsedOtherwiseError(ValueError):
+    """A layer is used otherwise at some points than at those that it was found by."""
 
 
 @dataclass(frozen=True)
@@ -128,17 +134,68 @@ def layers_of(reading: Reading, x: Points, c: int) -> list[Layer]:
         layers.append(Layer(weight, bias, places, inner, of_weight[0][1].shape[3]))
     kept = []
     for layer in layers:
-        part = _part(layer, uses)
-        few_outputs = Part(part.pulls[:, :HELD], part.inputs)  # of all it might not fit
+        few_outputs = _few_of_part(_part(layer, uses), slice(None))  # of all it might not fit
         piece = {name: slice(None) for name in layer.names()}
         if as_by_plain_passes(_in_order(layer, few_outputs.jacobian()), reading, x, piece):
             kept.append(layer)
     return kept
 
 
+def confirmed(reading: Reading, block: Points, c: int, layers: list[Layer]) -> list[Layer]:
+    """The layers, if in a block of points they agree with plain passes too, and none of them else.
+
+    In a block a network may do what it does not at a few points: sort them, cut their padding, pass some again.
+
+    Raises:
+        UsedOtherwiseError: as `parts_of`.
+    """
+    rows, parts = slice(-_CONFIRMED, None), iter(parts_of(reading, block, c, layers))
+    for some in _together(layers):
+        piece = {name: slice(None) for layer in some for name in layer.names()}
+        few = [(layer, _few_of_part(next(parts), rows)) for layer in some]
+        jacobian = torch.cat([_in_order(layer, part.jacobian()) for layer, part in few], 2)
+        if not as_by_plain_passes(jacobian, reading, block[rows], piece):
+            return []
+    return layers
+
+
+def _together(layers: list[Layer]) -> Iterator[list[Layer]]:
+    """Of which not more derivatives at once than a pass may make."""
+    some, room = [], PASS
+    for layer in layers:
+        size = _CONFIRMED * HELD * layer.inner * layer.outer
+        if some and size > room:
+            yield some
+            some, room = [], PASS
+        some.append(layer)
+        room -= size
+    if some:
+        yield some
+
+
+def _few_of_part(part: Part, rows: slice) -> Part:
+    """At some points, of the first outputs."""
+    return Part(part.pulls[rows, :HELD], None if part.inputs is None else part.inputs[rows])
+
+
 def parts_of(reading: Reading, x: Points, c: int, layers: Iterable[Layer]) -> list[Part]:
-    """What is kept of some layers at points that are few enough for one pass."""
-    uses, _ = _uses(reading, x, c)
+    """What is kept of some layers at points that are few enough for one pass.
+
+    Raises:
+        UsedOtherwiseError: a layer is used at some of the points alone, at none, or with another bias; or at several
+            places of a point where it was found at one.
+    """
+    uses, elsewhere = _uses(reading, x, c)
+    for layer in layers:
+        own = [use for use, _ in uses if use.weight == layer.weight]
+        places = sum(use.inputs.shape[1] for use in own)
+        alike = own and {use.bias for use in own} == {layer.bias} and (layer.places > 1 or places == 1)
+        if not alike or layer.weight in elsewhere:
+            raise UsedOtherwiseError(
+                f"module: its layer with {layer.weight} is used otherwise at some of these points than at those that "
+                f"were tried (at some of them alone, or at another number of places); pass by_layers=False, which is "
+                f"slower and asks nothing of it."
+            )
     return [_part(layer, uses) for layer in layers]
 
 
@@ -168,7 +225,7 @@ class _Watching(TorchFunctionMode):
 
     def __init__(self, names: dict[int, str], n: int):
         super().__init__()
-        self.names, self.n, self.uses = names, n, []
+        self.names, self.n, self.uses, self.elsewhere = names, n, [], set()
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -178,19 +235,24 @@ class _Watching(TorchFunctionMode):
             return self._convolution(function, *args, **kwargs)
         return function(*args, **kwargs)
 
+    def _unnoted(self, weight, found):
+        """What a call gave that is none of a layer at all points, whose weight stays in the graph."""
+        if id(weight) in self.names:
+            self.elsewhere.add(self.names[id(weight)])
+        return found
+
     def _linear(self, function, x, weight, bias=None):
         if id(weight) not in self.names or x.ndim < 2 or len(x) != self.n:
-            return function(x, weight, bias)
+            return self._unnoted(weight, function(x, weight, bias))
         return self._noted(
             weight, bias, x.reshape(len(x), -1, x.shape[-1]), function(x, *_without(weight, bias)), False
         )
 
     def _convolution(self, function, x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         how = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-        if id(weight) not in self.names or groups != 1 or isinstance(padding, str):
-            return function(x, weight, bias, **how)
-        if x.ndim != weight.ndim or len(x) != self.n:
-            return function(x, weight, bias, **how)
+        as_layer = groups == 1 and not isinstance(padding, str) and x.ndim == weight.ndim and len(x) == self.n
+        if id(weight) not in self.names or not as_layer:
+            return self._unnoted(weight, function(x, weight, bias, **how))
         size, image = tuple(weight.shape[2:]), x.detach()
         if len(size) == 1:  # a row of an image
             image, size = image[:, :, None], (1, *size)
@@ -201,7 +263,7 @@ class _Watching(TorchFunctionMode):
     def _noted(self, weight, bias, inputs, out, channels_first):
         out = out if out.requires_grad else out.detach().requires_grad_()
         self.uses.append(_Use(self.names[id(weight)], self.names.get(id(bias)), inputs.detach(), out, channels_first))
-        return out
+        return out.clone()  # which the network may change in place
 
 
 def _without(weight, bias):
@@ -224,7 +286,7 @@ def _uses(
     others = list(trained.values()) if elsewhere else []
     if not outs or not found.requires_grad:
         return [], set(trained)
-    pulls, directly = [], set()
+    pulls, directly = [], watching.elsewhere
     for use in watching.uses:
         places = use.of_places(use.out.detach())
         pulls.append(places.new_zeros(len(x), c, *places.shape[1:]))

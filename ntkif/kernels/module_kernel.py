@@ -1,21 +1,23 @@
 """The tangent kernel of any torch module: products of its Jacobian, made in parts and never kept whole."""
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 
 from ntkif.blocks import mirror_upper_, row_blocks
 from ntkif.checks import available_bytes, check_fits
 from ntkif.kernels.jacobian import PASS
-from ntkif.kernels.layers import Part
+from ntkif.kernels.layers import Part, UsedOtherwiseError
 from ntkif.kernels.parts import JacobianParts, in_dtype
-from ntkif.networks.inputs import Reading, in_own_precision, points_of
+from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of
 from ntkif.networks.modules import prepare, trained_parameters
 
 __all__ = ["TangentKernel", "module_kernel"]
 
 _KEPT = 2**30  # numbers of the Jacobian at once, at most, where so many are free
 _SHARE_OF_MEMORY = 0.25
+_log = logging.getLogger(__name__)
 _PARTS = 8  # of a symmetric product, of which the half below the diagonal is left out
 
 
@@ -101,10 +103,9 @@ class TangentKernel:
         self.single = traced or self.c == 1
         prefix = "" if isinstance(module, Reading) else "module."
         self.like = next(iter(trained_parameters(self.reading).values()))
-        most = _kept(self.like) // len(self.x)
-        scales = {prefix + name: scale for name, scale in (scales or {}).items()}
-        self.parts = JacobianParts(self.reading, self.x, self.c, most, scales=scales, **blocks)
-        self.kept = {} if self.parts.numbers <= most else None
+        self._most = _kept(self.like) // len(self.x)
+        self._how = {"scales": {prefix + name: scale for name, scale in (scales or {}).items()}, **blocks}
+        self._take_parts(**self._how)
 
     @torch.no_grad()
     @in_own_precision
@@ -115,11 +116,7 @@ class TangentKernel:
             MemoryError: it would not fit in memory.
             ValueError: a point whose gradient is not finite.
         """
-        kernel = self._room(len(self.x))
-        for own in self._own():
-            for part in own:
-                _add(kernel, part, part, self.single)
-        return self._shaped(mirror_upper_(kernel), len(self.x))
+        return self._in_either_way(self._square)
 
     @torch.no_grad()
     @in_own_precision
@@ -132,12 +129,35 @@ class TangentKernel:
         """
         z = points_of(z, self.given, name)
         z = prepare(self.reading, z if self.dtype is None else z.to(self.dtype), name)[1]
+        return self._in_either_way(lambda: self._against(z))
+
+    def _square(self) -> torch.Tensor:
+        kernel = self._room(len(self.x))
+        for own in self._own():
+            for part in own:
+                _add(kernel, part, part, self.single)
+        return self._shaped(mirror_upper_(kernel), len(self.x))
+
+    def _against(self, z: Points) -> torch.Tensor:
         kernel, high = self._room(len(z)), 1 if self.single else self.c
         for own, made in zip(self._own(), self.parts.makers(), strict=True):
             for rows in row_blocks(len(z), len(self.x)):  # as many at once as there are of the n points
                 for part, other in zip(own, made(z[rows]), strict=True):
                     _add(kernel[rows.start * high : rows.stop * high], other, part, self.single)
         return self._shaped(kernel, len(z))
+
+    def _take_parts(self, **how) -> None:
+        self.parts = JacobianParts(self.reading, self.x, self.c, self._most, **how)
+        self.kept = {} if self.parts.numbers <= self._most else None
+
+    def _in_either_way(self, work: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """By layers; all over without them where points use one otherwise than those that it was found by."""
+        try:
+            return work()
+        except UsedOtherwiseError as otherwise:
+            _log.info("%s", otherwise)
+            self._take_parts(**self._how | {"by_layers": False})
+            return work()
 
     def _own(self) -> Iterator[list[Part]]:
         """The parts at the n points."""

@@ -9,12 +9,13 @@ import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.kernels.jacobian import PASS, check_finite, few_of, jacobian, pieces, rows_of
-from ntkif.kernels.layers import Layer, Part, layers_of, parts_of
+from ntkif.kernels.layers import Layer, Part, confirmed, layers_of, parts_of
 from ntkif.networks.inputs import Points, Reading, unchanged
 from ntkif.networks.modules import prepare, trained_parameters
 
 __all__ = ["JacobianParts", "in_dtype"]
 
+_TRIED = 16  # points of a block in which layers are tried
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +36,18 @@ def in_dtype(
     given, x, c = prepare(module, x, output=output)
     if dtype is None:
         return given, given, x, c
-    return given, copy.deepcopy(given).to(dtype), x.to(dtype), c
+    return given, _converted(copy.deepcopy(given), dtype), x.to(dtype), c
+
+
+def _converted(module: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
+    """The module with its floats in a dtype, and its complex numbers, which `to` would make real, in the like of it."""
+
+    def convert(value: torch.Tensor) -> torch.Tensor:
+        if value.is_complex():
+            return value.to(dtype.to_complex())
+        return value.to(dtype) if value.is_floating_point() else value
+
+    return module._apply(convert)
 
 
 class JacobianParts:
@@ -47,6 +59,7 @@ class JacobianParts:
         c: outputs.
         most: numbers of a point that are kept at once.
         scales: by which the derivatives by a parameter are multiplied, by its name; one where absent.
+        by_layers: whether linear layers and convolutions are taken as products where they can be, see `layers`.
         point_block, parameter_block, output_block: as of `module_kernel`.
 
     Attributes:
@@ -61,6 +74,7 @@ class JacobianParts:
         most: int,
         *,
         scales: Mapping[str, float] | None = None,
+        by_layers: bool = True,
         point_block: int | None = None,
         parameter_block: int | None = None,
         output_block: int | None = None,
@@ -68,7 +82,7 @@ class JacobianParts:
         self.reading, self.c, self.scales = reading, c, scales or {}
         self.blocks = {"point_block": point_block, "output_block": output_block}
         trained = trained_parameters(reading)
-        self.groups = list(_groups(_layers(reading, x, c, most), c, most))
+        self.groups = list(_groups(_layers(reading, x, c, most) if by_layers else [], c, most))
         rest = set(trained) - {name for group in self.groups for layer in group for name in layer.names()}
         self.pieces = list(pieces(reading, parameter_block or max(1, most // c), rest))
         self.numbers = sum(layer.numbers(c) for group in self.groups for layer in group)
@@ -140,11 +154,18 @@ def _layers(reading: Reading, x: Points, c: int, most: int) -> list[Layer]:
     """Layers whose Jacobian is a product, see `layers`, and fits as such."""
     try:
         with unchanged(reading):
-            found = layers_of(reading, few_of(x, c), c)
+            found = [layer for layer in layers_of(reading, few_of(x, c), c) if layer.numbers(c) <= most]
+            at_once = min(len(x), _TRIED, max(1, PASS // max(1, _numbers(found, c))))
+            shuffled = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+            return confirmed(reading, x[shuffled[:at_once]], c, found)
     except Exception as refused:  # then all parameters are taken another way, which says what is wrong
         _log.debug("%s: no layers are taken by themselves: %s", type(reading.module).__name__, refused)
         return []
-    return [layer for layer in found if layer.numbers(c) <= most]
+
+
+def _numbers(layers: list[Layer], c: int) -> int:
+    """That a pass makes of a point beside what is kept; of a single place that is one output at a time."""
+    return sum(layer.places * (layer.inner + (c if layer.places > 1 else 1) * layer.outer) for layer in layers)
 
 
 def _groups(layers: list[Layer], c: int, most: int) -> Iterator[list[Layer]]:
@@ -162,9 +183,7 @@ def _groups(layers: list[Layer], c: int, most: int) -> Iterator[list[Layer]]:
 
 def _parts(reading: Reading, x: Points, c: int, group: list[Layer], point_block: int | None) -> list[Part]:
     """Of all points, some at once."""
-    # What a pass makes beside what is kept; of a single place that is one output at a time.
-    numbers = sum(layer.places * (layer.inner + (c if layer.places > 1 else 1) * layer.outer) for layer in group)
-    blocks, found = list(row_blocks(len(x), point_block or max(1, PASS // numbers))), None
+    blocks, found = list(row_blocks(len(x), point_block or max(1, PASS // _numbers(group, c)))), None
     with unchanged(reading):
         for rows in blocks:
             some = parts_of(reading, x[rows], c, group)

@@ -36,6 +36,7 @@ class ProjectedJacobian:
         output: as of `module_kernel`.
         scales: by which the derivatives by a parameter are multiplied, by its name; one where absent.
         dtype: of the Jacobian and its rows, another than the module's.
+        by_layers: as of `JacobianParts`.
 
     Attributes:
         width: p, or the number of trained parameters where these are no more.
@@ -55,13 +56,14 @@ class ProjectedJacobian:
         output: str | int | None = None,
         scales: Mapping[str, float] | None = None,
         dtype: torch.dtype | None = None,
+        by_layers: bool = True,
     ):
         if int(projections) != projections or projections < 1:
             raise ValueError(f"projections: expected a whole number of columns, one or more, got {projections}.")
         self.given, self.reading, x, self.c = in_dtype(module, x, output, dtype)
         self.dtype = dtype
         self.like = next(iter(trained_parameters(self.reading).values()))
-        self.parts = JacobianParts(self.reading, x, self.c, PASS // _AT_ONCE, scales=scales)
+        self.parts = JacobianParts(self.reading, x, self.c, PASS // _AT_ONCE, scales=scales, by_layers=by_layers)
         self.widths = self.parts.widths()
         self.exact, self.width = sum(self.widths) <= projections, min(sum(self.widths), projections)
         self.signs, self.shifts = self._drawn(seed)
@@ -73,6 +75,7 @@ class ProjectedJacobian:
 
         Raises:
             ValueError: a point whose gradient is not finite.
+            UsedOtherwiseError: a layer is used otherwise at these points; see `by_layers`.
         """
         points = points if self.dtype is None else points.to(self.dtype)
         out = self.like.new_zeros(len(points), self.c, self.width)

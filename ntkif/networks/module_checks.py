@@ -1,9 +1,13 @@
 """Checks of a module before derivatives of it are taken."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
-__all__ = ["check_module", "check_prepared", "check_trained"]
+__all__ = ["check_alone", "check_module", "check_prepared", "check_trained"]
+
+_SAME = 1e-3  # of the largest output: more than rounding in other blocks
 
 
 def check_module(module: nn.Module, name: str = "module") -> None:
@@ -56,4 +60,28 @@ def check_prepared(module: nn.Module) -> None:
         raise ValueError(
             "module: expected one whose parameters have derivatives, got some made in torch.inference_mode; make it, "
             "or a copy.deepcopy of it, outside."
+        )
+
+
+@torch.no_grad()
+def check_alone(predict: Callable[[int], torch.Tensor], most: int) -> None:
+    """Require that points are predicted without chance, and each by itself.
+
+    Args:
+        predict: (k, c) outputs of the first k points.
+        most: points that there are.
+
+    Raises:
+        ValueError: two calls differ, or the outputs of two points hang on others beside them.
+    """
+    many, again, two = predict(min(4, most)), predict(min(4, most)), predict(min(2, most))
+    how = {"rtol": 0, "atol": _SAME * float(many.abs().nan_to_num(0, 0).max()), "equal_nan": True}
+    if not torch.allclose(many, again, **how):
+        raise ValueError(
+            "module: two calls at the same points differ, so its forward pass is random; take the chance out of it."
+        )
+    if not torch.allclose(many[:2], two, **how):
+        raise ValueError(
+            "module: its prediction of a point depends on the other points beside it, so that no point has a gradient "
+            "of its own; use group or layer norm, or batch norm with running statistics in evaluation mode."
         )

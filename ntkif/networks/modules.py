@@ -15,7 +15,7 @@ from ntkif.blocks import row_blocks
 from ntkif.checks import check_ridge
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, reading_of, unchanged
 from ntkif.networks.losses import SQUARES, Loss
-from ntkif.networks.module_checks import check_module, check_prepared
+from ntkif.networks.module_checks import check_alone, check_module, check_prepared
 
 __all__ = ["AT_ONCE", "Antisymmetric", "ConvNet", "Mlp", "predict", "prepare", "train_module", "trained_parameters"]
 
@@ -214,8 +214,8 @@ def predict(module: nn.Module, x) -> torch.Tensor:
 
 
 def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that ask for gradients, by name; shared ones once."""
-    return {name: value for name, value in module.named_parameters() if value.requires_grad}
+    """The parameters that ask for gradients, by name; shared ones once, and none without numbers."""
+    return {name: value for name, value in module.named_parameters() if value.requires_grad and value.numel()}
 
 
 def prepare(module: nn.Module, x, name: str = "x", *, output: str | int | None = None) -> tuple[Reading, Points, int]:
@@ -234,15 +234,20 @@ def prepare(module: nn.Module, x, name: str = "x", *, output: str | int | None =
     check_module(module)
     check_prepared(module)
     reading, points = reading_of(module, output), points_of(x, module, name)
-    with torch.no_grad(), unchanged(module):
+    cards = {array.device for array in points.arrays if array.is_cuda}
+    # Of chance, which is refused, no random number is used up.
+    with torch.no_grad(), unchanged(module), torch.random.fork_rng(cards):
         try:
-            return reading, points, points[:1].predicted_by(reading).shape[1]
+            outputs = points[:1].predicted_by(reading).shape[1]
         except (IndexError, RuntimeError, TypeError) as refused:
             came = ", ".join(f"{array.dtype} of shape {tuple(array.shape)}" for array in points.arrays)
             raise ValueError(
                 f"{name}: expected points that the module takes, got {came}; convert them, or mend its forward, which "
                 f"says {type(refused).__name__}: {refused}"
             ) from refused
+        if not isinstance(module, Reading):  # which was looked at when it was made
+            check_alone(lambda k: points[:k].predicted_by(reading), len(points))
+    return reading, points, outputs
 
 
 def _drawn(sizes: list[tuple[int, ...]], seed: int, dtype: torch.dtype) -> nn.ParameterList:

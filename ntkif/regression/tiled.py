@@ -121,7 +121,7 @@ def _fill(x: torch.Tensor, blocks: list[slice], kernel: Kernel, ridge: float, do
     for i, rows in enumerate(blocks):
         tiles.append([])
         for columns in blocks[: i + 1]:
-            tile = kernel(x[rows], x[columns])
+            tile = kernel(x[rows], x[columns]).clone()  # a kernel of a user's own may be a part of what it keeps
             if columns == rows:
                 tile.diagonal().add_(ridge)
             else:

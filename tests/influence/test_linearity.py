@@ -77,3 +77,11 @@ def test_a_recurrent_network_is_told_of_and_retraining_says_so():
         warnings.simplefilter("error")
         found = validate(model, train, x_test, y_test, count=4, progress=False)
     assert found.scores["relative_error"] > 0.3
+
+
+def test_a_backward_pass_of_the_user_that_waits_goes_through():
+    model = bent(0.01)
+    loss = model.reading(some(5, 4)).square().sum()
+    model.linearity(some(5, 4), [3])
+    loss.backward()
+    assert all(value.grad is not None for value in model.reading.parameters())

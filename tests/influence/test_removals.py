@@ -1,5 +1,6 @@
 """What is asked of a trained network, against Newton steps in the parameters."""
 
+import copy
 import warnings
 
 import pandas as pd
@@ -205,3 +206,21 @@ def test_projections_take_neither_the_traced_kernel_nor_its_blocks():
         NetworkInfluence(module, x, y, 1.0, start=None, projections=5, traced=True)
     with pytest.raises(TypeError, match="point_block"):
         NetworkInfluence(module, x, y, 1.0, start=None, projections=5, point_block=2)
+
+
+@pytest.mark.parametrize("how", [{}, {"projections": 100}], ids=["kernel", "projections"])
+def test_a_network_that_was_trained_further_is_refused(how):
+    """It would answer for no network: the Jacobian of the training points is of then, that of test points of now."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1)).double().eval()
+    x, y = some(12, 4), some(12, 1, seed=2)
+    model, kept = (NetworkInfluence(each, x, y, 0.3, start=None, **how) for each in (module, copy.deepcopy(module)))
+    before = model.influence(x[:3], y[:3])
+    assert torch.equal(model.influence(x[:3], y[:3]), before)
+    copied = copy.deepcopy(model)
+    module.load_state_dict({name: value + 0.1 for name, value in module.state_dict().items()})
+    for ask in (lambda: model.influence(x[:3], y[:3]), lambda: model.change(x[:3]), lambda: model.step(0)):
+        with pytest.raises(ValueError, match=r"network: its parameters were changed since; .* copy\.deepcopy"):
+            ask()
+    for same in (kept, copied):
+        torch.testing.assert_close(same.influence(x[:3], y[:3]), before, rtol=0, atol=1e-12)

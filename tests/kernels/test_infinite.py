@@ -73,6 +73,14 @@ def test_monte_carlo_is_repeated_by_its_seed():
     assert not torch.equal(draws[0], draws[2])
 
 
+@pytest.mark.parametrize("block_size", [1, 7, 5000])
+def test_monte_carlo_draws_the_same_neurons_in_any_blocks(block_size):
+    p = make_problem()
+    how = [{}, {"block_size": block_size}]
+    whole, found = (ntk_monte_carlo(p.x_train, width=30, generator=torch.Generator().manual_seed(0), **h) for h in how)
+    assert torch.allclose(found, whole, rtol=0, atol=1e-15)
+
+
 def test_kernel_matrix_is_symmetric_positive_definite_with_diagonal_one_half():
     k = make_problem(n=60).k_train_train
     assert torch.equal(k, k.T)

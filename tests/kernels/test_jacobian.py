@@ -101,3 +101,34 @@ def test_a_point_without_a_gradient_is_named():
 class Root(nn.Module):
     def forward(self, x):
         return x.square().sum(1, keepdim=True).sqrt()
+
+
+class Placed(nn.Linear):
+    """Knows its device by a parameter without numbers."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.place = nn.Parameter(torch.empty(0))
+
+
+@pytest.mark.parametrize(
+    ("module", "x"),
+    [
+        (Placed(3, 2), torch.arange(12.0).reshape(4, 3).sin().double()),
+        (
+            nn.Sequential(nn.Embedding(7, 3, sparse=True), nn.Tanh(), nn.Flatten(), nn.Linear(6, 2)),
+            torch.tensor([[0, 3], [6, 6], [2, 1]]),
+        ),
+    ],
+    ids=["a parameter without numbers", "sparse gradients"],
+)
+def test_parameters_of_rare_kinds(module, x):
+    module = module.double().eval()
+    values, rows = [value for value in module.parameters() if value.numel()], []
+    for output in module(x).flatten():
+        gradients = torch.autograd.grad(output, values, retain_graph=True)
+        rows.append(torch.cat([each.to_dense().flatten() if each.is_sparse else each.flatten() for each in gradients]))
+    truth = torch.stack(rows).unflatten(0, (len(x), 2))
+    torch.testing.assert_close(jacobian(module, x), truth, rtol=0, atol=1e-12)
+    kernel = torch.einsum("iap,jbp->ijab", truth, truth)
+    torch.testing.assert_close(module_kernel(module, x), kernel, rtol=0, atol=1e-12)

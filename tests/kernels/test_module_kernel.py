@@ -3,6 +3,7 @@
 import pytest
 import torch
 from kinds import made
+from otherwise import OTHERWISE, otherwise
 from problem import make_problem, plain_jacobian
 from tiny_modules import MODULES
 from torch import nn
@@ -138,3 +139,48 @@ def test_a_jacobian_of_another_dtype(module):
     for found, wanted in ((rounded.square(), exact.square()), (rounded.against(p.x_test), exact.against(p.x_test))):
         assert found.dtype == torch.float64
         assert 0 < (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("point_block", [None, 1, 3])
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_a_block_in_which_layers_are_used_otherwise(name, point_block):
+    module, x = otherwise(name)
+    whole = plain_kernel(module, x)
+    assert_near(module_kernel(module, x, point_block=point_block), whole)
+    few = TangentKernel(module, x[:4], point_block=point_block)  # in which less is to be seen
+    few.square()
+    assert_near(few.against(x), whole[:, :4])
+    assert_near(few.square(), whole[:4, :4])
+
+
+def assert_near(found, expected):
+    torch.testing.assert_close(found, expected.reshape(found.shape), rtol=0, atol=1e-12 * float(expected.abs().max()))
+
+
+def plain_kernel(module, x):
+    """(n, n, c, c) by a pass backward for each point and output."""
+    jacobian = plain_jacobian(module, x)
+    return torch.einsum("iap,jbp->ijab", jacobian, jacobian)
+
+
+class Rotated(nn.Module):
+    """Turned by complex numbers that are not trained, as positions of transformers are."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(6, 4), nn.Linear(4, 1)
+        self.register_buffer("turn", torch.polar(torch.ones(2), torch.tensor([0.7, 2.1])).to(torch.complex128))
+
+    def forward(self, x):
+        turned = torch.view_as_complex(self.inner(x).reshape(-1, 2, 2)) * self.turn
+        return self.outer(torch.tanh(torch.view_as_real(turned).flatten(1)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_complex_numbers_of_a_module_stay_complex_in_another_dtype():
+    torch.manual_seed(0)
+    module, x = Rotated(), make_problem(n=8).x_train
+    module.inner.double(), module.outer.double()
+    exact, rounded = (TangentKernel(module.eval(), x, dtype=dtype).square() for dtype in (None, torch.float32))
+    assert (rounded - exact).abs().max() < 1e-5 * exact.abs().max()
+    assert module.turn.dtype == torch.complex128

@@ -3,11 +3,13 @@
 import pytest
 import torch
 from kinds import made
-from problem import close
+from otherwise import OTHERWISE, otherwise
+from problem import close, plain_jacobian
 from torch import nn
 
 from ntkif.kernels import projected as projected_module
 from ntkif.kernels.jacobian import jacobian
+from ntkif.kernels.layers import UsedOtherwiseError
 from ntkif.kernels.module_kernel import module_kernel
 from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.networks.modules import predict, prepare
@@ -105,3 +107,20 @@ def test_a_frozen_part_of_another_precision_takes_its_points_as_they_are():
 def test_wrong_numbers_of_columns(projections):
     with pytest.raises(ValueError, match="projections: expected a whole number of columns, one or more, got"):
         ProjectedJacobian(nn.Linear(3, 1).eval(), torch.ones(2, 3), projections)
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_points_at_which_layers_are_used_otherwise(name):
+    module, x = otherwise(name)
+    points, plain = prepare(module, x)[1], plain_jacobian(module, x)
+    kernel = torch.einsum("iap,jbp->ijab", plain, plain)
+    for projected in (ProjectedJacobian(module, x, 1000), ProjectedJacobian(module, x[:1], 1000, by_layers=False)):
+        rows = projected.rows(points)
+        assert close(torch.einsum("iap,jbp->ijab", rows, rows), kernel)
+
+
+def test_points_that_are_otherwise_than_those_that_were_seen():
+    module, x = otherwise("padding cut to the longest")
+    projected = ProjectedJacobian(module, x[:2], 1000)  # of one place each
+    with pytest.raises(UsedOtherwiseError, match=r"its layer with module\.\w+\.weight .* pass by_layers=False"):
+        projected.rows(prepare(module, x)[1])

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from problem import jacobian, make_problem
+from problem import jacobian, make_problem, plain_jacobian
 from tiny_modules import MODULES
 from torch import nn
 
 from ntkif.kernels.tangent import pull_back, push_forward, tangent_kernel
-from ntkif.networks.two_layer import random_network
+from ntkif.networks.two_layer import TwoLayer, random_network
 
 
 @pytest.fixture(params=[1, 3], ids=["one-output", "three-outputs"])
@@ -67,3 +67,22 @@ def test_blocks_mean_nothing_to_the_closed_form():
     network = random_network(6, width=40, init_scale=0.5, seed=2)
     with pytest.raises(TypeError, match="point_block are for other modules"):
         tangent_kernel(network, make_problem(n=8).x_train, point_block=2)
+
+
+class Scaled(TwoLayer):
+    def forward(self, x):
+        return 3 * super().forward(x)
+
+
+def test_what_is_no_network_of_equation_1():
+    """A subclass predicts otherwise, and a second layer of other weights has other squares."""
+    p, generator = make_problem(n=8), torch.Generator().manual_seed(0)
+    weights = torch.randn(20, 6, dtype=torch.float64, generator=generator)
+    for outputs in (1, 2):
+        signs = torch.randn(20, outputs, dtype=torch.float64, generator=generator)
+        for network in (TwoLayer(weights, signs), Scaled(weights, signs.sign())):
+            whole = torch.einsum("iap,jbp->ijab", *[plain_jacobian(network, p.x_train)] * 2)
+            kernel, traced = (tangent_kernel(network, p.x_train, traced=traced) for traced in (False, True))
+            assert torch.allclose(kernel, whole.reshape(kernel.shape), rtol=0, atol=1e-12)
+            mean = whole.diagonal(dim1=2, dim2=3).mean(2)
+            assert torch.allclose(traced, mean, rtol=0, atol=1e-12)

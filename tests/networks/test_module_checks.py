@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from ntkif.networks.module_checks import check_module, check_prepared
+from ntkif import NetworkInfluence, tangent_kernel
+from ntkif.networks.module_checks import check_alone, check_module, check_prepared
 
 
 def made_in_inference_mode():
@@ -41,3 +42,41 @@ def test_modules_that_are_not_prepared():
     check_prepared(copy.deepcopy(made_in_inference_mode()))
     mixed[0].requires_grad_(False)
     check_prepared(mixed)
+
+
+class Chance(nn.Linear):
+    def forward(self, x):
+        return nn.functional.dropout(super().forward(x), training=True)
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (
+            nn.Sequential(
+                nn.Unflatten(1, (2, 2)), nn.BatchNorm1d(2, track_running_stats=False), nn.Flatten(), nn.Linear(4, 6)
+            ),
+            "depends on the other points",
+        ),
+        (Chance(4, 6), "two calls at the same points differ"),
+    ],
+    ids=["batch norm", "chance"],
+)
+def test_modules_that_do_not_predict_points_by_themselves(module, said):
+    """Refused before anything is made of them, and no random number is used up."""
+    module, x, y = module.double().eval(), torch.randn(7, 4).double(), torch.randn(7, 6).double()
+    state = torch.get_rng_state()
+    for ask in (
+        lambda: NetworkInfluence(module, x, y, 1.0, start=None),
+        lambda: NetworkInfluence(module, x, y, 1.0, start=None, projections=3),
+        lambda: tangent_kernel(module, x),
+    ):
+        with pytest.raises(ValueError, match=said):
+            ask()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_outputs_that_are_no_numbers_are_none_of_chance():
+    check_alone(lambda k: torch.tensor([[1.0], [torch.nan], [torch.inf], [2.0]])[:k], 4)
+    with pytest.raises(ValueError, match="depends on the other points"):
+        check_alone(lambda k: torch.full((k, 1), torch.nan if k == 2 else 1.0), 4)

@@ -95,3 +95,15 @@ def test_refits_do_not_trust_their_preconditioner(problem):
     dual, residual = solve_without(problem.x_train, wrong, [3], iterations=200)
     right, _ = solve_without(problem.x_train, problem.fit, [3])
     assert residual < 1e-12 and close(dual, right)
+
+
+def test_what_a_kernel_gives_is_not_written_to():
+    p = make_problem()
+    whole = ntk(p.x_train)
+    kept, numbers = whole.clone(), torch.arange(len(whole), dtype=torch.float64)[:, None]
+
+    def part(rows, columns):
+        return whole[int(rows[0]) : int(rows[-1]) + 1, int(columns[0]) : int(columns[-1]) + 1]
+
+    tiled = tiled_fit(numbers, p.y_train, p.ridge, kernel=part, tile=16, progress=False)
+    assert close(tiled.dual, p.fit.dual) and torch.equal(whole, kept)
