@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from ntkif.kernels.jacobian import HELD, PASS, as_by_plain_passes
+from ntkif.kernels.uses import Use, uses_of
 from ntkif.networks.inputs import Points, Reading
-from ntkif.networks.modules import trained_parameters
 
 __all__ = ["Layer", "Part", "UsedOtherwiseError", "confirmed", "layers_of", "parts_of"]
 
@@ -93,21 +92,6 @@ class Part:
             self.inputs[rows] = part.inputs
 
 
-@dataclass
-class _Use:
-    """One call of a layer: places of n points, (n, L, k), and what came out."""
-
-    weight: str
-    bias: str | None
-    inputs: torch.Tensor
-    out: torch.Tensor
-    channels_first: bool
-
-    def of_places(self, pull: torch.Tensor) -> torch.Tensor:
-        """(n, L, o) of a derivative by what came out."""
-        return pull.flatten(2).transpose(1, 2) if self.channels_first else pull.reshape(len(pull), -1, pull.shape[-1])
-
-
 def layers_of(reading: Reading, x: Points, c: int) -> list[Layer]:
     """The layers of a network whose Jacobian is such a product, as a few points show.
 
@@ -119,7 +103,7 @@ def layers_of(reading: Reading, x: Points, c: int) -> list[Layer]:
     Returns:
         those that agree with plain passes backward; none where the network cannot be called on several points at once.
     """
-    uses, directly = _uses(reading, x, c, elsewhere=True)
+    uses, directly = uses_of(reading, x, c, elsewhere=True)
     biases = {}
     for use, _ in uses:
         biases.setdefault(use.weight, set()).add(use.bias)
@@ -185,7 +169,7 @@ def parts_of(reading: Reading, x: Points, c: int, layers: Iterable[Layer]) -> li
         UsedOtherwiseError: a layer is used at some of the points alone, at none, or with another bias; or at several
             places of a point where it was found at one.
     """
-    uses, elsewhere = _uses(reading, x, c)
+    uses, elsewhere = uses_of(reading, x, c)
     for layer in layers:
         own = [use for use, _ in uses if use.weight == layer.weight]
         places = sum(use.inputs.shape[1] for use in own)
@@ -207,7 +191,7 @@ def _in_order(layer: Layer, jacobian: torch.Tensor) -> torch.Tensor:
     return torch.cat([rows[..., :-1].flatten(2), rows[..., -1]], 2)
 
 
-def _part(layer: Layer, uses: list[tuple[_Use, torch.Tensor]]) -> Part:
+def _part(layer: Layer, uses: list[tuple[Use, torch.Tensor]]) -> Part:
     own = [(use, pulls) for use, pulls in uses if use.weight == layer.weight]
     inputs = torch.cat([use.inputs for use, _ in own], 1)
     pulls = torch.cat([pulls for _, pulls in own], 2)
@@ -218,82 +202,3 @@ def _part(layer: Layer, uses: list[tuple[_Use, torch.Tensor]]) -> Part:
     n, c, places, outer = pulls.shape
     found = pulls.transpose(2, 3).reshape(n, c * outer, places) @ inputs
     return Part(found.reshape(n, c, -1))
-
-
-class _Watching(TorchFunctionMode):
-    """Notes each call of a linear layer or convolution with a trained weight, and takes the weight out of the graph."""
-
-    def __init__(self, names: dict[int, str], n: int):
-        super().__init__()
-        self.names, self.n, self.uses, self.elsewhere = names, n, [], set()
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if function is functional.linear:
-            return self._linear(function, *args, **kwargs)
-        if function in (functional.conv1d, functional.conv2d):
-            return self._convolution(function, *args, **kwargs)
-        return function(*args, **kwargs)
-
-    def _unnoted(self, weight, found):
-        """What a call gave that is none of a layer at all points, whose weight stays in the graph."""
-        if id(weight) in self.names:
-            self.elsewhere.add(self.names[id(weight)])
-        return found
-
-    def _linear(self, function, x, weight, bias=None):
-        if id(weight) not in self.names or x.ndim < 2 or len(x) != self.n:
-            return self._unnoted(weight, function(x, weight, bias))
-        return self._noted(
-            weight, bias, x.reshape(len(x), -1, x.shape[-1]), function(x, *_without(weight, bias)), False
-        )
-
-    def _convolution(self, function, x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-        how = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-        as_layer = groups == 1 and not isinstance(padding, str) and x.ndim == weight.ndim and len(x) == self.n
-        if id(weight) not in self.names or not as_layer:
-            return self._unnoted(weight, function(x, weight, bias, **how))
-        size, image = tuple(weight.shape[2:]), x.detach()
-        if len(size) == 1:  # a row of an image
-            image, size = image[:, :, None], (1, *size)
-            stride, padding, dilation = (1, *_tuple(stride)), (0, *_tuple(padding)), (1, *_tuple(dilation))
-        places = functional.unfold(image, size, dilation, padding, stride).transpose(1, 2)
-        return self._noted(weight, bias, places, function(x, *_without(weight, bias), **how), channels_first=True)
-
-    def _noted(self, weight, bias, inputs, out, channels_first):
-        out = out if out.requires_grad else out.detach().requires_grad_()
-        self.uses.append(_Use(self.names[id(weight)], self.names.get(id(bias)), inputs.detach(), out, channels_first))
-        return out.clone()  # which the network may change in place
-
-
-def _without(weight, bias):
-    return weight.detach(), bias if bias is None else bias.detach()
-
-
-def _tuple(value) -> tuple:
-    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
-
-
-@torch.enable_grad()
-def _uses(
-    reading: Reading, x: Points, c: int, elsewhere: bool = False
-) -> tuple[list[tuple[_Use, torch.Tensor]], set[str]]:
-    """Calls of layers with (n, c, L, o) derivatives by what came out; and the parameters that are used elsewhere."""
-    trained = trained_parameters(reading)
-    with _Watching({id(value): name for name, value in trained.items()}, len(x)) as watching:
-        found = x.predicted_by(reading)
-    outs = [use.out for use in watching.uses]
-    others = list(trained.values()) if elsewhere else []
-    if not outs or not found.requires_grad:
-        return [], set(trained)
-    pulls, directly = [], watching.elsewhere
-    for use in watching.uses:
-        places = use.of_places(use.out.detach())
-        pulls.append(places.new_zeros(len(x), c, *places.shape[1:]))
-    for a in range(c):
-        gradients = torch.autograd.grad(found[:, a].sum(), outs + others, retain_graph=a + 1 < c, allow_unused=True)
-        for use, kept, gradient in zip(watching.uses, pulls, gradients, strict=False):
-            if gradient is not None:
-                kept[:, a] = use.of_places(gradient)
-        directly |= {name for name, g in zip(trained, gradients[len(outs) :], strict=False) if g is not None}
-    return list(zip(watching.uses, pulls, strict=True)), directly

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from kinds import KINDS, made
+from kinds import made
 from torch import nn
 from torch.nn import functional
 
@@ -10,8 +10,7 @@ from ntkif.kernels import layers as layers_module
 from ntkif.kernels.jacobian import few_of, jacobian
 from ntkif.kernels.layers import layers_of, parts_of
 from ntkif.kernels.module_kernel import module_kernel
-from ntkif.networks.inputs import Reading, points_of
-from ntkif.networks.modules import predict, prepare
+from ntkif.networks.modules import prepare
 
 
 def found_in(module, x, output=None):
@@ -88,15 +87,3 @@ def test_a_product_that_is_not_the_jacobian_is_not_taken(monkeypatch):
     monkeypatch.setattr(layers_module.functional, "unfold", lambda *how: 1.01 * unfold(*how))
     assert [layer.places for layer in found_in(module, x)[0]] == [1]
     torch.testing.assert_close(module_kernel(module, x), right, rtol=0, atol=1e-13)
-
-
-def test_every_kind_is_predicted_as_by_itself():
-    """Watching changes no output."""
-    for name in KINDS:
-        module, x, output = made(name)
-        reading = Reading(module, output)
-        points = points_of(x, reading)
-        names = {id(value): name for name, value in reading.named_parameters()}
-        with layers_module._Watching(names, len(points)):
-            seen = points.predicted_by(reading).detach()
-        torch.testing.assert_close(seen, predict(reading, points), rtol=0, atol=1e-14)
