@@ -47,6 +47,7 @@ def _prepare_report(chosen: argparse.Namespace) -> Callable[[], str]:
     check_landmarks(chosen.landmarks)
     if page.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--output: expected a name that ends in .html, got {page}; the table stands beside it.")
+    _beside(page, chosen.source)
     folder = _existing(page.absolute().parent)
     if page.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise ValueError(f"--output: expected a file that can be written, got {page}; name another.")
@@ -55,6 +56,18 @@ def _prepare_report(chosen: argparse.Namespace) -> Callable[[], str]:
     }
     made = f"python -m ntkif {shlex.join(sys.argv[1:])}"
     return lambda: write_report(chosen.source, page, made=made, **options)
+
+
+def _beside(page: Path, source: Path) -> Path:
+    """The table beside a page; neither may be what is read."""
+    table = page.with_name(f"{page.stem}-rows.csv")
+    for file in (page, table):
+        if source.exists() and file.exists() and file.samefile(source):
+            raise ValueError(
+                f"--output: expected a page whose table of rows stands beside {source}, got {page}, which would write "
+                f"{file} over it; name another."
+            )
+    return table
 
 
 def _existing(folder: Path) -> Path:
@@ -95,6 +108,7 @@ def write_report(
 
     Raises:
         FileNotFoundError, ValueError, MemoryError, ModuleNotFoundError: as `read_source`, `target_of` and `plan`.
+        ValueError: one of the two files is the source, which is never written over.
         OSError: a file cannot be written.
     """
     from tqdm import tqdm
@@ -107,6 +121,7 @@ def write_report(
     from ntkif.report.sources import read_source
     from ntkif.store import write_atomically
 
+    beside = _beside(output, source)
     read = read_source(source, target, rows=rows, seed=seed, side=side)
     task = task_of(read.y, task)
     y, (x, encoded) = target_of(read.y, task, read.target), points_of(read)
@@ -122,7 +137,6 @@ def write_report(
     foot = f"ntkif {ntkif.__version__}, {now()}. {made}"
     html = page(read, found, [*read.notes, kind, *encoded, *chosen, f"{planned}."], foot)
     table = found.rows.assign(row=read.names)[["row", *found.rows.columns]].to_csv(index=False)
-    beside = output.with_name(f"{output.stem}-rows.csv")
     for file, content in ((beside, table), (output, html)):
         write_atomically(file, lambda stream, content=content: stream.write(content.encode()))
     return f"{output} and {beside}"

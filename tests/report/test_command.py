@@ -11,6 +11,7 @@ from report_source import write_images, write_table
 
 from ntkif import NTKInfluenceClassifier
 from ntkif.__main__ import main
+from ntkif.report.command import write_report
 from ntkif.report.encoding import encode_columns
 from ntkif.report.fitting import KERNELS, plan
 
@@ -100,6 +101,26 @@ def test_an_output_that_cannot_be_written(folder, capsys):
         main(["report", "../table.csv", "--target", "kind", "--output", "../table.csv/page.html"])
     assert ended.value.code == 2 and "expected a file that can be written" in capsys.readouterr().err
     assert files(folder) == ["here", "page.html", "table.csv"]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_source_is_never_written_over(folder, linked, capsys):
+    source, page = folder / "here" / "data-rows.csv", "data.html"
+    if linked:  # the same file by another name
+        os.link(folder / "table.csv", source)
+        page = "../here/data.html"
+    else:
+        source.write_bytes((folder / "table.csv").read_bytes())
+    before = source.read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "../table.csv" if linked else "data-rows.csv", "--target", "kind", "--output", page])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and "data-rows.csv over it; name another" in told
+    assert files(folder / "here") == ["data-rows.csv"] and source.read_bytes() == before
+    with pytest.raises(ValueError, match="over it; name another"):
+        write_report(source, folder / "here" / "data.html", target="kind")
+    main(["report", "../table.csv", "--target", "kind", "--output", "again.html"])
+    main(["report", "../table.csv", "--target", "kind", "--output", "again.html"])  # an older report may go
 
 
 def test_a_failure_late_leaves_an_older_report_whole(folder, monkeypatch, capsys):
