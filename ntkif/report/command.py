@@ -64,8 +64,8 @@ def _beside(page: Path, source: Path) -> Path:
     for file in (page, table):
         if source.exists() and file.exists() and file.samefile(source):
             raise ValueError(
-                f"--output: expected a page whose table of rows stands beside {source}, got {page}, which would write "
-                f"{file} over it; name another."
+                f"--output: expected names other than that of the source, got {page}, which would write {file} over "
+                f"it; name another."
             )
     return table
 
