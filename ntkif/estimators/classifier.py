@@ -17,6 +17,7 @@ from ntkif.estimators.calibration import calibrated, probabilities
 from ntkif.estimators.regressor import NTKInfluence
 from ntkif.estimators.state import Array, to_numpy
 from ntkif.kernels import Kernel
+from ntkif.regression.weighted import WeightedFit
 
 __all__ = ["NTKInfluenceClassifier"]
 
@@ -68,10 +69,7 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
 
     def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Self:
         """Fit to (n, d) points and their (n,) labels; arguments and errors as of `NTKInfluence.fit`."""
-        super().fit(X, y, sample_weight)
-        place = torch.as_tensor(np.searchsorted(self.classes_, self._decode(self._targets)), device=self.device)
-        self._slope = calibrated(self._targets + self._residual_without_one(), place, self._weight)
-        return self
+        return super().fit(X, y, sample_weight)
 
     def decision_function(self, X: Array) -> Array:
         """(k,) outputs, positive for the second of two classes; or (k, c), the largest for the class predicted."""
@@ -127,11 +125,15 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
         self._check_classes(y, weight)
         return weight
 
-    def _residual_without_one(self) -> torch.Tensor:
+    def _calibrate(self, fit: WeightedFit) -> None:
+        place = torch.as_tensor(np.searchsorted(self.classes_, self._decode(self._targets)), device=self.device)
+        self._slope = calibrated(self._targets + self._residual_without_one(fit), place, self._weight)
+
+    def _residual_without_one(self, fit: WeightedFit) -> torch.Tensor:
         """(n, c) residual at each training point of the model without one of its copies: (f - y) / (1 - A_i / w_i)."""
-        leverage, copies = self.fit_.leverage, torch.as_tensor(self._copies, device=self.device)
+        leverage, copies = fit.leverage, torch.as_tensor(self._copies, device=self.device)
         share = ((1 - leverage) / (1 - leverage / copies)).where(copies > 1, 1)
-        return share[:, None] * self.fit_.loo_residual
+        return share[:, None] * fit.loo_residual
 
     def _check_classes(self, y: np.ndarray, weight: np.ndarray) -> None:
         counted = np.unique(y[weight > 0])
