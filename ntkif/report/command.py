@@ -12,6 +12,8 @@ from ntkif.provenance import now
 
 __all__ = ["add_report", "write_report"]
 
+_FEWEST = 3
+
 
 def add_report(commands) -> None:
     """Add the command to those of the package."""
@@ -39,12 +41,16 @@ def add_report(commands) -> None:
 
 def _prepare_report(chosen: argparse.Namespace) -> Callable[[], str]:
     require_extra("report", "sklearn", "pandas", "PIL")
+    import torch
+
     from ntkif.estimators.solution import check_landmarks
 
     page = chosen.output or Path(f"{chosen.source.resolve().stem}-report.html")
     if chosen.top < 1 or chosen.side < 1:
         raise ValueError(f"--top and --side: expected 1 or more, got {chosen.top} and {chosen.side}.")
     check_landmarks(chosen.landmarks)
+    if (kind := torch.device(chosen.device).type) not in ("cpu", "cuda"):
+        raise ValueError(f"--device: expected cpu or cuda, got {kind}.")
     if page.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--output: expected a name that ends in .html, got {page}; the table stands beside it.")
     _beside(page, chosen.source)
@@ -108,7 +114,7 @@ def write_report(
 
     Raises:
         FileNotFoundError, ValueError, MemoryError, ModuleNotFoundError: as `read_source`, `target_of` and `plan`.
-        ValueError: one of the two files is the source, which is never written over.
+        ValueError: fewer than three rows; or one of the two files is the source, which is never written over.
         OSError: a file cannot be written.
     """
     from tqdm import tqdm
@@ -123,6 +129,8 @@ def write_report(
 
     beside = _beside(output, source)
     read = read_source(source, target, rows=rows, seed=seed, side=side)
+    if len(read.y) < _FEWEST:
+        raise ValueError(f"{source}: expected at least {_FEWEST} rows, two beside each, got {len(read.y)}; take more.")
     task = task_of(read.y, task)
     y, (x, encoded) = target_of(read.y, task, read.target), points_of(read)
     planned = plan(*x.shape, device, landmarks)

@@ -62,6 +62,15 @@ def test_by_landmarks_where_memory_asks_for_it_or_the_user(folder, monkeypatch, 
     assert "Influences may be wrong" in few and "is spanned by landmarks" not in Path("exact.html").read_text()
 
 
+def test_three_rows_and_numbers_as_classes(folder, capsys):
+    main(["report", "../table.csv", "--target", "price", "--rows", "3", "--output", "a.html"])
+    assert len(pd.read_csv("a-rows.csv")) == 3
+    stars = pd.read_csv("../table.csv").assign(stars=lambda table: table["a"].round().clip(-1, 1) / 2)
+    stars.to_csv("../stars.csv", index=False)
+    main(["report", "../stars.csv", "--target", "stars", "--task", "classification", "--output", "b.html"])
+    assert pd.read_csv("b-rows.csv")["label"].tolist() == stars["stars"].tolist()
+
+
 def test_images_and_numbers_and_a_draw(folder, capsys):
     main(["report", str(write_images(folder)), "--output", "a.html", "--top", "2", "--side", "6"])
     rows = pd.read_csv("a-rows.csv")
@@ -82,6 +91,8 @@ def test_images_and_numbers_and_a_draw(folder, capsys):
         (["--target", "kind", "--output", ".html"], "expected a name that ends in .html"),
         (["--target", "kind", "--top", "0"], "--top and --side: expected 1 or more, got 0 and 32"),
         (["--target", "kind", "--landmarks", "1"], "landmarks: expected a whole number, at least 2"),
+        (["--target", "kind", "--device", "meta"], "--device: expected cpu or cuda, got meta"),
+        (["--target", "price", "--rows", "2"], "table.csv: expected at least 3 rows, two beside each, got 2"),
         (["--target", "kind", "--rows", "61"], "--rows: expected between 1 and 60"),
     ],
 )
