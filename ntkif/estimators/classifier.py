@@ -108,12 +108,17 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
         return tags
 
     def _validated(self, X: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
+        _check_there(to_numpy(y))
         X, y = validate_data(self, to_numpy(X), to_numpy(y), dtype=np.float64, order="C")
         return X, column_or_1d(y, warn=True)
 
     def _learn_targets(self, y: np.ndarray) -> torch.Tensor:
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
+        try:
+            check_classification_targets(y)
+            self.classes_ = np.unique(y)
+        except TypeError as failure:  # labels without an order
+            kinds = sorted({type(label).__name__ for label in y})
+            raise TypeError(f"y: expected labels of one kind, got {' and '.join(kinds)}; make them texts.") from failure
         return self._encode(y)
 
     def _weigh(self, y: np.ndarray, sample_weight: Array | None) -> np.ndarray:
@@ -157,6 +162,19 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
         binary = prediction.shape[1] == 1
         place = (prediction[:, 0] > 0).long() if binary else prediction.argmax(1)
         return self.classes_[place.cpu().numpy()]
+
+
+def _check_there(y: Array) -> None:
+    """Require that no label is None or NA of pandas; NaN is found by scikit-learn."""
+    labels = np.asarray(y)
+    if labels.dtype != object or labels.ndim == 0:
+        return
+    missing = [row for row, label in enumerate(labels.ravel()) if label is None or type(label).__name__ == "NAType"]
+    if missing:
+        raise ValueError(
+            f"y: expected a label for each point, got none in {len(missing)} row(s), the first of them row "
+            f"{missing[0]}; drop those rows."
+        )
 
 
 def _flat(outputs: torch.Tensor) -> torch.Tensor:

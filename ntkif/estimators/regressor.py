@@ -41,7 +41,7 @@ class NTKInfluence(RegressorMixin, Influences, Solution, Saved, BaseEstimator):
     Args:
         ridge: penalty λ >= 0; or "loo", the one of `ridges` with the least mean squared leave-one-out error.
         kernel: "ntk", the paper's (4), of two layers whose first is trained; "deep_ntk", of three layers, all trained;
-            or a function of (n, d) and (k, d) points that gives their (n, k) kernel. Of a list of these the one is
+            or a function of (n, d) and (k, d) tensors that gives their (n, k) kernel. Of a list of these the one is
             taken whose leave-one-out error is least.
         fit_intercept: whether a constant is added to the predictor that no penalty holds; the paper has none.
         normalize: whether rows are divided by their norm, since those two kernels are of the unit sphere; a row of

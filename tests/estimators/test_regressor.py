@@ -137,6 +137,15 @@ def test_other_kernels(kernel):
         NTKInfluence(kernel="rbf").fit(X, y[:30])
 
 
+@pytest.mark.parametrize("landmarks", [None, 99])
+def test_a_function_may_give_numbers_of_another_precision(landmarks):
+    y, options = TARGETS["one"], {"ridge": RIDGE, "landmarks": landmarks}
+    model = NTKInfluence(kernel=lambda a, b: linear(a.float(), b.float()), **options).fit(X, y[:30])
+    wanted = NTKInfluence(kernel=linear, **options).fit(X, y[:30])
+    assert model.influence(X_TEST, y[30:]).dtype == np.float64
+    assert model.predict(X_TEST) == pytest.approx(wanted.predict(X_TEST), abs=1e-4)
+
+
 def test_a_function_gets_the_rows_as_they_are_where_none_is_normalized():
     y = TARGETS["one"]
     model = NTKInfluence(RIDGE, kernel=linear, normalize=False, fit_intercept=False).fit(X, y[:30])
