@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-__all__ = ["Arrays", "Dataset", "from_pixels", "pixel_digest"]
+__all__ = ["Arrays", "Dataset", "class_targets", "from_pixels", "pixel_digest"]
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # images and labels for training, then for testing
 
@@ -84,15 +84,17 @@ def from_pixels(
         device: of the rows and targets.
 
     Raises:
-        ValueError: an image of zeros.
+        ValueError: an image of zeros, or labels that are no index into `classes`, one for each image.
     """
     x_train, labels_train, x_test, labels_test = arrays
+    _check_labels("training", labels_train, len(x_train), classes)
+    _check_labels("test", labels_test, len(x_test), classes)
     return Dataset(
         name=name,
         x_train=_unit_rows(x_train).to(device, dtype),
-        y_train=_targets(labels_train, len(classes)).to(device, dtype),
+        y_train=class_targets(labels_train, len(classes)).to(device, dtype),
         x_test=_unit_rows(x_test).to(device, dtype),
-        y_test=_targets(labels_test, len(classes)).to(device, dtype),
+        y_test=class_targets(labels_test, len(classes)).to(device, dtype),
         images_train=x_train,
         images_test=x_test,
         labels_train=labels_train,
@@ -111,10 +113,25 @@ def _unit_rows(images: np.ndarray) -> torch.Tensor:
     return rows / norms
 
 
-def _targets(labels: np.ndarray, n_classes: int) -> torch.Tensor:
+def _check_labels(what: str, labels: np.ndarray, n: int, classes: tuple[str, ...]) -> None:
+    if labels.shape != (n,) or labels.dtype.kind not in "biu":
+        raise ValueError(
+            f"{what} labels: expected {n} whole numbers, an index into classes for each image, got {labels.dtype} of "
+            f"shape {labels.shape}."
+        )
+    outside = labels[(labels < 0) | (labels >= len(classes))]
+    if len(outside):
+        raise ValueError(
+            f"{what} labels: expected an index into the {len(classes)} classes, 0 to {len(classes) - 1}, got "
+            f"{outside[0]}; name all classes, or drop the images of others."
+        )
+
+
+def class_targets(labels: np.ndarray, n_classes: int) -> torch.Tensor:
+    """(n, c) targets of (n,) labels: of two classes +1 for the first and -1 for the other, else one-hot."""
     if n_classes == 2:
         return torch.from_numpy(np.where(labels == 0, 1.0, -1.0)[:, None])
-    return torch.nn.functional.one_hot(torch.from_numpy(labels), n_classes)
+    return torch.nn.functional.one_hot(torch.from_numpy(labels.astype(np.int64)), n_classes)
 
 
 def pixel_digest(arrays: Arrays) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ntkif.data import Dataset
+from ntkif.data.dataset import Dataset, class_targets
 
 __all__ = ["NoisyLabels", "flip_labels"]
 
@@ -40,8 +40,7 @@ def flip_labels(dataset: Dataset, share: float, seed: int) -> NoisyLabels:
     chosen = random.permutation(len(dataset.y_train))[: round(share * len(dataset.y_train))]
     labels = dataset.labels_train.copy()
     labels[chosen] = (labels[chosen] + random.randint(1, classes, len(chosen))) % classes
-    # The targets of a class are those of any image that has it.
-    first = [int(np.flatnonzero(dataset.labels_train == label)[0]) for label in labels]
+    targets = class_targets(labels, classes).to(dataset.y_train)
     flipped = torch.zeros(len(labels), dtype=torch.bool, device=dataset.y_train.device)
     flipped[chosen] = True
-    return NoisyLabels(replace(dataset, y_train=dataset.y_train[first], labels_train=labels), flipped)
+    return NoisyLabels(replace(dataset, y_train=targets, labels_train=labels), flipped)

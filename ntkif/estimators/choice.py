@@ -86,12 +86,20 @@ def choose(
         intercept: whether there is one.
         ridges: to choose from; where absent 10^-4, 10^-3.5, ..., 10^3 times the mean diagonal of each kernel.
         features: whether they make (n, p) features, whose products are the kernel.
+
+    Raises:
+        ValueError: no ridges are given, and a kernel whose mean diagonal they would be multiples of is zero.
     """
     tried, errors = [], []
     for kernel in kernels:
         matrix = kernel()
         diagonal = matrix.square().sum(1) if features else matrix.diagonal()
         mean = float(scale.square() @ diagonal / scale.square().sum())
+        if ridges is None and mean <= 0:
+            raise ValueError(
+                f"ridges: expected a list of numbers where the mean diagonal of the kernel is {mean:g}, as of blank "
+                "rows or landmarks, since None stands for multiples of it; pass some, or append a one to the rows."
+            )
         tried.append(_GRID * mean if ridges is None else np.array([float(each) for each in ridges]))
         if features:
             found = low_rank_errors(matrix, y_train, scale, intercept, tried[-1].tolist())

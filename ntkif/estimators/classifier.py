@@ -17,6 +17,7 @@ from ntkif.estimators.calibration import calibrated, probabilities
 from ntkif.estimators.regressor import NTKInfluence
 from ntkif.estimators.state import Array, to_numpy
 from ntkif.kernels import Kernel
+from ntkif.regression.weighted import WeightedFit
 
 __all__ = ["NTKInfluenceClassifier"]
 
@@ -68,10 +69,7 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
 
     def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Self:
         """Fit to (n, d) points and their (n,) labels; arguments and errors as of `NTKInfluence.fit`."""
-        super().fit(X, y, sample_weight)
-        place = torch.as_tensor(np.searchsorted(self.classes_, self._decode(self._targets)), device=self.device)
-        self._slope = calibrated(self._targets + self._residual_without_one(), place, self._weight)
-        return self
+        return super().fit(X, y, sample_weight)
 
     def decision_function(self, X: Array) -> Array:
         """(k,) outputs, positive for the second of two classes; or (k, c), the largest for the class predicted."""
@@ -110,12 +108,17 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
         return tags
 
     def _validated(self, X: Array, y: Array) -> tuple[np.ndarray, np.ndarray]:
+        _check_there(to_numpy(y))
         X, y = validate_data(self, to_numpy(X), to_numpy(y), dtype=np.float64, order="C")
         return X, column_or_1d(y, warn=True)
 
     def _learn_targets(self, y: np.ndarray) -> torch.Tensor:
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
+        try:
+            check_classification_targets(y)
+            self.classes_ = np.unique(y)
+        except TypeError as failure:  # labels without an order
+            kinds = sorted({type(label).__name__ for label in y})
+            raise TypeError(f"y: expected labels of one kind, got {' and '.join(kinds)}; make them texts.") from failure
         return self._encode(y)
 
     def _weigh(self, y: np.ndarray, sample_weight: Array | None) -> np.ndarray:
@@ -127,11 +130,15 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
         self._check_classes(y, weight)
         return weight
 
-    def _residual_without_one(self) -> torch.Tensor:
+    def _calibrate(self, fit: WeightedFit) -> None:
+        place = torch.as_tensor(np.searchsorted(self.classes_, self._decode(self._targets)), device=self.device)
+        self._slope = calibrated(self._targets + self._residual_without_one(fit), place, self._weight)
+
+    def _residual_without_one(self, fit: WeightedFit) -> torch.Tensor:
         """(n, c) residual at each training point of the model without one of its copies: (f - y) / (1 - A_i / w_i)."""
-        leverage, copies = self.fit_.leverage, torch.as_tensor(self._copies, device=self.device)
+        leverage, copies = fit.leverage, torch.as_tensor(self._copies, device=self.device)
         share = ((1 - leverage) / (1 - leverage / copies)).where(copies > 1, 1)
-        return share[:, None] * self.fit_.loo_residual
+        return share[:, None] * fit.loo_residual
 
     def _check_classes(self, y: np.ndarray, weight: np.ndarray) -> None:
         counted = np.unique(y[weight > 0])
@@ -155,6 +162,19 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
         binary = prediction.shape[1] == 1
         place = (prediction[:, 0] > 0).long() if binary else prediction.argmax(1)
         return self.classes_[place.cpu().numpy()]
+
+
+def _check_there(y: Array) -> None:
+    """Require that no label is None or NA of pandas; NaN is found by scikit-learn."""
+    labels = np.asarray(y)
+    if labels.dtype != object or labels.ndim == 0:
+        return
+    missing = [row for row, label in enumerate(labels.ravel()) if label is None or type(label).__name__ == "NAType"]
+    if missing:
+        raise ValueError(
+            f"y: expected a label for each point, got none in {len(missing)} row(s), the first of them row "
+            f"{missing[0]}; drop those rows."
+        )
 
 
 def _flat(outputs: torch.Tensor) -> torch.Tensor:

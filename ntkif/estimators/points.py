@@ -61,16 +61,19 @@ def kernel_between(kernel: Kernel, points: torch.Tensor, others: torch.Tensor, b
     """(n, k) kernel of (n, d) and (k, d) points.
 
     A kernel of the sphere is zero where one of two points is blank, as the output of a network without biases is there.
-    A function of the user gets the points as they are.
+    A function of the user gets the points as they are; what it gives is taken to their precision.
 
     Args:
         kernel: of two sets of points.
         points: with rows of norm one, or zero, for a kernel of the sphere.
         others: likewise, or `points` themselves.
         block_size: rows handled at once by a kernel of the sphere.
+
+    Raises:
+        TypeError, ValueError: a function of the user gives no tensor of real numbers, or another shape.
     """
     if not of_the_sphere(kernel):
-        return kernel(points, others)
+        return _checked(kernel(points, others), points, others)
     pairs = [points] if points is others else [points, others]
     live = [each.any(1) for each in pairs]  # a blank row is put somewhere for the time being
     somewhere = torch.eye(1, points.shape[1], dtype=points.dtype, device=points.device)
@@ -79,3 +82,15 @@ def kernel_between(kernel: Kernel, points: torch.Tensor, others: torch.Tensor, b
     matrix[~live[0]] = 0
     matrix[:, ~live[-1]] = 0
     return matrix
+
+
+def _checked(matrix: torch.Tensor, points: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    if not isinstance(matrix, torch.Tensor) or matrix.is_complex():
+        came = matrix.dtype if isinstance(matrix, torch.Tensor) else type(matrix).__name__
+        raise TypeError(f"kernel: expected a function that gives a torch tensor of real numbers, got {came}.")
+    if matrix.shape != (len(points), len(others)):
+        raise ValueError(
+            f"kernel: expected a function that gives the ({len(points)}, {len(others)}) matrix of {len(points)} and "
+            f"{len(others)} points, got shape {tuple(matrix.shape)}."
+        )
+    return matrix.to(points.dtype)

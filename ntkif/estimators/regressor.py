@@ -20,6 +20,7 @@ from ntkif.estimators.solution import Solution
 from ntkif.estimators.state import Array, to_numpy
 from ntkif.influence.table import names_of
 from ntkif.kernels import Kernel
+from ntkif.regression.weighted import WeightedFit
 
 __all__ = ["NTKInfluence"]
 
@@ -40,7 +41,7 @@ class NTKInfluence(RegressorMixin, Influences, Solution, Saved, BaseEstimator):
     Args:
         ridge: penalty λ >= 0; or "loo", the one of `ridges` with the least mean squared leave-one-out error.
         kernel: "ntk", the paper's (4), of two layers whose first is trained; "deep_ntk", of three layers, all trained;
-            or a function of (n, d) and (k, d) points that gives their (n, k) kernel. Of a list of these the one is
+            or a function of (n, d) and (k, d) tensors that gives their (n, k) kernel. Of a list of these the one is
             taken whose leave-one-out error is least.
         fit_intercept: whether a constant is added to the predictor that no penalty holds; the paper has none.
         normalize: whether rows are divided by their norm, since those two kernels are of the unit sphere; a row of
@@ -100,6 +101,8 @@ class NTKInfluence(RegressorMixin, Influences, Solution, Saved, BaseEstimator):
     def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Self:
         """Fit to (n, d) points and their targets, (n,) or (n, c): one Cholesky factorisation and one inverse.
 
+        What was learnt before is forgotten first, so an estimator whose fit was refused is not fitted.
+
         Where kernel and inverse would not fit in memory, it is in tiles, exact too, in a quarter of it (`tiled_fit`);
         the condition number is then a lower bound.
 
@@ -118,6 +121,8 @@ class NTKInfluence(RegressorMixin, Influences, Solution, Saved, BaseEstimator):
         Warns:
             UserWarning: landmarks of which influences may be wrong by half; or rows with one direction.
         """
+        for name in ("fit_", "leverage_", "_flow"):
+            vars(self).pop(name, None)
         check_choice(self.ridge, self.ridges)
         check_table(X)
         self._names = names_of(X)
@@ -130,14 +135,19 @@ class NTKInfluence(RegressorMixin, Influences, Solution, Saved, BaseEstimator):
         self._weight = torch.tensor(self._weigh(y, sample_weight), device=self.device)
         self._draw()
         self._choose()
-        self.fit_ = self._solve()
-        self.leverage_ = self.fit_.leverage.cpu().numpy()
-        self._flow = None
+        fit, self._flow = self._solve(), None
+        self.leverage_ = fit.leverage.cpu().numpy()
+        self._calibrate(fit)
+        self.fit_ = fit  # last, since with it the estimator is fitted
         return self
 
     def predict(self, X: Array) -> Array:
         """(k,) or (k, c) predictions at (k, d) points."""
         return self._like(self._decode(self._predict(X)), X)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether the last fit came to its end."""
+        return hasattr(self, "fit_")
 
     def __sklearn_tags__(self):
         """Several outputs are welcome."""
@@ -200,6 +210,9 @@ class NTKInfluence(RegressorMixin, Influences, Solution, Saved, BaseEstimator):
     def _learn_targets(self, y: np.ndarray) -> torch.Tensor:
         self._columns = y.ndim == 2
         return self._encode(y)
+
+    def _calibrate(self, fit: WeightedFit) -> None:
+        pass
 
     def _encode(self, y: np.ndarray) -> torch.Tensor:
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y_test")

@@ -127,12 +127,14 @@ class Solution:
         blocks = zip(self._points.split(_SMALL_BLOCK), self._weight.split(_SMALL_BLOCK), strict=True)
         trace = sum(float(weight @ self._exact(block, block).diagonal()) for block, weight in blocks)
         missed = max(0.0, trace - float(fit.inverse.features.square().sum())) / self.ridge_
-        return missed / (missed + float(fit.leverage.sum()))
+        freedom = missed + float(fit.leverage.sum())
+        return missed / freedom if freedom else 0.0
 
     def _spanned(self, function: Kernel | None = None) -> torch.Tensor:
         """(n, r) features of the training points, and their root set."""
         marks = self._points[self._landmarks]
-        self._root = landmark_root(self._exact(marks, marks, function))
+        root = landmark_root(self._exact(marks, marks, function))
+        self._root = root if root.shape[1] else marks.new_zeros(len(marks), 1)  # of blank landmarks, which span nothing
         features = marks.new_empty(len(self._points), self._root.shape[1])
         for rows in row_blocks(len(features), self._block):
             features[rows] = self._exact(self._points[rows], marks, function) @ self._root

@@ -13,6 +13,7 @@ from ntkif.store import write_atomically
 __all__ = ["Array", "Diagnosis", "Top", "diagnosis", "read_state", "to_numpy", "write_state"]
 
 Array = np.ndarray | torch.Tensor
+_KEPT = (type(None), bool, int, float, complex, str, bytes, torch.Tensor, torch.nn.Parameter)
 
 
 class Top(NamedTuple):
@@ -72,7 +73,7 @@ def write_state(file: Path, kind: str, state: dict[str, Any]) -> None:
     Args:
         file: its path.
         kind: what they are the state of; `read_state` asks for it.
-        state: name -> tensor, array, number, text, None, or a list or dict of these.
+        state: name -> tensor, array, number, text, None, or a list of these, or a dict of these by numbers or texts.
 
     Raises:
         TypeError: something else, which could not be read back.
@@ -108,17 +109,16 @@ def read_state(file: Path, kind: str, device: str | torch.device) -> dict[str, A
 def _plain(value: Any, name: str) -> Any:
     """Values that torch reads back without running code: arrays become lists with their dtype."""
     if isinstance(value, dict):
-        return {key: _plain(each, name) for key, each in value.items()}
+        return {_plain(key, name): _plain(each, name) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return (list if isinstance(value, list) else tuple)(_plain(each, name) for each in value)
     if isinstance(value, np.ndarray):
         numbers = value.view(np.int64) if value.dtype.kind in "mM" else value  # dates as what they count
         return {"array": _plain(numbers.tolist(), name), "dtype": value.dtype.str}
-    if isinstance(value, np.generic):
-        return value.item()
+    value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, torch.device):
         return str(value)
-    if value is None or isinstance(value, (bool, int, float, str, torch.Tensor)):
+    if type(value) in _KEPT:  # not by what inherits from them, which is code
         return value
     raise TypeError(
         f"{name}: expected a number, a text, None, an array, a tensor, or lists of these, which a file can hold, got "

@@ -12,6 +12,8 @@ from ntkif.provenance import now
 
 __all__ = ["add_report", "write_report"]
 
+_FEWEST = 3
+
 
 def add_report(commands) -> None:
     """Add the command to those of the package."""
@@ -39,14 +41,19 @@ def add_report(commands) -> None:
 
 def _prepare_report(chosen: argparse.Namespace) -> Callable[[], str]:
     require_extra("report", "sklearn", "pandas", "PIL")
+    import torch
+
     from ntkif.estimators.solution import check_landmarks
 
     page = chosen.output or Path(f"{chosen.source.resolve().stem}-report.html")
     if chosen.top < 1 or chosen.side < 1:
         raise ValueError(f"--top and --side: expected 1 or more, got {chosen.top} and {chosen.side}.")
     check_landmarks(chosen.landmarks)
+    if (kind := torch.device(chosen.device).type) not in ("cpu", "cuda"):
+        raise ValueError(f"--device: expected cpu or cuda, got {kind}.")
     if page.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"--output: expected a name that ends in .html, got {page}; the table stands beside it.")
+    _beside(page, chosen.source)
     folder = _existing(page.absolute().parent)
     if page.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise ValueError(f"--output: expected a file that can be written, got {page}; name another.")
@@ -55,6 +62,18 @@ def _prepare_report(chosen: argparse.Namespace) -> Callable[[], str]:
     }
     made = f"python -m ntkif {shlex.join(sys.argv[1:])}"
     return lambda: write_report(chosen.source, page, made=made, **options)
+
+
+def _beside(page: Path, source: Path) -> Path:
+    """The table beside a page; neither may be what is read."""
+    table = page.with_name(f"{page.stem}-rows.csv")
+    for file in (page, table):
+        if source.exists() and file.exists() and file.samefile(source):
+            raise ValueError(
+                f"--output: expected names other than that of the source, got {page}, which would write {file} over "
+                f"it; name another."
+            )
+    return table
 
 
 def _existing(folder: Path) -> Path:
@@ -95,6 +114,7 @@ def write_report(
 
     Raises:
         FileNotFoundError, ValueError, MemoryError, ModuleNotFoundError: as `read_source`, `target_of` and `plan`.
+        ValueError: fewer than three rows; or one of the two files is the source, which is never written over.
         OSError: a file cannot be written.
     """
     from tqdm import tqdm
@@ -107,7 +127,10 @@ def write_report(
     from ntkif.report.sources import read_source
     from ntkif.store import write_atomically
 
+    beside = _beside(output, source)
     read = read_source(source, target, rows=rows, seed=seed, side=side)
+    if len(read.y) < _FEWEST:
+        raise ValueError(f"{source}: expected at least {_FEWEST} rows, two beside each, got {len(read.y)}; take more.")
     task = task_of(read.y, task)
     y, (x, encoded) = target_of(read.y, task, read.target), points_of(read)
     planned = plan(*x.shape, device, landmarks)
@@ -122,7 +145,6 @@ def write_report(
     foot = f"ntkif {ntkif.__version__}, {now()}. {made}"
     html = page(read, found, [*read.notes, kind, *encoded, *chosen, f"{planned}."], foot)
     table = found.rows.assign(row=read.names)[["row", *found.rows.columns]].to_csv(index=False)
-    beside = output.with_name(f"{output.stem}-rows.csv")
     for file, content in ((beside, table), (output, html)):
         write_atomically(file, lambda stream, content=content: stream.write(content.encode()))
     return f"{output} and {beside}"

@@ -9,6 +9,7 @@ __all__ = ["CLASSIFICATION", "REGRESSION", "encode_columns", "points_of", "targe
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
 _CLASSES, _TEXTS = 20, 50
+_EXACT = 2.0**53  # below which floating-point numbers know their units
 
 
 def task_of(y: np.ndarray, asked: str | None = None) -> str:
@@ -28,15 +29,18 @@ def task_of(y: np.ndarray, asked: str | None = None) -> str:
 
 
 def target_of(y: np.ndarray, task: str, name: str) -> np.ndarray:
-    """(n,) targets as the estimators take them: texts, whole numbers where they are all whole, or floats.
+    """(n,) targets as the estimators take them: numbers to be hit, or labels, texts or whole numbers.
 
     Raises:
-        ValueError: one class, nearly as many classes as rows, or what has to be hit is no number.
+        ValueError: complex numbers, one class, nearly as many classes as rows, or what has to be hit is no number.
     """
+    if y.dtype.kind == "c":
+        raise ValueError(f"{name}: expected labels or real numbers, got {y.dtype}; save one of their two parts.")
     if task == REGRESSION:
         return _numbers(y, name)
-    y = y.astype(np.int64) if y.dtype.kind == "f" and (y == np.round(y)).all() else y
-    y = y if y.dtype.kind in "iuf" else y.astype(str)
+    if y.dtype.kind == "f" and ((y == np.round(y)) & (np.abs(y) < _EXACT)).all():
+        y = y.astype(np.int64)
+    y = y if y.dtype.kind in "iu" else y.astype(str)
     classes = np.unique(y)
     if len(classes) < 2:
         raise ValueError(f"{name}: expected at least two classes, got one, {classes[0]}; there is nothing to tell.")
@@ -82,7 +86,7 @@ def encode_columns(columns: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
         (n, d) numbers, and sentences that say what was done.
 
     Raises:
-        ValueError: an infinite number, lists or other things in a column, or no column that says anything.
+        ValueError: an infinite or complex number, lists or other things in a column, or no column that says anything.
     """
     parts, done = [], {kind: [] for kind in _SENTENCES}
     for name in columns:
@@ -112,12 +116,20 @@ _SENTENCES = {
 
 
 def _standardised(name: str, column: pd.Series) -> tuple[str, np.ndarray | None]:
+    if pd.api.types.is_complex_dtype(column):
+        raise ValueError(
+            f"{name}: expected real numbers, got {column.dtype}; make a column of each of their two parts."
+        )
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(values).any():
         raise ValueError(f"{name}: expected finite numbers, got {values[np.isinf(values)][0]}; mend or drop the rows.")
     known = values[~np.isnan(values)]
     if len(known) == 0 or known.max() == known.min():
         return "constant", None
+    power = -np.frexp(np.abs(known).max())[
+        1
+    ]  # of two, which rounds nothing: the squares are neither too large nor lost
+    values, known = np.ldexp(values, power), np.ldexp(known, power)
     scaled = (values - known.mean()) / known.std()
     return "standardised", np.nan_to_num(scaled)[:, None]
 

@@ -12,6 +12,9 @@ from ntkif.checks import require_extra
 __all__ = ["Html", "bars", "element", "image", "table", "text", "written"]
 
 
+_EXACT = 2.0**53  # below which floating-point numbers know their units
+
+
 class Html(str):
     """Text that is HTML already, and is not escaped again."""
 
@@ -24,8 +27,11 @@ def text(value: object) -> Html:
 
 
 def written(value: object) -> str:
-    """A value as plain text: numbers with four digits, other things as they are."""
-    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}") if isinstance(value, (float, np.floating)) else str(value)
+    """A value as plain text: fractions with four digits, whole numbers in full, other things as they are."""
+    if not isinstance(value, (float, np.floating)):
+        return str(value)
+    whole = abs(value) < _EXACT and value == round(value)
+    return (str(round(value)) if whole else f"{value:.4g}").replace("-", "\N{MINUS SIGN}")
 
 
 def element(name: str, *inside: object, **attributes: str) -> Html:

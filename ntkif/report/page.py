@@ -118,13 +118,13 @@ def _suspicious(told: Told) -> list[Html]:
 
 def _card(told: Told, row: int) -> list[Html]:
     about = told.rows.iloc[row]
-    said = element("b", "labelled " if told.classes else "given ", about["label"])
+    said = element("b", "labelled " if told.classes else "given ", told.label(row))
     numbers = f"{told.word} {text(float(about[told.deviation]))}"
     if told.classes:
         numbers += f", probability of its label {about['probability']:.1%}"
     head = [
         element("h3", f"{int(about['rank'])}. {told.name(row)}"),
-        element("div", said, "; the others say ", element("b", about["predicted"])),
+        element("div", said, "; the others say ", element("b", told.predicted(row))),
         element("p", numbers, class_="soft"),
     ]
     against = told.found.contradictions.query("row == @row")
@@ -200,7 +200,7 @@ def _influential(told: Told) -> list[Html]:
 
 def _ranked(told: Told, caption: str, column: str, rows: Iterable[int]) -> Html:
     cells = [
-        (told.named(row), told.label(row), text(about["predicted"]), float(about[column]), int(about["rank"]))
+        (told.named(row), told.label(row), told.predicted(row), float(about[column]), int(about["rank"]))
         for row, about in ((row, told.rows.iloc[row]) for row in rows)
     ]
     word = "label" if told.classes else "target"

@@ -1,6 +1,7 @@
 """What a user has on disk, a table or images with labels, read into one kind of thing."""
 
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ntkif.checks import require_extra
+from ntkif.report.tables import read_table
 
 __all__ = ["KINDS", "Source", "read_source"]
 
@@ -70,30 +72,25 @@ def read_source(
 
 
 def _table(path: Path, target: str | None, rows: int | None, seed: int) -> Source:
-    table = _read_table(path)
+    table, of_words = read_table(path)
     table.columns = table.columns.astype(str)
     if target not in table.columns:
         raise ValueError(f"--target: expected one of the columns {', '.join(table.columns)}, got {target}.")
     if table.columns.duplicated().any():
         raise ValueError(f"{path}: expected distinct names of columns, got {target} and others more than once.")
     drawn, notes = _drawn(len(table), rows, seed, path)
+    notes += of_words
     table = table.iloc[drawn]
     y = table.pop(target)
     _check_targets(y.isna().to_numpy(), target, drawn)
     return Source(path.name, target, y.to_numpy(), drawn.tolist(), columns=table.reset_index(drop=True), notes=notes)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    if path.suffix.lower() == ".csv":
-        return pd.read_csv(path)
-    require_extra("report", "pyarrow")
-    return pd.read_parquet(path, engine="pyarrow")
-
-
 def _arrays(path: Path, target: str | None, rows: int | None, seed: int) -> Source:
     target = target or "y"
     x, y = _read_arrays(path, target)
-    if len(x) != len(y) or y.ndim != 1 or x.ndim not in (2, 3, 4) or (x.ndim == 4 and x.shape[3] not in (1, 3)):
+    shaped = y.ndim == 1 and (x.ndim in (2, 3) or (x.ndim == 4 and x.shape[3] in (1, 3)))
+    if not shaped or len(x) != len(y):
         raise ValueError(
             f"{path}: expected x of shape (n, d), (n, height, width) or (n, height, width, 1 or 3) and {target} of "
             f"shape (n,), got {x.shape} and {y.shape}."
@@ -115,19 +112,25 @@ def _arrays(path: Path, target: str | None, rows: int | None, seed: int) -> Sour
 def _read_arrays(path: Path, target: str) -> tuple[np.ndarray, np.ndarray]:
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path}: expected a file that numpy.savez wrote, got something else, or a part of one.")
-    with np.load(path, allow_pickle=False) as arrays:
-        if missing := {"x", target} - set(arrays.files):
-            raise ValueError(
-                f"{path}: expected arrays x and {target}, got {', '.join(arrays.files) or 'none'}, without "
-                f"{' and '.join(sorted(missing))}; numpy.savez(file, x=..., y=...) makes them."
-            )
-        try:
-            return arrays["x"], arrays[target]
-        except ValueError as failure:  # an array of objects
-            raise ValueError(
-                f"{path}: expected arrays of numbers or texts, got one of objects, which could hold code; save "
-                f"x.astype(float) and {target}.astype(str)."
-            ) from failure
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names = arrays.files
+            read = {name: np.asarray(arrays[name]) for name in ("x", target) if name in names}
+    except ValueError as failure:
+        raise ValueError(
+            f"{path}: expected arrays of numbers or texts, got one of objects, which could hold code, or a broken one; "
+            f"save x.astype(float) and {target}.astype(str)."
+        ) from failure
+    except (zipfile.BadZipFile, zlib.error, EOFError, LookupError, OSError, RuntimeError) as failure:
+        raise ValueError(
+            f"{path}: expected a file that numpy.savez wrote, got a broken one ({failure}); write it again."
+        ) from failure
+    if missing := {"x", target} - set(names):
+        raise ValueError(
+            f"{path}: expected arrays x and {target}, got {', '.join(names) or 'none'}, without "
+            f"{' and '.join(sorted(missing))}; numpy.savez(file, x=..., y=...) makes them."
+        )
+    return read["x"], read[target]
 
 
 def _folder(path: Path, target: str | None, rows: int | None, seed: int, side: int) -> Source:
@@ -184,8 +187,10 @@ def _opened(file: Path, side: int) -> np.ndarray:
             image = _eight_bits(ImageOps.exif_transpose(image))
             image.thumbnail((side, side))
             return np.asarray(image)
-    except OSError as failure:
-        raise ValueError(f"{file}: expected an image, got what cannot be read as one; mend or move it.") from failure
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as failure:  # as PIL meets broken files
+        raise ValueError(
+            f"{file}: expected an image, got what cannot be read as one ({failure}); mend or move it."
+        ) from failure
 
 
 def _eight_bits(image):

@@ -24,6 +24,10 @@ class Told:
     def label(self, row: int) -> str:
         return written(self.rows["label"].iloc[row])
 
+    def predicted(self, row: int) -> str:
+        """What the others say."""
+        return written(self.rows["predicted"].iloc[row])
+
     def picture(self, row: int, caption: object = "") -> Html:
         if self.source.picture is None:
             return Html("")

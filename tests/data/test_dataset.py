@@ -43,3 +43,29 @@ def test_a_set_of_given_pixels():
     assert made.digest == dataset.pixel_digest(arrays) != dataset.pixel_digest((*arrays[:3], labels[2:4]))
     two = dataset.from_pixels("five", (images[:3], labels[2:], images[3:], labels[3:]), ("a", "b"), "made", "of more")
     assert two.y_train.tolist() == [[-1], [-1], [1]] and two.digest == "of more"
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.uint64])
+def test_labels_of_any_whole_numbers(kind):
+    images, labels = np.random.default_rng(0).integers(1, 256, (3, 4, 3), dtype=np.uint8), np.array([0, 2, 1], kind)
+    three = dataset.from_pixels("three", (images, labels, images, labels), ("a", "b", "c"), "made")
+    assert three.y_train.argmax(1).tolist() == [0, 2, 1] and three.labels_train is labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "message"),
+    [
+        ([0, 1, 2], "ab", "training labels: expected an index into the 2 classes, 0 to 1, got 2; name all classes"),
+        ([0, 1, 3], "abc", "training labels: expected an index into the 3 classes, 0 to 2, got 3; name all classes"),
+        ([0, -1, 1], "ab", "training labels: expected an index into the 2 classes, 0 to 1, got -1; name"),
+        ([0, 1], "ab", r"training labels: expected 3 whole numbers, .*, got int64 of shape \(2,\)"),
+        ([[0], [1], [1]], "ab", r"training labels: expected 3 whole numbers, .*, got int64 of shape \(3, 1\)"),
+        ([0.0, 1.0, 1.0], "ab", "training labels: expected 3 whole numbers, .*, got float64"),
+    ],
+)
+def test_labels_that_are_no_index_into_the_classes(labels, classes, message):
+    images, right = np.random.default_rng(0).integers(1, 256, (3, 4, 3), dtype=np.uint8), np.array([0, 1, 1])
+    with pytest.raises(ValueError, match=message):
+        dataset.from_pixels("three", (images, np.array(labels), images, right), tuple(classes), "made")
+    with pytest.raises(ValueError, match=message.replace("training", "test")):
+        dataset.from_pixels("three", (images, right, images, np.array(labels)), tuple(classes), "made")

@@ -32,6 +32,14 @@ def test_every_other_class_is_drawn():
     assert np.bincount(steps, minlength=10)[0] == 0 and np.bincount(steps)[1:].min() > 80
 
 
+def test_a_class_may_have_no_image_yet():
+    data = load("mini-mnist-sample", dtype=torch.float32).head(5, 5)
+    assert len(set(data.labels_train)) < 5
+    noisy = flip_labels(data, 1.0, seed=0).dataset
+    assert noisy.y_train.argmax(1).tolist() == noisy.labels_train.tolist() != data.labels_train.tolist()
+    assert noisy.y_train.dtype == torch.float32 and (noisy.y_train.sum(1) == 1).all()
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.5, math.nan])
 def test_a_share_is_a_share(share):
     with pytest.raises(ValueError, match="share: expected a number between 0 and 1"):

@@ -84,6 +84,15 @@ def test_nothing_to_choose_from_and_what_is_no_ridge():
         NTKInfluence(1.0, ridges=[1.0]).fit(X, TARGETS["one"][:30])
 
 
+@pytest.mark.parametrize("landmarks", [None, 4])
+def test_ridges_of_blank_rows_are_asked_for(landmarks):
+    blank = np.zeros((30, 5))
+    with pytest.raises(ValueError, match=r"ridges: expected a list of numbers .* is 0, as of blank rows"):
+        NTKInfluence("loo", landmarks=landmarks).fit(blank, TARGETS["one"][:30])
+    model = NTKInfluence("loo", ridges=[0.1, 1.0], landmarks=landmarks).fit(blank, TARGETS["one"][:30])
+    assert model.predict(blank[:2]) == pytest.approx(TARGETS["one"][:30].mean())
+
+
 def test_numbers_of_torch():
     y = TARGETS["one"][:30]
     assert NTKInfluence("loo", ridges=torch.tensor([0.1, 1.0])).fit(X, y).ridge_ in (pytest.approx(0.1), 1.0)

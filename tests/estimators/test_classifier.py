@@ -129,6 +129,21 @@ def test_errors_say_what_to_do():
         NTKInfluence(-1.0).fit(X, TARGETS["one"][:30])
 
 
+@pytest.mark.parametrize("given", [list, np.array, lambda labels: pd.Series(labels, dtype="string")])
+def test_labels_that_are_missing_are_named(given):
+    labels = ["no", "yes", None] * 10
+    with pytest.raises(
+        ValueError, match=r"y: expected a label for each point, got none in 10 row\(s\), .* row 2; drop"
+    ):
+        NTKInfluenceClassifier().fit(X, given(labels))
+
+
+def test_labels_of_two_kinds_are_named():
+    labels = np.array(["no", "yes", 1] * 10, dtype=object)
+    with pytest.raises(TypeError, match="y: expected labels of one kind, got int and str; make them texts"):
+        NTKInfluenceClassifier().fit(X, labels)
+
+
 def test_in_a_pipeline_and_a_search_over_ridges():
     x, y = load_wine(return_X_y=True)
     search = GridSearchCV(

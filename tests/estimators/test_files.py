@@ -59,6 +59,16 @@ def test_parameters_of_numpy_are_saved(tmp_path):
     assert (NTKInfluenceClassifier.load(tmp_path / "model.pt").predict(X) == model.predict(X)).all()
 
 
+@pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)
+def test_class_weights_by_labels_of_numpy_are_saved(tmp_path, y):
+    weights = dict(zip(np.unique(y), [1.0, 2.0, 5.0], strict=False))
+    model = NTKInfluenceClassifier(RIDGE, class_weight=weights).fit(X, y[:30])
+    model.save(tmp_path / "model")
+    again = NTKInfluenceClassifier.load(tmp_path / "model")
+    assert again.class_weight == weights and (again.predict(X_TEST) == model.predict(X_TEST)).all()
+    assert (again.fit(X, y[:30]).leverage_ == model.leverage_).all()
+
+
 def test_a_kernel_that_is_a_function_is_passed_again(tmp_path):
     y, file = TARGETS["one"], tmp_path / "model.pt"
     model = NTKInfluence(RIDGE, kernel=linear).fit(X, y[:30])

@@ -34,6 +34,19 @@ def test_a_function_of_the_user_gets_the_points_as_they_are():
     assert kernel_between(lambda a, b: linear(a, b) + 1, x, x, block_size=1)[1].tolist() == [1.0, 1.0]
 
 
+def test_what_a_function_of_the_user_gives_is_a_matrix_of_real_numbers():
+    x = torch.eye(3).double()[:2]
+    found = kernel_between(lambda a, b: linear(a, b) > 0, x, x, block_size=1)
+    assert found.dtype == torch.float64 and found.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    for kernel, error, message in (
+        (lambda a, b: linear(a, b).numpy(), TypeError, "a torch tensor of real numbers, got ndarray"),
+        (lambda a, b: 1j * linear(a, b), TypeError, "a torch tensor of real numbers, got torch.complex128"),
+        (lambda a, b: linear(a, b)[0], ValueError, r"\(2, 2\) matrix of 2 and 2 points, got shape \(2,\)"),
+    ):
+        with pytest.raises(error, match=f"kernel: expected a function that gives .*{message}"):
+            kernel_between(kernel, x, x, block_size=1)
+
+
 def test_rows_as_they_are_on_the_sphere_or_with_a_one_at_their_end():
     x = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
     assert normalized(x, False) is x and torch.equal(normalized(x, True), to_sphere(x))

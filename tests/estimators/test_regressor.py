@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from estimator_problem import (
+    LABELS,
     LEFT_OUT,
     RIDGE,
     STEPS,
@@ -22,6 +23,7 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes
+from sklearn.exceptions import NotFittedError
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, LeaveOneOut, cross_val_predict
@@ -29,7 +31,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from ntkif import NTKInfluence, loo_influence, ntk, ntk_influence, ridge_fit
+from ntkif import NTKInfluence, NTKInfluenceClassifier, loo_influence, ntk, ntk_influence, ridge_fit
 from ntkif.kernels.infinite import deep_ntk
 
 
@@ -135,6 +137,15 @@ def test_other_kernels(kernel):
         NTKInfluence(kernel="rbf").fit(X, y[:30])
 
 
+@pytest.mark.parametrize("landmarks", [None, 99])
+def test_a_function_may_give_numbers_of_another_precision(landmarks):
+    y, options = TARGETS["one"], {"ridge": RIDGE, "landmarks": landmarks}
+    model = NTKInfluence(kernel=lambda a, b: linear(a.float(), b.float()), **options).fit(X, y[:30])
+    wanted = NTKInfluence(kernel=linear, **options).fit(X, y[:30])
+    assert model.influence(X_TEST, y[30:]).dtype == np.float64
+    assert model.predict(X_TEST) == pytest.approx(wanted.predict(X_TEST), abs=1e-4)
+
+
 def test_a_function_gets_the_rows_as_they_are_where_none_is_normalized():
     y = TARGETS["one"]
     model = NTKInfluence(RIDGE, kernel=linear, normalize=False, fit_intercept=False).fit(X, y[:30])
@@ -194,6 +205,41 @@ def test_what_it_cannot_take_it_refuses_and_says_what_to_do():
     with pytest.raises(ValueError, match="got n_samples = 1"):
         NTKInfluence().fit(X[:1], y[:1])
     assert NTKInfluence(fit_intercept=False).fit(X[:1], y[:1]).loo_predict() == pytest.approx(0)
+
+
+def refused(model, x, y, **options):
+    """Every method of an estimator whose fit is refused says that it is not fitted."""
+    with pytest.raises((ValueError, TypeError, np.linalg.LinAlgError, MemoryError)):
+        model.fit(x, y, **options)
+    for method in ("predict", "self_influence", "loo_predict", "diagnose", "influence", "table", "influence_at"):
+        first = {"influence_at": (1.0,)}.get(method, ())
+        given = {"predict": (X_TEST,), "influence": (X_TEST, y[:7])}
+        given |= dict.fromkeys(("table", "influence_at"), given["influence"])
+        with pytest.raises(NotFittedError):
+            getattr(model, method)(*first, *given.get(method, ()))
+
+
+@pytest.mark.parametrize("kind", [NTKInfluence, NTKInfluenceClassifier])
+def test_an_estimator_whose_fit_is_refused_is_not_fitted(kind, tmp_path, monkeypatch):
+    y = TARGETS["one"][:30] if kind is NTKInfluence else LABELS["three"][:30]
+    model, fitted = kind(ridge=0.0), kind(ridge=0.0).fit(X, y)
+    copies = np.vstack([X[:15], X[:15]])
+    for options in ({"sample_weight": -np.ones(30)}, {"sample_weight": np.ones(29)}):
+        refused(model.fit(X, y), X, y, **options)
+    refused(model.fit(X, y), copies, y)
+    refused(model.fit(X, y), X * np.nan, y)
+    refused(model.fit(X, y).set_params(ridge="none"), X, y)
+    with pytest.raises(NotFittedError):
+        model.save(tmp_path / "model")
+    assert not hasattr(model, "leverage_")
+    model.set_params(ridge=0.0).fit(X, y)
+    assert (model.influence(X_TEST, y[:7]) == fitted.influence(X_TEST, y[:7])).all()
+
+    def fails(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(kind, "_calibrate", fails)  # even at the very end
+    refused(model, X, y)
 
 
 def test_weights_are_numbers_at_least_zero_one_a_row():

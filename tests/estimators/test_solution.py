@@ -94,6 +94,20 @@ def test_many_that_are_missed_are_warned_of():
     assert blank.missed_ == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("intercept", [True, False], ids=["intercept", "none"])
+def test_landmarks_may_be_blank(intercept):
+    y, blank = TARGETS["three"], np.zeros((30, 5))
+    exact, model = (NTKInfluence(RIDGE, landmarks=p, fit_intercept=intercept).fit(blank, y[:30]) for p in (None, 4))
+    assert model.missed_ == pytest.approx(0)
+    for method, given in (("loo_predict", ()), ("predict", (X_TEST,)), ("influence", (X_TEST, y[30:]))):
+        assert getattr(model, method)(*given) == pytest.approx(getattr(exact, method)(*given))
+    some = blank.copy()
+    live = np.random.RandomState(0).permutation(30)[-4:]  # so that the drawn are blank
+    some[live] = X[live]
+    model = NTKInfluence(RIDGE, landmarks=8, fit_intercept=intercept).fit(some, y[:30])
+    assert len(set(model._landmarks.tolist())) == 8 and np.isfinite(model.influence(X_TEST, y[30:])).all()
+
+
 @pytest.mark.parametrize("weight", WEIGHTS.values(), ids=WEIGHTS)
 def test_ridge_and_kernel_are_chosen_in_the_span_of_the_drawn(weight):
     y, ridges = TARGETS["three"][:30], [0.01, 0.1, 1.0]

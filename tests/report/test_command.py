@@ -11,6 +11,7 @@ from report_source import write_images, write_table
 
 from ntkif import NTKInfluenceClassifier
 from ntkif.__main__ import main
+from ntkif.report.command import write_report
 from ntkif.report.encoding import encode_columns
 from ntkif.report.fitting import KERNELS, plan
 
@@ -61,6 +62,15 @@ def test_by_landmarks_where_memory_asks_for_it_or_the_user(folder, monkeypatch, 
     assert "Influences may be wrong" in few and "is spanned by landmarks" not in Path("exact.html").read_text()
 
 
+def test_three_rows_and_numbers_as_classes(folder, capsys):
+    main(["report", "../table.csv", "--target", "price", "--rows", "3", "--output", "a.html"])
+    assert len(pd.read_csv("a-rows.csv")) == 3
+    stars = pd.read_csv("../table.csv").assign(stars=lambda table: table["a"].round().clip(-1, 1) / 2)
+    stars.to_csv("../stars.csv", index=False)
+    main(["report", "../stars.csv", "--target", "stars", "--task", "classification", "--output", "b.html"])
+    assert pd.read_csv("b-rows.csv")["label"].tolist() == stars["stars"].tolist()
+
+
 def test_images_and_numbers_and_a_draw(folder, capsys):
     main(["report", str(write_images(folder)), "--output", "a.html", "--top", "2", "--side", "6"])
     rows = pd.read_csv("a-rows.csv")
@@ -81,6 +91,8 @@ def test_images_and_numbers_and_a_draw(folder, capsys):
         (["--target", "kind", "--output", ".html"], "expected a name that ends in .html"),
         (["--target", "kind", "--top", "0"], "--top and --side: expected 1 or more, got 0 and 32"),
         (["--target", "kind", "--landmarks", "1"], "landmarks: expected a whole number, at least 2"),
+        (["--target", "kind", "--device", "meta"], "--device: expected cpu or cuda, got meta"),
+        (["--target", "price", "--rows", "2"], "table.csv: expected at least 3 rows, two beside each, got 2"),
         (["--target", "kind", "--rows", "61"], "--rows: expected between 1 and 60"),
     ],
 )
@@ -100,6 +112,26 @@ def test_an_output_that_cannot_be_written(folder, capsys):
         main(["report", "../table.csv", "--target", "kind", "--output", "../table.csv/page.html"])
     assert ended.value.code == 2 and "expected a file that can be written" in capsys.readouterr().err
     assert files(folder) == ["here", "page.html", "table.csv"]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_source_is_never_written_over(folder, linked, capsys):
+    source, page = folder / "here" / "data-rows.csv", "data.html"
+    if linked:  # the same file by another name
+        os.link(folder / "table.csv", source)
+        page = "../here/data.html"
+    else:
+        source.write_bytes((folder / "table.csv").read_bytes())
+    before = source.read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "../table.csv" if linked else "data-rows.csv", "--target", "kind", "--output", page])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and "data-rows.csv over it; name another" in told
+    assert files(folder / "here") == ["data-rows.csv"] and source.read_bytes() == before
+    with pytest.raises(ValueError, match="over it; name another"):
+        write_report(source, folder / "here" / "data.html", target="kind")
+    main(["report", "../table.csv", "--target", "kind", "--output", "again.html"])
+    main(["report", "../table.csv", "--target", "kind", "--output", "again.html"])  # an older report may go
 
 
 def test_a_failure_late_leaves_an_older_report_whole(folder, monkeypatch, capsys):

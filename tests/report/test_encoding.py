@@ -38,6 +38,13 @@ def test_texts_with_many_values_are_left_out():
     assert x.shape == (51, 1) and notes[-1] == "Left out, texts with more than 50 values: id."
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e200, 2.0**1020])
+def test_very_large_and_very_small_numbers_are_standardised(scale):
+    column = np.array([1.0, -3.0, np.nan, 5.0, 7.5])
+    found, wanted = (encode_columns(pd.DataFrame({"a": column * by}))[0] for by in (scale, 1.0))
+    assert found == pytest.approx(wanted, rel=1e-12)
+
+
 def test_points_of_tables_and_images(tmp_path):
     table = read_source(write_table(tmp_path), "kind")
     assert points_of(table)[0].shape == (60, 3 + 2 + 1)
@@ -67,6 +74,8 @@ def test_targets_as_the_estimators_take_them():
     assert target_of(np.array([1.0, 2.0, 1.0, 2.0]), "classification", "y").dtype == np.int64
     assert target_of(np.array(["a", "b"] * 2, dtype=object), "classification", "y").dtype.kind == "U"
     assert target_of(np.array([3, 4]), "regression", "y").dtype == np.float64
+    assert target_of(np.array([1e19, 2e19] * 2), "classification", "y").tolist() == ["1e+19", "2e+19"] * 2
+    assert target_of(np.array([0.5, 1.0] * 2), "classification", "y").tolist() == ["0.5", "1.0"] * 2
 
 
 @pytest.mark.parametrize(
@@ -77,6 +86,8 @@ def test_targets_as_the_estimators_take_them():
         (["1", "x"], "regression", "y: expected numbers for regression, got '1'|y: expected numbers for regression"),
         ([2.0, 2.0], "regression", "finite numbers that are not all equal"),
         ([2.0, np.inf], "regression", "finite numbers that are not all equal"),
+        ([2j, 2.0], "regression", "y: expected labels or real numbers, got complex128"),
+        ([2j, 2.0], "classification", "y: expected labels or real numbers, got complex128"),
     ],
 )
 def test_targets_that_are_refused(y, task, message):
@@ -87,6 +98,8 @@ def test_targets_that_are_refused(y, task, message):
 def test_columns_that_are_refused():
     with pytest.raises(ValueError, match="a: expected finite numbers, got inf"):
         encode_columns(pd.DataFrame({"a": [1.0, np.inf]}))
+    with pytest.raises(ValueError, match="a: expected real numbers, got complex128"):
+        encode_columns(pd.DataFrame({"a": [1.0, 2j]}))
     with pytest.raises(ValueError, match=r"a column beside the target that says something, got \['a'\]"):
         encode_columns(pd.DataFrame({"a": [1, 1]}))
     with pytest.raises(ValueError, match=r"a: expected numbers, dates or texts, got \[1\]; drop the column"):

@@ -17,8 +17,21 @@ def test_all_text_is_escaped_once():
     assert text(text("<")) == "&lt;"
 
 
-@pytest.mark.parametrize(("value", "shown"), [(-0.123456, "−0.1235"), (3, "3"), (np.float64(2), "2"), ("-1", "-1")])
-def test_numbers_have_four_digits(value, shown):
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (-0.123456, "−0.1235"),
+        (3, "3"),
+        (np.float64(2), "2"),
+        ("-1", "-1"),
+        (-123456.0, "−123456"),
+        (np.float32(10001), "10001"),
+        (1e300, "1e+300"),
+        (np.nan, "nan"),
+        (-np.inf, "−inf"),
+    ],
+)
+def test_fractions_have_four_digits_and_whole_numbers_all(value, shown):
     assert written(value) == shown
 
 

@@ -4,6 +4,8 @@ import re
 from html.parser import HTMLParser
 from itertools import pairwise
 
+import numpy as np
+import pandas as pd
 import pytest
 from report_source import FLIPPED, write_images, write_table
 
@@ -111,3 +113,16 @@ def test_wrong_labels_come_first(made):
     source, found, _ = made
     if source.target == "kind":
         assert set(FLIPPED) <= set(found.suspicious[:4])
+
+
+@pytest.mark.parametrize(("one", "other"), [(10001, 10002), (123456, 123457), (2**53, 2**53 + 1), (-40000, 70000)])
+def test_labels_that_are_whole_numbers_are_shown_in_full(tmp_path, one, other):
+    table = pd.read_csv(write_table(tmp_path))
+    table["kind"] = np.where(table["kind"] == "yes", one, other)
+    table.to_csv(tmp_path / "numbers.csv", index=False)
+    source = read_source(tmp_path / "numbers.csv", "kind")
+    y, (x, _) = target_of(source.y, "classification", "kind"), points_of(source)
+    model, chosen = fitted(x, y, "classification", images=False)
+    words = "".join(Read(page(source, findings(model, x, y, count=5), chosen, "")).texts)
+    said = re.findall("labelled (.*?); the others say (.*?)margin", words)
+    assert len(said) == 5 and {each for pair in said for each in pair} == {str(one), str(other)}

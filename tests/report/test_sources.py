@@ -1,5 +1,8 @@
 """What is read from disk, and what is refused."""
 
+import io
+import struct
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,20 +84,6 @@ def test_images_elsewhere_are_left_out_and_hidden_ones_not_counted(tmp_path):
     assert read.notes[-1] == "2 images that lie elsewhere than in the folder of a class were left out."
 
 
-def test_parquet_is_read_where_pyarrow_is(tmp_path):
-    pytest.importorskip("pyarrow")
-    table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "y": ["n", "m", "n"]})
-    table.to_parquet(tmp_path / "table.parquet")
-    assert read_source(tmp_path / "table.parquet", "y").y.tolist() == ["n", "m", "n"]
-
-
-def test_parquet_names_what_it_lacks(tmp_path, monkeypatch):
-    monkeypatch.setattr("ntkif.checks.find_spec", lambda name: None)
-    (tmp_path / "table.parquet").write_bytes(b"")
-    with pytest.raises(ModuleNotFoundError, match=r"pyarrow: not installed.*pip install 'ntkif\[report\]'"):
-        read_source(tmp_path / "table.parquet", "y")
-
-
 def content(folder, kind):
     """A file or folder that is refused."""
     if kind == "no class folders":
@@ -107,7 +96,11 @@ def content(folder, kind):
             Image.new("F", (2, 2)).save(folder / "cat" / "0.tif")
         return folder
     file = folder / ("bad.npz" if "npz" in kind else "bad.txt" if kind == "text" else "bad.csv")
-    if kind == "npz of one":
+    if kind == "npz of a number":
+        np.savez(file, x=np.zeros((2, 2)), y=3)
+    elif kind == "npz of complex":
+        np.savez(file, x=np.full((2, 2, 2), 1j), y=np.zeros(2))
+    elif kind == "npz of one":
         np.savez(file, x=np.zeros((2, 2)))
     elif kind == "npz of other lengths":
         np.savez(file, x=np.zeros((3, 2)), y=np.zeros(2))
@@ -125,7 +118,7 @@ def content(folder, kind):
     [
         ("absent", "y", {}, "bad.csv: not there; expected .csv, .parquet, .npz or a folder of images"),
         ("text", "y", {}, "got .txt"),
-        ("empty", "y", {}, "No columns to parse"),
+        ("empty", "y", {}, "bad.csv: expected a table in UTF-8, .*No columns to parse"),
         ("head", "y", {}, "expected rows, got none"),
         ("missing", "y", {}, r"y: expected a target in every row, got none in 2 row\(s\), the first of them row 1"),
         ("columns", "z", {}, "--target: expected one of the columns a, b, got z"),
@@ -134,6 +127,8 @@ def content(folder, kind):
         ("columns", "a", {"rows": 0}, "--rows: expected between 1 and 2, the rows there are, got 0"),
         ("npz of one", None, {}, "expected arrays x and y, got x, without y"),
         ("npz of other lengths", None, {}, r"got \(3, 2\) and \(2,\)"),
+        ("npz of a number", None, {}, r"of shape \(n,\), got \(2, 2\) and \(\)"),
+        ("npz of complex", None, {}, "x: expected finite numbers, got complex128"),
         ("npz of words", None, {}, "x: expected finite numbers"),
         ("npz of text", None, {}, "bad.npz: expected a file that numpy.savez wrote"),
         ("npz of objects", None, {}, r"got one of objects, .*; save x.astype\(float\) and y.astype\(str\)"),
@@ -146,3 +141,40 @@ def content(folder, kind):
 def test_what_cannot_be_read(tmp_path, kind, target, options, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         read_source(content(tmp_path, kind), target, **options)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("at", [0, 20, 60, 100, -80, -20])
+def test_a_damaged_npz_is_named(tmp_path, save, at):
+    file = tmp_path / "bad.npz"
+    save(file, x=np.random.RandomState(0).randn(30, 2), y=np.arange(30))
+    for wrong in (0, 1, 255):
+        content = bytearray(file.read_bytes())
+        content[at : at + 9] = bytes([wrong]) * 9
+        (tmp_path / "worse.npz").write_bytes(content)
+        with pytest.raises(ValueError, match=r"worse.npz: expected .*, got"):
+            read_source(tmp_path / "worse.npz")
+
+
+def broken(kind):
+    """A name and the bytes of an image whose head is damaged."""
+    stream = io.BytesIO()
+    name, at, wrong = {
+        "length of a chunk": ("1.png", 36, b"\0"),
+        "short chunk": ("1.png", 8, b"\0\0\0\5"),
+        "too many pixels": ("1.bmp", 18, struct.pack("<i", 2**28)),
+    }[kind]
+    pixels = np.random.RandomState(0).randint(0, 255, (9, 9, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(stream, name[2:].upper())
+    content = bytearray(stream.getvalue())
+    content[at : at + len(wrong)] = wrong
+    return name, content
+
+
+@pytest.mark.parametrize("kind", ["length of a chunk", "short chunk", "too many pixels"])
+def test_a_damaged_image_is_named(tmp_path, kind):
+    name, content = broken(kind)
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name}: expected an image, got what cannot be read as one \(.*; mend or"):
+        read_source(tmp_path)

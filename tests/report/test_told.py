@@ -11,7 +11,7 @@ from ntkif.report.told import Told
 
 def told(task, **read):
     labels = np.array(["<a>", "b"]) if task == "classification" else np.array([0.123456, 2.0])
-    rows = pd.DataFrame({"label": labels})
+    rows = pd.DataFrame({"label": labels, "predicted": labels})
     empty = dict.fromkeys(Findings.__annotations__)
     return Told(Source("t", "y", labels, [7, "x/1.png"], **read), Findings(**empty | {"task": task, "rows": rows}))
 
@@ -19,6 +19,7 @@ def told(task, **read):
 def test_rows_of_tables_have_numbers_and_no_pictures():
     each = told("regression", columns=pd.DataFrame({"a": [1, 2]}))
     assert each.name(0) == "row 7" and each.label(0) == "0.1235" and each.named(0) == "row 7"
+    assert each.label(1) == each.predicted(1) == "2"
     assert (each.targets, each.measure, each.word, each.score(0.5)) == ("targets", "R²", "error", "0.500")
 
 
