@@ -126,9 +126,7 @@ def _standardised(name: str, column: pd.Series) -> tuple[str, np.ndarray | None]
     known = values[~np.isnan(values)]
     if len(known) == 0 or known.max() == known.min():
         return "constant", None
-    power = -np.frexp(np.abs(known).max())[
-        1
-    ]  # of two, which rounds nothing: the squares are neither too large nor lost
+    power = -np.frexp(np.abs(known).max())[1]  # of two, which rounds nothing, so that squares keep their digits
     values, known = np.ldexp(values, power), np.ldexp(known, power)
     scaled = (values - known.mean()) / known.std()
     return "standardised", np.nan_to_num(scaled)[:, None]
