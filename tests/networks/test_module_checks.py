@@ -8,6 +8,7 @@ from torch import nn
 
 from ntkif import NetworkInfluence, tangent_kernel
 from ntkif.networks.module_checks import check_alone, check_module, check_prepared
+from ntkif.networks.two_layer import random_network
 
 
 def made_in_inference_mode():
@@ -80,3 +81,10 @@ def test_outputs_that_are_no_numbers_are_none_of_chance():
     check_alone(lambda k: torch.tensor([[1.0], [torch.nan], [torch.inf], [2.0]])[:k], 4)
     with pytest.raises(ValueError, match="depends on the other points"):
         check_alone(lambda k: torch.full((k, 1), torch.nan if k == 2 else 1.0), 4)
+
+
+def test_rounding_errors_of_a_network_that_predicts_zero_are_none_of_chance():
+    start = random_network(40, width=64, init_scale=1.0, symmetric=True, seed=0)
+    x = torch.randn(9, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert 0 < start.predict(x).abs().max() < 1e-12
+    check_alone(lambda k: start.predict(x[:k]) + 1e-14 * torch.randn(k, 1).double(), len(x))
