@@ -1,5 +1,6 @@
 """What a training must be like to be recorded: each error says what was expected, what came and what to do."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -63,6 +64,7 @@ def check_training(
             f"pass from_torch(optimizer) of that module."
         )
     check_ridge(ridge)
+    _check_parameters(module, optimizer)
     function = FlatModule(module)
     for name in ("learning_rate", "weight_decay"):
         each = getattr(optimizer, name)
@@ -121,6 +123,17 @@ def check_batches(batches: Sequence, n: int, optimizer: Optimizer, device: torch
         )
     optimizer.rate(len(batches) - 1)
     return batches
+
+
+def _check_parameters(module: torch.nn.Module, optimizer: Optimizer) -> None:
+    """Require that an optimizer of torch has all that would be trained; what it has besides may be frozen here."""
+    mine = [tuple(value.shape) for value in trained_parameters(module).values()]
+    if optimizer.shapes is not None and (left := Counter(mine) - Counter(optimizer.shapes)):
+        raise ValueError(
+            f"optimizer: expected one over all parameters of the module that ask for gradients, of shapes {mine[:8]}, "
+            f"got one without {list(left.elements())[:8]}; freeze what it does not train with requires_grad_(False), "
+            f"or pass module=... to from_torch."
+        )
 
 
 def _check_modes(module: torch.nn.Module) -> None:
