@@ -147,11 +147,14 @@ def _check_modes(module: torch.nn.Module) -> None:
 
 @torch.no_grad()
 def _check_outputs(function: FlatModule, few: torch.Tensor) -> torch.Tensor:
-    """Require outputs of each point by itself, without chance. At moved parameters: some start at zero."""
-    generator = torch.Generator().manual_seed(0)
-    nudge = torch.randn(function.start.shape, generator=generator, dtype=torch.float64).to(function.start)
-    theta = function.start + 0.1 * nudge
-    outputs, again = function(theta, few), function(theta, few)
+    """Require outputs of each point by itself, without chance. At moved parameters, where it can: some start at zero."""
+    for theta in (function.moved(0.1), function.start):
+        outputs = function(theta, few)
+        if torch.isfinite(outputs).all():
+            break
+    else:
+        raise ValueError("module: expected finite outputs at its start, got NaN or infinity; start it elsewhere.")
+    again = function(theta, few)
     if not torch.equal(outputs, again):
         raise ValueError(
             "module: two calls at the same points differ, so its forward pass is random; take the chance out of it, or "
