@@ -75,7 +75,7 @@ def check_training(
             )
     outputs = _check_outputs(function, x[:4])
     _check_loss(loss, outputs, y[:4])
-    _check_derivatives(function, x[:2])
+    _check_derivatives(function, x[:2], y[:2], loss)
     return function
 
 
@@ -147,7 +147,7 @@ def _check_modes(module: torch.nn.Module) -> None:
 
 @torch.no_grad()
 def _check_outputs(function: FlatModule, few: torch.Tensor) -> torch.Tensor:
-    """Require outputs of each point by itself, without chance. At moved parameters, where it can: some start at zero."""
+    """Require outputs of each point by itself, without chance; at moved parameters if it can, since some start at 0."""
     for theta in (function.moved(0.1), function.start):
         outputs = function(theta, few)
         if torch.isfinite(outputs).all():
@@ -175,20 +175,25 @@ def _check_loss(loss: Loss, outputs: torch.Tensor, y: torch.Tensor) -> None:
         raise ValueError(
             f"loss: expected a value for each point, of shape {tuple(y.shape[:1])}, got {tuple(value.shape)}."
         )
-    c = y.shape[1]
-    curvature = loss.curvature(outputs, y) if loss.curvature else torch.eye(c).to(outputs).expand(len(y), c, c)
-    true = {"gradient": (loss.gradient(outputs, y), grad), "curvature": (curvature, hessian)}
-    for name, (found, derivative) in true.items():
-        wanted = vmap(derivative(loss.value))(outputs, y)
+    eye = torch.eye(y.shape[1]).to(outputs).expand(*y.shape, y.shape[1])
+    try:
+        told = loss.gradient(outputs, y), loss.curvature(outputs, y) if loss.curvature else eye
+        true = [vmap(derivative(loss.value))(outputs, y) for derivative in (grad, hessian)]
+    except RuntimeError as failure:
+        raise ValueError(
+            f"loss: expected one that can be differentiated twice, of the outputs and the targets of one point, got "
+            f"{str(failure)[:200]}; write the loss with simpler operations."
+        ) from failure
+    for name, found, wanted in zip(("gradient", "curvature"), told, true, strict=True):
         if not torch.allclose(found, wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max())):
             raise ValueError(f"loss: its {name} is not the derivative of its value by the outputs.")
 
 
-def _check_derivatives(function: FlatModule, few: torch.Tensor) -> None:
+def _check_derivatives(function: FlatModule, few: torch.Tensor, y: torch.Tensor, loss: Loss) -> None:
     """Require the derivatives that a recording takes, before it is paid for."""
 
     def total(theta):
-        return function(theta, few).square().sum()
+        return loss.value(function(theta, few), y).sum()
 
     two = torch.stack([function.start, function.start])
     try:
@@ -197,6 +202,6 @@ def _check_derivatives(function: FlatModule, few: torch.Tensor) -> None:
         jacrev(lambda theta: function(theta, few[:1]))(function.start)
     except (RuntimeError, NotImplementedError) as failure:
         raise ValueError(
-            f"module: some operation of it cannot be differentiated forwards and in batches ({str(failure)[:200]}); "
+            f"module, loss: some operation cannot be differentiated forwards and in batches ({str(failure)[:200]}); "
             f"write it with simpler ones, or, where this names ChannelsLast, pass x.contiguous()."
         ) from failure

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from ntkif.networks.inputs import in_own_precision
 from ntkif.networks.losses import Loss
 from ntkif.training.conditions import check_batches, check_points, check_training, loss_of_batches, recorded_targets
 from ntkif.training.folds import check_folds
@@ -16,6 +17,7 @@ from ntkif.training.trainings import Trainings
 __all__ = ["record_training"]
 
 
+@in_own_precision
 def record_training(
     module: torch.nn.Module,
     x: torch.Tensor,

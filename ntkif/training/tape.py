@@ -46,7 +46,7 @@ class FlatModule:
             return functional_call(self.module, self._named(theta), (x,))
 
     def moved(self, size: float) -> torch.Tensor:
-        """(P,) the start with each parameter changed at random, by `size` of itself: few change their sign for a small one.
+        """(P,) the start with each parameter changed at random by `size` of itself, which keeps signs if it is small.
 
         What is zero changes by `size` of the root mean square of its tensor, or of one.
         """

@@ -132,7 +132,7 @@ class Trainings:
         return made
 
     def _check_same(self, told: dict) -> None:
-        """Require the marks of this training: its digest, and its probes but for rounding, which depends on the machine."""
+        """Require the marks of this training: its digest, and its probes up to rounding, which other machines do."""
         if "probes" not in told:
             raise ValueError(
                 f"folder: {self.folder} was written by an earlier version, which noted too little of the loss and the "

@@ -118,7 +118,7 @@ def test_a_folder_of_an_earlier_version_is_refused(tmp_path):
     recording(folder=tmp_path)
     for file in tmp_path.glob("*.pt"):
         store.write(file, file.read_bytes(), {"training": "known by less"})
-    with pytest.raises(ValueError, match="an earlier version, which noted too little .* and record again"):
+    with pytest.raises(ValueError, match=r"an earlier version, which noted too little .* and record again"):
         recording(folder=tmp_path)
 
 
