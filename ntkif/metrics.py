@@ -171,11 +171,8 @@ def half_squares(prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     >>> half_squares(torch.tensor([[1.0, 3.0]]), torch.tensor([[0.0, 1.0]]))
     tensor([2.5000])
     """
-    if (
-        isinstance(y, torch.Tensor)
-        and y.ndim
-        and (y.shape[-1] != prediction.shape[-1] or y.ndim < 2 <= prediction.ndim)
-    ):
+    number = not isinstance(y, torch.Tensor) or y.ndim == 0
+    if not number and (y.shape[-1] != prediction.shape[-1] or y.ndim < 2 <= prediction.ndim):
         raise ValueError(
             f"y: expected targets of shape (..., c) as the predictions, {tuple(prediction.shape)}, got "
             f"{tuple(y.shape)}; turn a vector of targets into a column with y[:, None]."

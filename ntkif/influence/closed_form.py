@@ -113,8 +113,8 @@ def group_influence(
         fit: kernel ridge fit of the n training points.
         k_test_train: (k, n) kernel between test and training points.
         y_test: (k, c) targets of the test points.
-        groups: g sets, or a mapping of them, each of distinct training rows; they may overlap. Working memory beside the
-            result, for the largest set of s points, is s * (n + k + 3 s) + 8 * k * c numbers.
+        groups: g sets, or a mapping of them, each of distinct training rows; they may overlap. Working memory beside
+            the result, for the largest set of s points, is s * (n + k + 3 s) + 8 * k * c numbers.
 
     Returns:
         (k, g) change of loss; positive means that the set as a whole is helpful.

@@ -63,8 +63,8 @@ def record_training(
 
     Raises:
         TypeError, ValueError: wrong shapes, dtypes, NaN or targets; a module with chance, or whose predictions depend
-            on the other points of a batch; batches that do not cover the points; a training that diverges; or a folder
-            of another training.
+            on the other points of a batch; a loss without second derivatives; an optimizer of torch for a part of the
+            parameters; batches that do not cover the points; a training that diverges; or a folder of another training.
         MemoryError: the states of the training do not fit, not even few of them.
     """
     loss = loss_of_batches(loss)

@@ -54,7 +54,6 @@ def test_group_influence_is_brute_force_for_every_pair(problem):
     found = group_influence(p.fit, p.k_test_train, p.y_test, groups)
     assert close(found, brute_force(p, groups))
     for same in (dict(enumerate(groups)), [set(group) for group in groups]):
-        assert torch.equal(group_influence(p.fit, p.k_test_train, p.y_test, same).sign(), found.sign())
         assert close(group_influence(p.fit, p.k_test_train, p.y_test, same), found)
 
 
