@@ -19,7 +19,7 @@ def agreement(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float]
     The slope is that of the line through the origin: 1 means the right scale, below 1 that effects are understated.
 
     Args:
-        predicted: estimates, any shape.
+        predicted: estimates, any shape; tensors or arrays.
         actual: true values, same shape; at least two of them, not all equal.
 
     Returns:
@@ -74,6 +74,7 @@ def sign_alone(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float
 
 def _pairs(predicted: torch.Tensor, actual: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Both as flat tensors of float64, or an error that says what is wrong with them."""
+    predicted, actual = _tensor(predicted), _tensor(actual)
     if predicted.shape != actual.shape or actual.numel() < 2:
         raise ValueError(
             f"expected two tensors of one shape with at least two values, "
@@ -84,6 +85,10 @@ def _pairs(predicted: torch.Tensor, actual: torch.Tensor) -> tuple[torch.Tensor,
         if not torch.isfinite(values).all() or values.min() == values.max():
             raise ValueError(f"{name}: expected finite values that are not all equal, got {values[:4].tolist()} ...")
     return p, a
+
+
+def _tensor(values) -> torch.Tensor:
+    return values if isinstance(values, torch.Tensor) else torch.from_numpy(np.array(values))
 
 
 def _correlation(p: torch.Tensor, a: torch.Tensor) -> float:
@@ -122,6 +127,7 @@ def lds(predicted: torch.Tensor, actual: torch.Tensor, *, draws: int = 1000, see
     >>> lds(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.0, 4.0, 9.0]]))
     {'lds': 1.0, 'lds_low': 1.0, 'lds_high': 1.0}
     """
+    predicted, actual = _tensor(predicted), _tensor(actual)
     if predicted.shape != actual.shape or predicted.ndim != 2 or predicted.shape[1] < 3 or draws < 1:
         raise ValueError(
             f"expected two matrices of one shape, a column for each of at least three subsets, and at least one draw, "
@@ -153,7 +159,24 @@ def _rank_correlations(counts: torch.Tensor, predicted: torch.Tensor, actual: to
 
 
 def half_squares(prediction: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """(...) half the squared error of (..., c) predictions, summed over outputs: the loss of the paper (Eq. 2)."""
+    """(...) half the squared error of (..., c) predictions, summed over outputs: the loss of the paper (Eq. 2).
+
+    Args:
+        prediction: (..., c).
+        y: (..., c) targets, or one number for all.
+
+    Raises:
+        ValueError: targets of other outputs, such as a vector beside a column, which would be paired with all.
+
+    >>> half_squares(torch.tensor([[1.0, 3.0]]), torch.tensor([[0.0, 1.0]]))
+    tensor([2.5000])
+    """
+    number = not isinstance(y, torch.Tensor) or y.ndim == 0
+    if not number and (y.shape[-1] != prediction.shape[-1] or y.ndim < 2 <= prediction.ndim):
+        raise ValueError(
+            f"y: expected targets of shape (..., c) as the predictions, {tuple(prediction.shape)}, got "
+            f"{tuple(y.shape)}; turn a vector of targets into a column with y[:, None]."
+        )
     return (prediction - y).square().sum(-1) / 2
 
 
@@ -233,6 +256,7 @@ def error_rates(estimate: torch.Tensor, exact: torch.Tensor, dim: int | None = N
     >>> {name: round(float(rate), 3) for name, rate in rates.items()}
     {'ratio_of_sums': 0.156, 'median_of_ratios': 0.2, 'mean_of_ratios': 0.267}
     """
+    estimate, exact = _tensor(estimate), _tensor(exact)
     if estimate.shape != exact.shape:
         raise ValueError(f"expected two tensors of one shape, got {tuple(estimate.shape)} and {tuple(exact.shape)}.")
     if dim is None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ntkif.metrics import agreement, error_rates, lds, misfit, power_law, share, sign_alone
+from ntkif.metrics import agreement, error_rates, half_squares, lds, misfit, power_law, share, sign_alone
 
 
 def test_a_wrong_scale_shows_in_slope_and_error_alone():
@@ -55,6 +55,21 @@ def test_a_share_counts_what_is_true():
     assert math.isnan(share(torch.zeros(0, dtype=torch.bool)))
     with pytest.raises(TypeError, match=r"condition: expected a tensor of dtype bool, got torch\.float32; compare it"):
         share(torch.ones(3))
+
+
+def test_targets_of_other_outputs_are_not_paired_with_all():
+    f, y = torch.tensor([[1.0], [3.0]]), torch.tensor([[0.0], [1.0]])
+    assert half_squares(f, y).tolist() == [0.5, 2.0] and half_squares(f, 0).tolist() == [0.5, 4.5]
+    assert half_squares(f[0], y[0]) == 0.5 and half_squares(f, y[:, None]).shape == (2, 2)
+    for outputs in (f, f.expand(2, 2)):
+        with pytest.raises(ValueError, match=r"y: expected targets of shape \(\.\.\., c\) .*y\[:, None\]"):
+            half_squares(outputs, y[:, 0])
+
+
+@pytest.mark.parametrize("score", [agreement, sign_alone, lds, error_rates])
+def test_arrays_are_taken_as_tensors(score):
+    predicted, actual = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0)).numpy()
+    assert score(predicted, actual) == score(torch.tensor(predicted), torch.tensor(actual))
 
 
 def test_an_undecided_prediction_is_wrong():

@@ -4,12 +4,12 @@ An entry [t, i] is the half squared error at test point t, summed over outputs, 
 minus the same with it: positive means helpful.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from ntkif.blocks import row_blocks
-from ntkif.checks import check_fits, check_matrix, check_ridge
+from ntkif.checks import check_fits, check_matrix, check_ridge, groups_of
 from ntkif.kernels import Kernel
 from ntkif.kernels.infinite import ntk
 from ntkif.regression.ridge import RidgeFit, ridge_fit
@@ -103,7 +103,7 @@ def ihvp_influence(
 
 @torch.no_grad()
 def group_influence(
-    fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor, groups: Sequence[torch.Tensor]
+    fit: RidgeFit, k_test_train: torch.Tensor, y_test: torch.Tensor, groups: Sequence | Mapping
 ) -> torch.Tensor:
     """Exact influence of removing whole sets of training points together: the block form of Eq. 9.
 
@@ -113,8 +113,8 @@ def group_influence(
         fit: kernel ridge fit of the n training points.
         k_test_train: (k, n) kernel between test and training points.
         y_test: (k, c) targets of the test points.
-        groups: g sets, each a list of distinct training rows; they may overlap. Working memory beside the result,
-            for the largest set of s points, is s * (n + k + 3 s) + 8 * k * c numbers.
+        groups: g sets, or a mapping of them, each of distinct training rows; they may overlap. Working memory beside
+            the result, for the largest set of s points, is s * (n + k + 3 s) + 8 * k * c numbers.
 
     Returns:
         (k, g) change of loss; positive means that the set as a whole is helpful.
@@ -122,8 +122,7 @@ def group_influence(
     Raises:
         TypeError, ValueError: wrong shapes or NaN, no set, or a set that names a row twice or outside the data.
     """
-    if len(groups) == 0:
-        raise ValueError("groups: expected at least one set of training rows, got none.")
+    groups = groups_of(groups)
     _check_pairs(fit, k_test_train, y_test)
     size = (len(y_test), len(groups))
     check_fits("the influence of groups", *size, like=fit.dual, advice="pass fewer groups at once.")

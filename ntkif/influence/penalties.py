@@ -60,7 +60,11 @@ def check_start(network: torch.nn.Module, start: torch.nn.Module | str, ridge: f
         if start != "zero":
             raise ValueError(f'start: expected a network, "zero" or None, got {start!r}.')
         return
-    shapes = [{name: tuple(value.shape) for name, value in trained_parameters(net).items()} for net in (network, start)]
+    names = trained_parameters(network)
+    shapes = [
+        {name: tuple(value.shape) for name, value in net.named_parameters() if name in names}
+        for net in (network, start)
+    ]
     if type(network) is not type(start) or shapes[0] != shapes[1]:
         raise ValueError(f"start: expected the network before training, with parameters {shapes[0]}, got {shapes[1]}.")
 

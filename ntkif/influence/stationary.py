@@ -1,7 +1,7 @@
 """How far a network is from a minimum of its objective: the gradient that training left."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
@@ -9,8 +9,8 @@ from ntkif.blocks import row_blocks
 from ntkif.checks import warn
 from ntkif.influence.penalties import check_start, penalties_of
 from ntkif.networks.inputs import Reading, in_own_precision, points_of, reading_of, unchanged
-from ntkif.networks.losses import SQUARES, Loss
-from ntkif.networks.modules import AT_ONCE, trained_parameters
+from ntkif.networks.losses import SQUARES, Loss, targets_of
+from ntkif.networks.modules import AT_ONCE, predict, trained_parameters
 
 __all__ = [
     "NotStationaryError",
@@ -51,14 +51,17 @@ def gradient_share(
         network: trained.
         start: the same before training; "zero" where the penalty is on the parameters themselves (weight decay).
         x: n training points.
-        y: (n, c) targets.
+        y: (n, c) targets, as the loss takes them.
         ridge: penalty λ, or one for each trained parameter by its name.
         loss: that of the training.
 
     Returns:
         the share, from 0 to infinity.
+
+    Raises:
+        TypeError, ValueError: targets that the loss does not take.
     """
-    return share_of(loss_gradient(network, x, y, loss), network, start, ridge)
+    return share_of(_gradient(network, x, y, loss), network, start, ridge)
 
 
 @torch.no_grad()
@@ -70,7 +73,7 @@ def share_of(
 ) -> float:
     """`gradient_share` from the gradient of the sum of the losses, see `loss_gradient`; the others are as there."""
     ends = trained_parameters(network.module if isinstance(network, Reading) else network)
-    starts = [0.0] * len(ends) if start == "zero" else [each.detach() for each in trained_parameters(start).values()]
+    starts = [0.0] * len(ends) if start == "zero" else _begin(start, ends)
     moved = [end.detach() - begin for end, begin in zip(ends.values(), starts, strict=True)]
     ridges = [ridge[name] if isinstance(ridge, Mapping) else ridge for name in ends]
     gradient = [p + own * m for p, own, m in zip(pull, ridges, moved, strict=True)]
@@ -94,27 +97,39 @@ def balancing_ridge(
         network: trained.
         start: the same before training.
         x: n training points.
-        y: (n, c) targets.
+        y: (n, c) targets, as the loss takes them.
         loss: that of the training.
 
     Raises:
-        ValueError: the network has not moved, or no gradient is left.
+        TypeError, ValueError: targets that the loss does not take; the network has not moved, or no gradient is left.
     """
-    return balance_of(loss_gradient(network, x, y, loss), network, start)
+    return balance_of(_gradient(network, x, y, loss), network, start)
 
 
 @torch.no_grad()
 def balance_of(gradient: Sequence[torch.Tensor], network: torch.nn.Module, start: torch.nn.Module) -> float:
     """`balancing_ridge` from the gradient of the sum of the losses, see `loss_gradient`; the others are as there."""
     pull = _norm(gradient)
-    ends = trained_parameters(network.module if isinstance(network, Reading) else network).values()
-    moved = _norm([a.detach() - b.detach() for a, b in zip(ends, trained_parameters(start).values(), strict=True)])
+    ends = trained_parameters(network.module if isinstance(network, Reading) else network)
+    moved = _norm([a.detach() - b for a, b in zip(ends.values(), _begin(start, ends), strict=True)])
     if not (pull > 0 and moved > 0):
         raise ValueError(
             f"damping: expected a network that has moved from its start and has a gradient left, got a movement of "
             f"{moved:g} and a gradient of {pull:g}; name a damping, and measure what it gives."
         )
     return pull / moved
+
+
+def _begin(start: torch.nn.Module, names: Iterable[str]) -> list[torch.Tensor]:
+    """The parameters of the start that the network trains, which may be frozen in it."""
+    return [start.get_parameter(name).detach() for name in names]
+
+
+def _gradient(network: torch.nn.Module, x, y: torch.Tensor, loss: Loss) -> list[torch.Tensor]:
+    """`loss_gradient` of points and targets as users have them."""
+    points = points_of(x, network)
+    outputs = predict(network, points[:1])
+    return loss_gradient(network, points, targets_of(loss, y, outputs.expand(len(points), -1), "y"), loss)
 
 
 @torch.no_grad()

@@ -161,8 +161,8 @@ def points_of(x, module: torch.nn.Module, name: str = "x") -> Points:
     """
     if isinstance(x, Points):
         return x
-    names = tuple(x) if isinstance(x, Mapping) else None
-    arrays = tuple(x.values()) if names else tuple(x) if isinstance(x, (tuple, list)) else (x,)
+    names = tuple(sorted(x, key=str)) if isinstance(x, Mapping) else None  # so that mappings may differ in their order
+    arrays = tuple(x[name] for name in names) if names else tuple(x) if isinstance(x, (tuple, list)) else (x,)
     if not arrays or not all(isinstance(array, torch.Tensor) for array in arrays):
         came = ", ".join(sorted({type(array).__name__ for array in arrays})) or "nothing"
         raise TypeError(
@@ -203,13 +203,14 @@ def take_all(data: DataLoader | Dataset) -> tuple:
     Args:
         data: gives pairs of a point (a tensor, a tuple or a mapping of tensors) and a target. A loader that shuffles
             is read in the order of its data set, so that row i of the result is its point i; one with a sampler of
-            its own is refused, since it may leave points out.
+            its own is refused, since it may leave points out, and so is one that never gives some points.
 
     Returns:
         points, as `points_of` takes them, and targets.
 
     Raises:
-        TypeError, ValueError: no pairs; or a loader that makes no batches, or whose rows are not those of its data set.
+        TypeError, ValueError: no pairs; points of several shapes; or a loader that makes no batches, or whose rows are
+            not those of its data set, each once.
     """
     if isinstance(data, DataLoader):
         if data.batch_size is None and data.batch_sampler is None:
@@ -219,6 +220,14 @@ def take_all(data: DataLoader | Dataset) -> tuple:
             raise ValueError(
                 f"data: expected a loader that gives each row of its data set once, got one with the sampler "
                 f"{type(sampler).__name__}; pass the data set itself."
+            )
+        given = len(sampler)
+        if isinstance(sampler, SequentialSampler) and getattr(data.batch_sampler, "drop_last", False):
+            given -= given % data.batch_sampler.batch_size
+        if given != len(data.dataset):
+            raise ValueError(
+                f"data: expected a loader that gives each row of its data set once, got one that gives {given} of "
+                f"{len(data.dataset)}; pass what was trained on as a data set, such as torch.utils.data.Subset."
             )
         how = {"batch_size": data.batch_size or 1, "collate_fn": data.collate_fn}
         loader = DataLoader(data.dataset, **how)
@@ -236,8 +245,13 @@ def taken(x, y: torch.Tensor | None) -> tuple:
 
 
 def _joined(parts: list):
-    if isinstance(parts[0], torch.Tensor):
-        return torch.cat(parts)
     if isinstance(parts[0], Mapping):
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    return tuple(map(torch.cat, zip(*parts, strict=True)))
+        return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+    if not isinstance(parts[0], torch.Tensor):
+        return tuple(map(_joined, map(list, zip(*parts, strict=True))))
+    if len(shapes := {tuple(part.shape[1:]) for part in parts}) > 1:
+        raise ValueError(
+            f"data: expected points of one shape, got {sorted(shapes)[:4]}; pad all of them to one length, not those "
+            f"of each batch."
+        )
+    return torch.cat(parts)

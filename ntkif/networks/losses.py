@@ -21,6 +21,7 @@ __all__ = [
     "SQUARES",
     "Loss",
     "change_of_loss",
+    "huber",
     "targets_of",
 ]
 
@@ -151,6 +152,21 @@ def _binary(y: torch.Tensor, outputs: torch.Tensor, name: str) -> torch.Tensor:
     return y
 
 
+def huber(delta: float) -> Loss:
+    """Half squares up to a residual of δ, linear from there; torch's own has no second derivative in forward mode."""
+
+    def value(f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        r = f - y
+        return torch.where(r.abs() < delta, r.square() / 2, delta * (r.abs() - delta / 2)).sum(-1)
+
+    return Loss(
+        value,
+        lambda f, y: (f - y).clamp(-delta, delta),
+        lambda f, y: torch.diag_embed(((f - y).abs() < delta).to(f.dtype)),
+        flat=True,
+    )
+
+
 def _told(row: torch.Tensor) -> str:
     return "[" + ", ".join(f"{value:g}" for value in row[:8].tolist()) + (", ...]" if len(row) > 8 else "]")
 
@@ -168,16 +184,10 @@ BINARY_CROSS_ENTROPY = Loss(
     lambda f, y: torch.diag_embed(f.sigmoid() * (-f).sigmoid()),
     targets=_binary,
 )
-_HUBER = Loss(
-    lambda f, y: nn.functional.huber_loss(f, y.expand_as(f), reduction="none").sum(-1),
-    lambda f, y: (f - y).clamp(-1, 1),
-    lambda f, y: torch.diag_embed(((f - y).abs() < 1).to(f.dtype)),
-    flat=True,
-)
 #: By name.
 LOSSES = {
     "squares": SQUARES,
     "cross-entropy": CROSS_ENTROPY,
     "binary cross-entropy": BINARY_CROSS_ENTROPY,
-    "huber": _HUBER,
+    "huber": huber(1.0),
 }

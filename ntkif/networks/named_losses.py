@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.func import grad, hessian, vmap
 
-from ntkif.networks.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LOSSES, Loss
+from ntkif.networks.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LOSSES, Loss, huber
 
 __all__ = ["loss_of"]
 
@@ -54,6 +54,8 @@ def _of_torch(loss: nn.Module) -> tuple[Loss, bool]:
         return _cross_entropy(loss, mean), mean
     if isinstance(loss, nn.BCEWithLogitsLoss) and loss.weight is None and loss.pos_weight is None:
         return BINARY_CROSS_ENTROPY if not mean else _over_outputs(BINARY_CROSS_ENTROPY), mean
+    if isinstance(loss, nn.HuberLoss):
+        return huber(loss.delta) if not mean else _over_outputs(huber(loss.delta)), mean
     return _of_point(loss, BINARY_CROSS_ENTROPY.targets if "BCE" in type(loss).__name__ else None), mean
 
 

@@ -7,7 +7,7 @@ import torch
 
 from ntkif.metrics import half_squares
 
-__all__ = ["leave_one_out", "true_influence", "without"]
+__all__ = ["check_row", "leave_one_out", "true_influence", "without"]
 
 _Trained = TypeVar("_Trained")
 
@@ -27,9 +27,14 @@ def leave_one_out(
     Yields:
         what `train` returns: first with all points, then without each of `rows`, as it is finished.
 
+    Raises:
+        ValueError: a row that is not there.
+
     >>> [float(mean) for mean in leave_one_out(lambda x, y: y.mean(), torch.eye(2), torch.tensor([[1.0], [3.0]]), [0])]
     [2.0, 3.0]
     """
+    for row in rows:
+        check_row(row, len(x))
     for row in (None, *rows):
         yield train(*without(row, x, y))
 
@@ -38,8 +43,19 @@ def without(row: int | None, *arrays: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """The arrays, a row for each training point, without one of the points; all of it where `row` is None."""
     if row is None:
         return arrays
+    check_row(row, len(arrays[0]))
     kept = torch.arange(len(arrays[0]), device=arrays[0].device) != row
     return tuple(array[kept] for array in arrays)
+
+
+def check_row(row: int, n: int) -> None:
+    """Require one of n training points.
+
+    Raises:
+        ValueError: it is not there; a negative one would remove nothing.
+    """
+    if not 0 <= row < n:
+        raise ValueError(f"row: expected a training point from 0 to {n - 1}, got {row}.")
 
 
 def true_influence(
@@ -56,7 +72,15 @@ def true_influence(
 
     Returns:
         (k, r) change of loss; positive means helpful.
+
+    Raises:
+        ValueError: predictions that are not of three dimensions, or targets of another shape than one of them.
     """
     predictions = predictions if isinstance(predictions, torch.Tensor) else torch.stack(list(predictions))
+    if predictions.ndim != 3 or y_test.shape != predictions.shape[1:]:
+        raise ValueError(
+            f"y_test: expected (k, c) targets for (1 + r, k, c) predictions, got shapes {tuple(y_test.shape)} and "
+            f"{tuple(predictions.shape)}; turn a vector of one output into a column with y_test[:, None]."
+        )
     losses = loss(predictions, y_test)
     return (losses[1:] - losses[0]).T

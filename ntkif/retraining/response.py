@@ -15,6 +15,7 @@ import torch
 
 from ntkif.influence.network import NetworkInfluence
 from ntkif.networks.modules import trained_parameters
+from ntkif.retraining.leave_one_out import check_row
 
 __all__ = ["response"]
 
@@ -37,8 +38,9 @@ def response(model: NetworkInfluence, row: int, *, steps: int = 50) -> tuple[tor
         the network, a `Reading` of it, and what is left of the gradient |L^-1 ∇| of the first step, as a share.
 
     Raises:
-        ValueError: a model without the whole Hessian.
+        ValueError: a model without the whole Hessian, or a point that is not there.
     """
+    check_row(row, len(model.y))
     if not getattr(model.kernel, "exact", False):
         raise ValueError("model: expected a column for each parameter; pass projections=10**6, say.")
     network, factor = copy.deepcopy(model.reading), model.fit.factor

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
+from ntkif.checks import check_group, group_rows
 from ntkif.influence.network import NetworkInfluence
 from ntkif.metrics import agreement
 from ntkif.networks.inputs import reading_of
@@ -75,7 +76,8 @@ def validate(
 
     Raises:
         TypeError: no `NetworkInfluence`, but a recorded training or a matrix, for example.
-        ValueError: fewer than two removals, or more than points; or as `NetworkInfluence`.
+        ValueError: fewer than two removals, or more than points; rows that are named twice or are not there; or as
+            `NetworkInfluence`.
     """
     if not isinstance(influence, NetworkInfluence):
         raise TypeError(
@@ -83,25 +85,30 @@ def validate(
             f"out removals of its own, and says with check(x_test, y_test) how well they are predicted."
         )
     n = len(influence.y)
+    if rows is not None:
+        rows = check_group(group_rows(rows), n, "rows").tolist()
+        if len(rows) < 2:
+            raise ValueError(f"rows: expected at least two training points, got {rows}.")
     x_test, targets = influence.test_points(x_test, y_test)
     predicted = influence.influence(x_test, targets, trust=True)  # the scores say more than a warning
     if rows is None:
         if not 2 <= count <= n:
             raise ValueError(f"count: expected between 2 and {n} training points, got {count}.")
         rows = _some(predicted, count, seed)
-    rows, every = [int(row) for row in rows], torch.arange(n)
+    every = torch.arange(n)
     trained = leave_one_out(lambda kept, _: train(kept), every, every, rows)
     outputs = []
     for network in tqdm(trained, total=1 + len(rows), unit="network", disable=not progress):
         outputs.append(predict(reading_of(network, influence.output), x_test))
     actual = true_influence(outputs, targets, influence.loss.value)
     predicted = predicted[:, rows].to(actual)
+    scores = agreement(predicted, actual)
     generator, draws = torch.Generator().manual_seed(seed), []
     while len(draws) < _DRAWS:
         drawn = torch.randint(len(rows), (len(rows),), generator=generator)
-        if len(set(drawn.tolist())) > 1:
-            draws.append(agreement(predicted[:, drawn], actual[:, drawn]))
-    scores = agreement(predicted, actual)
+        pair = predicted[:, drawn], actual[:, drawn]
+        if all(each.min() < each.max() for each in pair):  # else they have no correlation
+            draws.append(agreement(*pair))
     levels = torch.tensor(_OUTER, dtype=torch.float64)
     of_draws = {name: torch.tensor([draw[name] for draw in draws], dtype=torch.float64) for name in scores}
     spread = {name: tuple(values.quantile(levels).tolist()) for name, values in of_draws.items()}

@@ -1,5 +1,6 @@
 """What a training must be like to be recorded: each error says what was expected, what came and what to do."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -63,6 +64,7 @@ def check_training(
             f"pass from_torch(optimizer) of that module."
         )
     check_ridge(ridge)
+    _check_parameters(module, optimizer)
     function = FlatModule(module)
     for name in ("learning_rate", "weight_decay"):
         each = getattr(optimizer, name)
@@ -73,7 +75,7 @@ def check_training(
             )
     outputs = _check_outputs(function, x[:4])
     _check_loss(loss, outputs, y[:4])
-    _check_derivatives(function, x[:2])
+    _check_derivatives(function, x[:2], y[:2], loss)
     return function
 
 
@@ -123,6 +125,17 @@ def check_batches(batches: Sequence, n: int, optimizer: Optimizer, device: torch
     return batches
 
 
+def _check_parameters(module: torch.nn.Module, optimizer: Optimizer) -> None:
+    """Require that an optimizer of torch has all that would be trained; what it has besides may be frozen here."""
+    mine = [tuple(value.shape) for value in trained_parameters(module).values()]
+    if optimizer.shapes is not None and (left := Counter(mine) - Counter(optimizer.shapes)):
+        raise ValueError(
+            f"optimizer: expected one over all parameters of the module that ask for gradients, of shapes {mine[:8]}, "
+            f"got one without {list(left.elements())[:8]}; freeze what it does not train with requires_grad_(False), "
+            f"or pass module=... to from_torch."
+        )
+
+
 def _check_modes(module: torch.nn.Module) -> None:
     kept = [part for part in module.modules() if part.training and isinstance(part, _BatchNorm | _DropoutNd)]
     if kept := [part for part in kept if getattr(part, "p", 1) > 0]:
@@ -134,11 +147,14 @@ def _check_modes(module: torch.nn.Module) -> None:
 
 @torch.no_grad()
 def _check_outputs(function: FlatModule, few: torch.Tensor) -> torch.Tensor:
-    """Require outputs of each point by itself, without chance. At moved parameters: some start at zero."""
-    generator = torch.Generator().manual_seed(0)
-    nudge = torch.randn(function.start.shape, generator=generator, dtype=torch.float64).to(function.start)
-    theta = function.start + 0.1 * nudge
-    outputs, again = function(theta, few), function(theta, few)
+    """Require outputs of each point by itself, without chance; at moved parameters if it can, since some start at 0."""
+    for theta in (function.moved(0.1), function.start):
+        outputs = function(theta, few)
+        if torch.isfinite(outputs).all():
+            break
+    else:
+        raise ValueError("module: expected finite outputs at its start, got NaN or infinity; start it elsewhere.")
+    again = function(theta, few)
     if not torch.equal(outputs, again):
         raise ValueError(
             "module: two calls at the same points differ, so its forward pass is random; take the chance out of it, or "
@@ -159,20 +175,25 @@ def _check_loss(loss: Loss, outputs: torch.Tensor, y: torch.Tensor) -> None:
         raise ValueError(
             f"loss: expected a value for each point, of shape {tuple(y.shape[:1])}, got {tuple(value.shape)}."
         )
-    c = y.shape[1]
-    curvature = loss.curvature(outputs, y) if loss.curvature else torch.eye(c).to(outputs).expand(len(y), c, c)
-    true = {"gradient": (loss.gradient(outputs, y), grad), "curvature": (curvature, hessian)}
-    for name, (found, derivative) in true.items():
-        wanted = vmap(derivative(loss.value))(outputs, y)
+    eye = torch.eye(y.shape[1]).to(outputs).expand(*y.shape, y.shape[1])
+    try:
+        told = loss.gradient(outputs, y), loss.curvature(outputs, y) if loss.curvature else eye
+        true = [vmap(derivative(loss.value))(outputs, y) for derivative in (grad, hessian)]
+    except RuntimeError as failure:
+        raise ValueError(
+            f"loss: expected one that can be differentiated twice, of the outputs and the targets of one point, got "
+            f"{str(failure)[:200]}; write the loss with simpler operations."
+        ) from failure
+    for name, found, wanted in zip(("gradient", "curvature"), told, true, strict=True):
         if not torch.allclose(found, wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max())):
             raise ValueError(f"loss: its {name} is not the derivative of its value by the outputs.")
 
 
-def _check_derivatives(function: FlatModule, few: torch.Tensor) -> None:
+def _check_derivatives(function: FlatModule, few: torch.Tensor, y: torch.Tensor, loss: Loss) -> None:
     """Require the derivatives that a recording takes, before it is paid for."""
 
     def total(theta):
-        return function(theta, few).square().sum()
+        return loss.value(function(theta, few), y).sum()
 
     two = torch.stack([function.start, function.start])
     try:
@@ -181,6 +202,6 @@ def _check_derivatives(function: FlatModule, few: torch.Tensor) -> None:
         jacrev(lambda theta: function(theta, few[:1]))(function.start)
     except (RuntimeError, NotImplementedError) as failure:
         raise ValueError(
-            f"module: some operation of it cannot be differentiated forwards and in batches ({str(failure)[:200]}); "
+            f"module, loss: some operation cannot be differentiated forwards and in batches ({str(failure)[:200]}); "
             f"write it with simpler ones, or, where this names ChannelsLast, pass x.contiguous()."
         ) from failure

@@ -6,7 +6,7 @@ Jacobian is a few diagonals, which automatic differentiation gives for any such 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -25,6 +25,7 @@ class Optimizer:
         schedule: factors of the learning rate, one a step; none where it stays.
         clip_value: gradients are cut to ± this first, as by `torch.nn.utils.clip_grad_value_`.
         clip_norm: or are scaled to at most this norm, as by `torch.nn.utils.clip_grad_norm_`.
+        shapes: of the parameters that it is for, in any order, which may be more than a module has; None for any.
 
     Raises:
         ValueError: both kinds of clipping.
@@ -35,6 +36,7 @@ class Optimizer:
     schedule: Sequence[float] | None = None
     clip_value: float | None = None
     clip_norm: float | None = None
+    shapes: Sequence[tuple[int, ...]] | None = field(default=None, kw_only=True, repr=False, compare=False)
 
     def __post_init__(self):
         if self.clip_value is not None and self.clip_norm is not None:

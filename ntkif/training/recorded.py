@@ -30,6 +30,7 @@ from torch.func import jacrev, vmap
 
 from ntkif.checks import check_group, groups_of
 from ntkif.influence.table import InfluenceTable
+from ntkif.networks.inputs import in_own_precision
 from ntkif.networks.losses import change_of_loss
 from ntkif.retraining.leave_one_out import true_influence
 from ntkif.training.conditions import recorded_targets
@@ -77,6 +78,7 @@ class RecordedTraining:
         """The trained module."""
         return self.tape.function.at(self.theta)
 
+    @in_own_precision
     def influence(
         self, x_test: torch.Tensor, y_test: torch.Tensor, *, retrain: int = 0, trust: bool = False
     ) -> torch.Tensor:
@@ -120,6 +122,7 @@ class RecordedTraining:
         """`influence` with names of its n and k points, their positions where absent; `how` as there."""
         return InfluenceTable(self.influence(x_test, y_test, **how), names=names, test_names=test_names)
 
+    @in_own_precision
     def losses(self, *, unseen: bool = False) -> torch.Tensor:
         """The loss of each training point each time its batch came, before the step.
 
@@ -149,6 +152,7 @@ class RecordedTraining:
             influence[:, rows] = self.without(rows, x_test, y_test)
         return influence
 
+    @in_own_precision
     def check(self, x_test: torch.Tensor, y_test: torch.Tensor) -> dict[str, float | str]:
         """How well removals that were really carried out are predicted at test points, all pooled.
 
@@ -162,11 +166,13 @@ class RecordedTraining:
         estimate = self._best(x_test, y_test)
         return {"curvature": estimate.curvature} | estimate.check
 
+    @in_own_precision
     def first_order(self, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
         """(k, n) minus the derivative of the test loss by the weight of each training point, for comparison (MAGIC)."""
         y_test = self._targets(x_test, y_test)
         return self._estimate(x_test, y_test, "Hessian").first_order
 
+    @in_own_precision
     def change(self, x_test: torch.Tensor, *, curvature: str = "Hessian") -> torch.Tensor:
         """(k, n, c) change of the outputs at test points without each training point, unchecked.
 
@@ -180,6 +186,7 @@ class RecordedTraining:
         no_targets = self.tape.y.new_zeros(len(x_test), self.tape.y.shape[1])
         return self._moved(x_test, no_targets, OUTPUTS, [self.forces()], curvature)[0].transpose(1, 2)
 
+    @in_own_precision
     def group(self, sets: Sequence, x_test: torch.Tensor, y_test: torch.Tensor, *, trust: bool = False) -> torch.Tensor:
         """Change of the test loss without whole sets of training points, with forces from folds of about their size.
 
@@ -214,6 +221,7 @@ class RecordedTraining:
         """(k, count) influences of largest absolute value, and the training rows they are of; `how` as `influence`."""
         return InfluenceTable(self.influence(x_test, y_test, **how)).top(count)
 
+    @in_own_precision
     def without(self, sets: Sequence, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
         """(k, r) true influences of points or sets: trained again without each, from the same start.
 
@@ -228,10 +236,12 @@ class RecordedTraining:
         thetas = chain([self.theta], (theta for part in ends for theta in part))
         return true_influence([self.tape.function(theta, x_test) for theta in thetas], y_test, self.tape.loss.value)
 
+    @in_own_precision
     def forces(self) -> list[torch.Tensor]:
         """F of each step, (b, c): what each point of its batch would have pulled with, had it not been there."""
         return self._forces(self._folds)
 
+    @in_own_precision
     def influence_by(
         self, forces: Sequence[torch.Tensor], x_test: torch.Tensor, y_test: torch.Tensor, *, curvature: str = "Hessian"
     ) -> torch.Tensor:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from ntkif.networks.inputs import in_own_precision
 from ntkif.networks.losses import Loss
 from ntkif.training.conditions import check_batches, check_points, check_training, loss_of_batches, recorded_targets
 from ntkif.training.folds import check_folds
@@ -16,6 +17,7 @@ from ntkif.training.trainings import Trainings
 __all__ = ["record_training"]
 
 
+@in_own_precision
 def record_training(
     module: torch.nn.Module,
     x: torch.Tensor,
@@ -61,8 +63,8 @@ def record_training(
 
     Raises:
         TypeError, ValueError: wrong shapes, dtypes, NaN or targets; a module with chance, or whose predictions depend
-            on the other points of a batch; batches that do not cover the points; a training that diverges; or a folder
-            of another training.
+            on the other points of a batch; a loss without second derivatives; an optimizer of torch for a part of the
+            parameters; batches that do not cover the points; a training that diverges; or a folder of another training.
         MemoryError: the states of the training do not fit, not even few of them.
     """
     loss = loss_of_batches(loss)

@@ -45,6 +45,18 @@ class FlatModule:
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention have no forward-mode derivative
             return functional_call(self.module, self._named(theta), (x,))
 
+    def moved(self, size: float) -> torch.Tensor:
+        """(P,) the start with each parameter changed at random by `size` of itself, which keeps signs if it is small.
+
+        What is zero changes by `size` of the root mean square of its tensor, or of one.
+        """
+        noise = torch.randn(self.start.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        scales = []
+        for value in self._named(self.start).values():
+            usual = value.square().mean().sqrt()
+            scales.append(torch.where(value == 0, torch.where(usual > 0, usual, 1), value.abs()).flatten())
+        return self.start + size * noise.to(self.start) * torch.cat(scales)
+
     @torch.no_grad()
     def numbers_of(self, x: torch.Tensor) -> int:
         """How many numbers the module's parts make of one point on their way."""

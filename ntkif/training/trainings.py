@@ -3,11 +3,12 @@
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
 
 import torch
+from torch.func import grad
 from tqdm import tqdm
 
 from ntkif import store
@@ -16,6 +17,7 @@ from ntkif.training.tape import Tape
 __all__ = ["SIDE_BY_SIDE", "Folds", "Trainings"]
 
 SIDE_BY_SIDE = 10  # trainings at once, and what is lost at most where one is killed
+_AWAY = 0.0, 0.1, 3.0  # from the start, in sizes of the parameters: there, nearby, and where outputs are large
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,28 +120,64 @@ class Trainings:
         """What is in the folder under a name; made and written where it is not."""
         if self.folder is None:
             return make()
+        marks = {"training": self._digest, "probes": self._probes.tolist()}
         file = self.folder / f"{name}.pt"
         if file.exists() and file.with_suffix(".json").exists():
             content, told = store.read(file, f"rm {file} {file.with_suffix('.json')}, and record again")
-            if told["training"] != self._digest:
-                raise ValueError(f"folder: {self.folder} holds another training; name another folder, or empty it.")
+            self._check_same(told)
             return torch.load(io.BytesIO(content), weights_only=True, map_location=self.tape.x.device)
         made, stream = make(), io.BytesIO()
         torch.save(made, stream)
-        store.write(file, stream.getvalue(), {"training": self._digest})
+        store.write(file, stream.getvalue(), marks)
         return made
+
+    def _check_same(self, told: dict) -> None:
+        """Require the marks of this training: its digest, and its probes up to rounding, which other machines do."""
+        if "probes" not in told:
+            raise ValueError(
+                f"folder: {self.folder} was written by an earlier version, which noted too little of the loss and the "
+                f"module to tell whether it holds this training; name another folder, or empty it, and record again."
+            )
+        kept = self._probes.new_tensor(told["probes"])
+        tolerance = torch.finfo(self.tape.x.dtype).eps ** 0.5
+        # Gradients near zero are differences of probabilities, and known to the rounding of one.
+        scale = kept[..., 1:] + tolerance * len(self.tape.x)
+        if told["training"] != self._digest or ((kept - self._probes).abs() > tolerance * scale).any():
+            raise ValueError(f"folder: {self.folder} holds another training; name another folder, or empty it.")
 
     @cached_property
     def _digest(self) -> str:
-        """SHA-256 of all that decides the numbers of the trainings."""
-        tape, function = self.tape, self.tape.function
-        loss = tape.loss.value(function(function.start, tape.x[:8]), tape.y[:8])
-        named = type(tape.optimizer).__name__, str(function.module), tape.ridge
-        whole = hashlib.sha256(repr(named).encode())
-        for each in (function.start, tape.x, tape.y, loss, *tape.batches, *astuple(tape.optimizer)):
-            whole.update(each.cpu().numpy().tobytes() if isinstance(each, torch.Tensor) else repr(each).encode())
+        """SHA-256 of the numbers that decide those of the trainings."""
+        tape, module = self.tape, self.tape.function.module
+        settings = [getattr(tape.optimizer, field.name) for field in fields(tape.optimizer) if field.compare]
+        whole = hashlib.sha256(repr((type(tape.optimizer).__name__, str(module), tape.ridge)).encode())
+        for each in (*module.parameters(), *module.buffers(), tape.x, tape.y, *tape.batches, *settings):
+            whole.update(_bytes(each) if isinstance(each, torch.Tensor) else repr(each).encode())
         return whole.hexdigest()
+
+    @cached_property
+    def _probes(self) -> torch.Tensor:
+        """(3, 2, 2) of what functions decide: outputs, and gradients of the loss by them, at all points.
+
+        Of each at three places, their sum with weights drawn at random, and that of their absolute values.
+        """
+        tape, function = self.tape, self.tape.function
+        weights = torch.rand(tape.y.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.5
+        found = torch.zeros(len(_AWAY), 2, 2, dtype=torch.float64)
+        for sums, size in zip(found, _AWAY, strict=True):
+            theta = function.moved(size)
+            for rows in torch.arange(len(tape.x), device=tape.x.device).split(max(map(len, tape.batches))):
+                outputs = function(theta, tape.x[rows]).nan_to_num(0, 0, 0)
+                slopes = grad(lambda f, y=tape.y[rows]: tape.loss.value(f, y).sum())(outputs).nan_to_num(0, 0, 0)
+                for each, part in zip(sums, (outputs, slopes), strict=True):
+                    part = weights[rows.cpu()] * part.cpu()
+                    each += torch.stack([part.sum(), part.abs().sum()])
+        return found.nan_to_num()
+
+
+def _bytes(numbers: torch.Tensor) -> bytes:
+    return numbers.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
 def _short(numbers: torch.Tensor) -> str:
-    return hashlib.sha256(numbers.cpu().numpy().tobytes()).hexdigest()[:8]
+    return hashlib.sha256(_bytes(numbers)).hexdigest()[:8]

@@ -51,7 +51,10 @@ def test_influence_of_every_pair_to_ten_digits_of_its_own_size(outputs):
 
 def test_group_influence_is_brute_force_for_every_pair(problem):
     p, groups = problem, [[3], [0, 1, 2], list(range(5, 40, 2)), [39, 0]]
-    assert close(group_influence(p.fit, p.k_test_train, p.y_test, groups), brute_force(p, groups))
+    found = group_influence(p.fit, p.k_test_train, p.y_test, groups)
+    assert close(found, brute_force(p, groups))
+    for same in (dict(enumerate(groups)), [set(group) for group in groups]):
+        assert close(group_influence(p.fit, p.k_test_train, p.y_test, same), found)
 
 
 def test_a_group_of_one_is_a_single_point(problem):

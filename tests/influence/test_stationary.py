@@ -1,6 +1,8 @@
 """How far training is from a minimum, and what is said of it."""
 
+import copy
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from linear_model import RIDGE
 
 from ntkif.influence.network import NetworkInfluence, network_influence
 from ntkif.influence.stationary import NotStationaryError, balancing_ridge, gradient_share
+from ntkif.networks.losses import CROSS_ENTROPY
 from ntkif.networks.modules import predict
 from ntkif.networks.two_layer import random_network
 
@@ -88,3 +91,30 @@ def test_the_gradient_is_summed_over_blocks_of_points(monkeypatch):
     whole = gradient_share(module, start, x, y, 0.5)
     monkeypatch.setattr("ntkif.influence.stationary.AT_ONCE", 3)
     assert gradient_share(module, start, x, y, 0.5) == pytest.approx(whole, rel=1e-12)
+
+
+def test_targets_are_taken_as_the_loss_takes_them():
+    """A vector of them is a column for one output, and else refused: it would be paired with all points."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(7, size, generator=generator, dtype=torch.float64) for size in (4, 1))
+    module, start = (torch.nn.Linear(4, 1).double().eval() for _ in range(2))
+    for asked in (partial(gradient_share, ridge=0.5), balancing_ridge):
+        assert asked(module, start, x, y[:, 0]) == asked(module, start, x, y)
+        with pytest.raises(ValueError, match="y: expected targets of shape"):
+            asked(torch.nn.Linear(4, 7).double().eval(), start, x, y[:, 0])
+    several, classes = torch.nn.Linear(4, 3).double().eval(), torch.arange(7) % 3
+    one_hot = torch.eye(3, dtype=torch.float64)[classes]
+    shares = [gradient_share(several, "zero", x, y, 0.5, loss=CROSS_ENTROPY) for y in (classes, one_hot)]
+    assert shares[0] == shares[1]
+
+
+def test_the_start_may_be_a_frozen_copy(fitted):
+    p, trained, start = fitted.p, fitted.trained(), fitted.start
+    frozen = copy.deepcopy(start).requires_grad_(False)
+    arrays = p.x_train, p.y_train
+    assert gradient_share(trained, frozen, *arrays, RIDGE) == gradient_share(trained, start, *arrays, RIDGE)
+    assert balancing_ridge(trained, frozen, *arrays) == balancing_ridge(trained, start, *arrays)
+    found, wanted = (
+        NetworkInfluence(trained, *arrays, RIDGE, start=each).influence(p.x_test, p.y_test) for each in (frozen, start)
+    )
+    assert torch.equal(found, wanted)

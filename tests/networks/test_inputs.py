@@ -14,6 +14,7 @@ from torch.utils.data import (
     Dataset,
     IterableDataset,
     RandomSampler,
+    SequentialSampler,
     Subset,
     TensorDataset,
     WeightedRandomSampler,
@@ -34,6 +35,8 @@ def test_points_of_one_input_several_and_by_name():
         ordered, named = some.arguments()
         assert (len(ordered), list(named)) == ((0, ["a", "b"]) if names else (len(points.arrays), []))
     assert points_of({"a": X, "b": X[:, 0]}, MODULE).shapes == ((4,), ())
+    assert points_of({"b": X[:, 0], "a": X}, MODULE).names == ("a", "b")  # they are passed by name, in any order
+    assert points_of({"b": X[:, 0], "a": X}, MODULE).shapes == ((4,), ())
 
 
 @dataclass
@@ -172,6 +175,42 @@ def test_a_loader_that_may_leave_points_out_is_refused():
         take_all(DataLoader(data, batch_size=None))
     with pytest.raises(TypeError, match="expected pairs of a point and a target"):
         take_all(TensorDataset(X))
+
+
+WHOLE = TensorDataset(X, X)
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        DataLoader(WHOLE, 2, drop_last=True),
+        DataLoader(WHOLE, batch_sampler=BatchSampler(SequentialSampler(WHOLE), 2, True)),
+        DataLoader(WHOLE, sampler=SequentialSampler(range(4))),
+    ],
+    ids=["the rest", "the rest by its batches", "another set"],
+)
+def test_a_loader_that_never_gives_some_points_is_refused(loader):
+    with pytest.raises(ValueError, match=r"got one that gives 4 of 5; pass what was trained on as a data set, such as"):
+        take_all(loader)
+
+
+def test_a_loader_that_gives_a_few_by_chance_is_refused():
+    with pytest.raises(ValueError, match="got one that gives 3 of 5"):
+        take_all(DataLoader(WHOLE, sampler=RandomSampler(WHOLE, num_samples=3)))
+    for loader in (DataLoader(WHOLE, 5, drop_last=True), DataLoader(WHOLE, 2, shuffle=True, drop_last=True)):
+        assert len(take_all(loader)[0]) == 5
+
+
+def test_points_padded_batch_by_batch_are_refused():
+    texts = [(torch.arange(1 + row), row) for row in range(4)]
+
+    def padded(batch):
+        points, y = zip(*batch, strict=True)
+        return nn.utils.rnn.pad_sequence(points, batch_first=True), torch.tensor(y)
+
+    with pytest.raises(ValueError, match=r"points of one shape, got \[\(2,\), \(4,\)\]; pad all of them to one length"):
+        take_all(DataLoader(texts, 2, collate_fn=padded))
+    assert take_all(DataLoader(texts, 4, collate_fn=padded))[0].shape == (4, 4)
 
 
 def test_buffers_are_as_before_whatever_happens():

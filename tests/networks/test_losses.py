@@ -6,7 +6,7 @@ import torch
 from many_digits import SURE, doubles, softmax_by_many_digits
 from torch import nn
 
-from ntkif.networks.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARES, targets_of
+from ntkif.networks.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARES, huber, targets_of
 
 
 @pytest.mark.parametrize("loss", [SQUARES, CROSS_ENTROPY], ids=["squares", "cross-entropy"])
@@ -21,6 +21,17 @@ def test_losses_by_automatic_differentiation(loss):
     if loss is CROSS_ENTROPY:
         torch_says = nn.functional.cross_entropy(f, y, reduction="none")
         assert torch.allclose(loss.value(f, y), torch_says)
+
+
+def test_hubers_loss_is_torchs_and_bends_where_nothing_is_left():
+    f, y = torch.tensor([-3.0, -0.4, 0.0, 0.2, 5.0], dtype=torch.float64)[:, None], torch.zeros(5, 1).double()
+    for delta in (0.3, 1.0):
+        loss = huber(delta)
+        assert torch.allclose(loss.value(f, y), nn.functional.huber_loss(f, y, reduction="none", delta=delta)[:, 0])
+        gradient, curvature = torch.func.grad(loss.value), torch.func.hessian(loss.value)
+        assert torch.equal(torch.func.vmap(gradient)(f, y), loss.gradient(f, y))
+        assert torch.equal(torch.func.vmap(curvature)(f, y), loss.curvature(f, y))
+        assert loss.curvature(f, y).flatten().tolist() == [0, float(delta > 0.4), 1, 1, 0]
 
 
 @pytest.mark.parametrize("f", SURE, ids=str)

@@ -37,6 +37,7 @@ def test_named_losses_by_automatic_differentiation(name):
         (nn.MSELoss(), F.sin()),
         (nn.MSELoss(reduction="sum"), F.sin()),
         (nn.HuberLoss(delta=0.5), F.sin()),
+        (nn.HuberLoss(reduction="sum"), F.sin()),
         (nn.SmoothL1Loss(reduction="sum"), F.sin()),
         (nn.PoissonNLLLoss(), F.abs()),
         (nn.MultiLabelSoftMarginLoss(), ONE_HOT),

@@ -15,6 +15,21 @@ def test_training_sees_all_points_and_then_each_set_without_one():
     assert without(None, x, y) == (x, y)
 
 
+@pytest.mark.parametrize("row", [-1, 4])
+def test_a_row_that_is_not_there_would_remove_nothing(row):
+    x = torch.eye(4)
+    with pytest.raises(ValueError, match=f"row: expected a training point from 0 to 3, got {row}"):
+        without(row, x)
+    with pytest.raises(ValueError, match="row: expected a training point"):
+        next(leave_one_out(lambda x, y: pytest.fail("trained"), x, x, [1, row]))
+
+
+@pytest.mark.parametrize(("predictions", "y_test"), [((3, 4, 1), (4,)), ((3, 4, 4), (4,)), ((3, 4), (4, 1))])
+def test_targets_of_another_shape_are_not_paired_with_all(predictions, y_test):
+    with pytest.raises(ValueError, match=r"y_test: expected \(k, c\) targets .*y_test\[:, None\]"):
+        true_influence(torch.ones(predictions), torch.ones(y_test))
+
+
 def test_networks_are_trained_one_at_a_time():
     """Each is wanted before the next one is trained, so that a caller may keep it or stop."""
     trained, x = [], torch.eye(3)

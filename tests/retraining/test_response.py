@@ -60,3 +60,9 @@ def test_part_of_a_hessian_will_not_do():
     for how in ({"projections": 5}, {"projections": None}):
         with pytest.raises(ValueError, match=r"model: expected a column for each parameter; pass projections=10\*\*6"):
             response(made(hidden=True, **how)[1], 0)
+
+
+@pytest.mark.parametrize("row", [-1, 20])
+def test_a_point_that_is_not_there(row):
+    with pytest.raises(ValueError, match=f"row: expected a training point from 0 to 19, got {row}"):
+        response(made(hidden=False)[1], row)

@@ -69,6 +69,35 @@ def test_wrong_input():
         validate(model, trainer(start), TEST, Y_TEST, count=1)
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([3], r"rows: expected at least two training points, got \[3\]"),
+        ([], "rows: expected a list of distinct training rows"),
+        ([2, 5, -1], r"rows: expected a list of distinct training rows, whole numbers from 0 to 29, got .*-1\]"),
+        ([0, 30], "rows: expected a list of distinct training rows"),
+        ([2, 2], "rows: expected a list of distinct training rows"),
+    ],
+)
+def test_rows_that_are_not_there_are_refused_before_anything_is_trained(rows, said):
+    model = NetworkInfluence(nn.Linear(4, 1).double().eval(), X, Y, RIDGE, start=None)
+    with pytest.raises(ValueError, match=said):
+        validate(model, lambda kept: pytest.fail("trained"), TEST, Y_TEST, rows=rows, progress=False)
+
+
+def test_points_that_are_the_same_may_be_left_out():
+    """Draws of these alone have no correlation, and do not count."""
+    start, x, y = nn.Linear(4, 1).double().eval(), X.clone(), Y.clone()
+    x[1:3], y[1:3] = x[0], y[0]
+
+    def train(kept):
+        return train_module(start, x[kept], y[kept, None], RIDGE)
+
+    model = NetworkInfluence(train(torch.arange(30)), x, y, RIDGE, start=start)
+    found = validate(model, train, TEST[:1], Y_TEST[:1], rows={0, 1, 2, 7}, progress=False)
+    assert found.rows == [0, 1, 2, 7] and found.scores["relative_error"] < 1e-6
+
+
 def test_a_recorded_training_is_told_of_its_own_check():
     how = {"loss": "squares", "optimizer": SGD(0.1), "epochs": 2, "folds": 3, "alone": 2, "progress": False}
     run = record_training(nn.Linear(4, 1).double().eval(), X, Y[:, None], **how)

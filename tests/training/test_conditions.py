@@ -86,6 +86,24 @@ class Once(torch.autograd.Function):
         return grad
 
 
+class Backwards(torch.autograd.Function):
+    """In batches, but not forwards."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+
+
 class Returning(nn.Module):
     """Outputs in another form."""
 
@@ -95,6 +113,26 @@ class Returning(nn.Module):
 
     def forward(self, x):
         return self.form(logits=self.head(x)) if self.form is dict else self.form(self.head(x))
+
+
+class Positive(nn.Module):
+    """Takes the logarithm of a parameter, and the root of what a parameter is less than one."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(INPUTS, CLASSES)
+        self.scale, self.share = (nn.Parameter(torch.tensor(value)) for value in (0.1, 0.99))
+
+    def forward(self, x):
+        return self.head(x) * self.scale.log() * (1 - self.share).sqrt()
+
+
+class Infinite(nn.Linear):
+    def __init__(self):
+        super().__init__(INPUTS, CLASSES, dtype=torch.float64)
+
+    def forward(self, x):
+        return super().forward(x) / 0
 
 
 META = X.to("meta")
@@ -111,6 +149,12 @@ REFUSED = {
     "wrong gradient": (ValueError, "its gradient is not the derivative", {"loss": WRONG["gradient"]}),
     "wrong curvature": (ValueError, "its curvature is not the derivative", {"loss": WRONG["curvature"]}),
     "one value": (ValueError, r"a value for each point, of shape \(4,\)", {"loss": WRONG["shape"]}),
+    "no second derivative": (
+        ValueError,
+        "loss: expected one that can be differentiated twice, .*write the loss with simpler operations",
+        {"loss": lambda f, y: Backwards.apply(f - y).square().sum()},
+    ),
+    "no number": (ValueError, "module: expected finite outputs at its start", {"module": Infinite()}),
     "no loss": (TypeError, "loss: expected one of 'squares'", {"loss": 3}),
     "sum": (ValueError, "the mean over a batch, .* reduction='sum'", {"loss": nn.CrossEntropyLoss(reduction="sum")}),
     "optimizer of torch": (
@@ -206,6 +250,18 @@ def test_recurrent_and_attending_modules_are_recorded(module):
     truth = run.without(range(0, 24, 2), X_TEST, Y_TEST)
     found = run.influence(X_TEST, Y_TEST, trust=True)[:, ::2]
     assert agreement(found, truth)["relative_error"] < 0.3
+
+
+@pytest.mark.parametrize("loss", ["huber", nn.HuberLoss(delta=0.5)], ids=str)
+def test_influences_by_a_loss_that_is_linear_far_out(loss):
+    run = recording(loss=loss, epochs=2, alone=2)
+    assert torch.isfinite(run.influence(X_TEST, Y_TEST, trust=True)).all()
+
+
+def test_parameters_that_must_not_change_their_sign():
+    torch.manual_seed(0)
+    run = recording(Positive().double(), optimizer=SGD(1e-4), epochs=2, alone=2)
+    assert torch.isfinite(run.influence(X_TEST, Y_TEST, trust=True)).all()
 
 
 class Counting(nn.Linear):

@@ -4,8 +4,16 @@ import copy
 
 import pytest
 import torch
-from recorded_problem import BATCH, EPOCHS, TORCH, network, problem, trained_by_torch, trained_here
-from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR, OneCycleLR, ReduceLROnPlateau
+from recorded_problem import BATCH, EPOCHS, TORCH, network, problem, recording, trained_by_torch, trained_here
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    ConstantLR,
+    CosineAnnealingLR,
+    ExponentialLR,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+)
 
 from ntkif.training.conversion import from_torch
 from ntkif.training.tape import batches_of
@@ -15,8 +23,12 @@ STEPS = 12
 
 @pytest.mark.parametrize(
     ("schedule", "every"),
-    [(lambda o: CosineAnnealingLR(o, T_max=STEPS), 1), (lambda o: MultiStepLR(o, [1, 3], gamma=0.3), 3)],
-    ids=["a step", "an epoch"],
+    [
+        (lambda o: CosineAnnealingLR(o, T_max=STEPS), 1),
+        (lambda o: MultiStepLR(o, [1, 3], gamma=0.3), 3),
+        (lambda o: ChainedScheduler([ExponentialLR(o, 0.9), ConstantLR(o, 0.5, 2)]), 1),
+    ],
+    ids=["a step", "an epoch", "a chain"],
 )
 @pytest.mark.parametrize("name", ["momentum", "adamw"])
 def test_schedules_are_torchs_own(name, schedule, every):
@@ -66,6 +78,33 @@ def test_reading_a_scheduler_leaves_it_as_it_was():
     assert optimizer.param_groups[0]["lr"] == 0.1 and scheduler.last_epoch == 0
 
 
+def test_reading_leaves_a_rate_that_is_a_tensor_as_it_was():
+    rate = torch.tensor(0.1)
+    optimizer = torch.optim.Adam(network().parameters(), lr=rate)
+    first, again = (from_torch(optimizer, ExponentialLR(optimizer, 0.5), steps=6) for _ in range(2))
+    assert first == again and first.schedule == pytest.approx([0.5**step for step in range(6)])
+    assert optimizer.param_groups[0]["lr"] is rate and rate == torch.tensor(0.1)
+
+
+@pytest.mark.parametrize("remedy", ["freeze", "module"])
+@pytest.mark.parametrize("name", ["momentum", "adamw"])
+def test_a_head_is_trained_alone_where_the_rest_is_frozen_or_the_module_is_given(name, remedy):
+    """Silently all of it would be trained; an optimizer of a module that is frozen later has more than is needed."""
+    (kind, settings), module = TORCH[name], network()
+    optimizer = kind(module[2].parameters(), **settings)
+    with pytest.raises(ValueError, match=r"got one without \[\(6, 5\), \(6,\)\]; freeze .* or pass module=\.\.\."):
+        recording(module, optimizer=from_torch(optimizer))
+    theirs = copy.deepcopy(module)
+    here = from_torch(optimizer, module=module)
+    if remedy == "freeze":
+        here = from_torch(kind(module.parameters(), **settings))
+        module[0].requires_grad_(False)
+    run = recording(module, optimizer=here, epochs=2, alone=2)
+    trained_by_torch(theirs, run.tape.x, run.tape.y, run.tape.batches, kind(theirs[2].parameters(), **settings))
+    for found, wanted in zip(run.module.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(found, wanted, rtol=0, atol=1e-12)
+
+
 def refused():
     module = network()
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
@@ -83,6 +122,8 @@ def refused():
     stepped.state.clear()
     cycle = OneCycleLR(cycled, 0.1, total_steps=5)
     part = torch.optim.SGD(module[2].parameters(), lr=0.1)
+    kinds = [{"params": [value], "decoupled_weight_decay": value.ndim > 1} for value in module.parameters()]
+    bare = torch.optim.SGD(module.parameters(), lr=0.1)
     still = torch.optim.SGD(module.parameters(), lr=0.0)
     return {
         "attached": (ValueError, "scheduler: the optimizer has one", attached, {}),
@@ -93,7 +134,11 @@ def refused():
             {"scheduler": late, "steps": 3},
         ),
         "cycle": (ValueError, "cycle_momentum=False", cycled, {"scheduler": cycle, "steps": 4}),
-        "part": (ValueError, "over all parameters .*requires_grad_", part, {"module": module}),
+        "part": (ValueError, "norm is that of all.*requires_grad_", part, {"module": module, "clip_norm": 1.0}),
+        "others": (ValueError, "over parameters of the module, got others", part, {"module": network(1)}),
+        "another's": (ValueError, "got another one's", bare, {"scheduler": CosineAnnealingLR(still, 5), "steps": 3}),
+        "plateau alone": (TypeError, "looks at the loss", bare, {"scheduler": ReduceLROnPlateau(bare), "steps": 3}),
+        "kinds": (ValueError, "only, got \\['decoupled_weight_decay'\\]", torch.optim.Adam(kinds), {"module": module}),
         "rate 0": (ValueError, "above zero", still, {"scheduler": CosineAnnealingLR(still, 5), "steps": 3}),
         "LBFGS": (TypeError, "SGD, Adam or AdamW, got LBFGS", torch.optim.LBFGS(module.parameters()), {}),
         "amsgrad": (ValueError, "amsgrad=True", torch.optim.Adam(module.parameters(), amsgrad=True), {}),

@@ -52,6 +52,15 @@ def test_points_that_ask_for_gradients_leave_no_graph():
     assert torch.equal(same, recording(epochs=2).influence(X_TEST, Y_TEST, trust=True))
 
 
+def test_no_precision_from_around():
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = recording(network().float(), x=X.float(), y=Y.float(), epochs=2)
+        found = mixed.influence(X_TEST.float(), Y_TEST.float(), trust=True)
+    run = recording(network().float(), x=X.float(), y=Y.float(), epochs=2)
+    assert torch.equal(mixed.theta, run.theta)
+    assert torch.equal(found, run.influence(X_TEST.float(), Y_TEST.float(), trust=True))
+
+
 def test_few_points_have_as_many_folds():
     x, y = X[:6], Y[:6]
     assert len(record_training(network(), x, y, loss=SQUARES, optimizer=SGD(0.1)).fold.unique()) == 6

@@ -9,7 +9,9 @@ import textwrap
 import pytest
 import torch
 from recorded_problem import network, problem, recording
+from torch import nn
 
+from ntkif import store
 from ntkif.networks.losses import SQUARES
 from ntkif.training import trainings
 from ntkif.training.optimizers import SGD
@@ -57,6 +59,67 @@ def test_a_folder_of_another_training_is_refused(tmp_path):
     for other in ({"optimizer": SGD(0.04, momentum=0.9)}, {"module": network(1)}, {"seed": 1}, {"loss": SQUARES}):
         with pytest.raises(ValueError, match="holds another training"):
             recording(folder=tmp_path, **other)
+
+
+class Capped(nn.Sequential):
+    """Its outputs are cut off; that it does so is not in its text."""
+
+    def __init__(self, cap):
+        super().__init__(*network())
+        self.cap = cap
+
+    def forward(self, x):
+        return super().forward(x).clamp(-self.cap, self.cap)
+
+
+def frozen(seed):
+    module = nn.Sequential(network(), nn.Linear(3, 3).double().requires_grad_(False))
+    with torch.no_grad():
+        module[1].weight.copy_(torch.eye(3) + 1e-9 * seed)
+    return module
+
+
+def squares_up_to(bound):
+    """Half squares, with slope one from a bound on."""
+    return lambda f, y: torch.where((f - y).abs() < bound, (f - y).square() / 2, (f - y).abs()).sum()
+
+
+OUTLIER = torch.where(torch.arange(24)[:, None] == 20, 40, 0.1 * Y)
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ({"loss": "squares"}, {"loss": "huber"}),
+        ({"loss": squares_up_to(50)}, {"loss": squares_up_to(20)}),
+        ({"module": Capped(10)}, {"module": Capped(2)}),
+        ({"module": frozen(0)}, {"module": frozen(1)}),
+    ],
+    ids=["huber", "one point", "what no text says", "a frozen part"],
+)
+def test_a_training_that_differs_at_few_points_is_another(tmp_path, first, other):
+    """The losses and modules are alike at the first points and at the start."""
+    how = {"loss": "squares", "y": OUTLIER, "folds": 2, "alone": 0, "epochs": 1}
+    theta = recording(folder=tmp_path, **how | first).theta
+    assert torch.equal(recording(folder=tmp_path, **how | first).theta, theta)
+    with pytest.raises(ValueError, match="holds another training; name another folder, or empty it"):
+        recording(folder=tmp_path, **how | other)
+
+
+def test_a_folder_is_read_with_another_rounding(tmp_path, monkeypatch):
+    theta = recording(folder=tmp_path).theta
+    probes = trainings.Trainings._probes.func
+    monkeypatch.setattr(trainings.Trainings, "_probes", property(lambda self: probes(self) * (1 + 1e-13)))
+    assert torch.equal(recording(folder=tmp_path).theta, theta)
+
+
+def test_a_folder_of_an_earlier_version_is_refused(tmp_path):
+    """It knew of the loss what it is at eight points."""
+    recording(folder=tmp_path)
+    for file in tmp_path.glob("*.pt"):
+        store.write(file, file.read_bytes(), {"training": "known by less"})
+    with pytest.raises(ValueError, match=r"an earlier version, which noted too little .* and record again"):
+        recording(folder=tmp_path)
 
 
 def test_a_folder_serves_other_folds_and_less_memory(tmp_path, monkeypatch):
