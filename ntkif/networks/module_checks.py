@@ -80,10 +80,11 @@ def check_alone(predict: Callable[[int], torch.Tensor], most: int) -> None:
     how = {"rtol": 0, "atol": near, "equal_nan": True}
     if not torch.allclose(many, again, **how):
         raise ValueError(
-            "module: two calls at the same points differ, so its forward pass is random; take the chance out of it."
+            "module: two calls at the same points differ, so its forward pass is random; take the chance out of it, or "
+            "call module.eval()."
         )
     if not torch.allclose(many[:2], two, **how):
         raise ValueError(
-            "module: its prediction of a point depends on the other points beside it, so that no point has a gradient "
-            "of its own; use group or layer norm, or batch norm with running statistics in evaluation mode."
+            "module: its prediction of a point depends on the other points of the batch, so that no point has a "
+            "gradient of its own; use group or layer norm, or keep running statistics and call module.eval()."
         )

@@ -11,7 +11,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from ntkif.checks import check_group, check_ridge
 from ntkif.networks.inputs import unchanged
 from ntkif.networks.losses import CROSS_ENTROPY, Loss, targets_of
-from ntkif.networks.module_checks import check_module
+from ntkif.networks.module_checks import check_alone, check_module
 from ntkif.networks.modules import trained_parameters
 from ntkif.networks.named_losses import loss_of
 from ntkif.training.optimizers import Optimizer
@@ -154,17 +154,7 @@ def _check_outputs(function: FlatModule, few: torch.Tensor) -> torch.Tensor:
             break
     else:
         raise ValueError("module: expected finite outputs at its start, got NaN or infinity; start it elsewhere.")
-    again = function(theta, few)
-    if not torch.equal(outputs, again):
-        raise ValueError(
-            "module: two calls at the same points differ, so its forward pass is random; take the chance out of it, or "
-            "call module.eval(), before it is recorded."
-        )
-    if (outputs[:2] - function(theta, few[:2])).abs().max() > 1e-3 * outputs.abs().max():
-        raise ValueError(
-            "module: its prediction of a point depends on the other points of the batch, so that no point has a "
-            "gradient of its own; use group or layer norm, or call module.eval()."
-        )
+    check_alone(lambda k: function(theta, few[:k]), len(few))
     return outputs
 
 

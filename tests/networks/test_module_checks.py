@@ -57,7 +57,7 @@ class Chance(nn.Linear):
             nn.Sequential(
                 nn.Unflatten(1, (2, 2)), nn.BatchNorm1d(2, track_running_stats=False), nn.Flatten(), nn.Linear(4, 6)
             ),
-            "depends on the other points",
+            "depends on the other points of the batch",
         ),
         (Chance(4, 6), "two calls at the same points differ"),
     ],
