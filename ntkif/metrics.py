@@ -64,6 +64,7 @@ def sign_alone(predicted: torch.Tensor, actual: torch.Tensor) -> dict[str, float
     p, a = _pairs(predicted, actual)
     sign, differ = p.sign(), bool(p.sign().min() < p.sign().max())
     cosine = float(sign @ a / (sign.norm() * a.norm()))
+    sign = sign if cosine >= 0 else -sign  # the best factor of signs that are mostly wrong is negative
     return {
         "pearson": _correlation(sign, a) if differ else math.nan,
         "spearman": _correlation(_ranks(sign), _ranks(a)) if differ else math.nan,
@@ -238,7 +239,7 @@ def error_rates(estimate: torch.Tensor, exact: torch.Tensor, dim: int | None = N
     """The error rate of an estimate, three ways; the book uses the first, and the second beside it.
 
         ratio_of_sums    = Σ |estimate - exact| / Σ |exact|
-        median_of_ratios = median of |estimate - exact| / |exact|
+        median_of_ratios = median of |estimate - exact| / |exact|, the lower of two in the middle
         mean_of_ratios   = mean of the same, which has heavy tails: influences near zero are divided by almost nothing
 
     Args:

@@ -74,6 +74,20 @@ class Experts(nn.Module):
         return out
 
 
+class Directly(nn.Module):
+    """A weight, or a bias, that one point in many uses by hand beside its layer."""
+
+    def __init__(self, bias):
+        super().__init__()
+        self.inner, self.outer, self.bias = nn.Linear(3, 3), nn.Linear(3, 1), bias
+
+    def forward(self, x):
+        h, hard = torch.tanh(self.inner(x)), (x[:, 0] > 0)[:, None]
+        if hard.any():
+            h = h + hard * self.inner.bias if self.bias else torch.where(hard, torch.tanh(h @ self.inner.weight.T), h)
+        return self.outer(h)
+
+
 def _clamped():
     return nn.Sequential(nn.Linear(3, 4), nn.Hardtanh(inplace=True), nn.Linear(4, 1))
 
@@ -88,6 +102,14 @@ def _numbers():
     return x
 
 
+def _one_hard():
+    """Forty points, of which one is hard."""
+    x = torch.randn(40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x[:, 0] = -x[:, 0].abs()
+    x[33, 0] = 2.0
+    return x
+
+
 def _tokens(short):
     tokens = torch.randint(1, 9, (8, 5), generator=torch.Generator().manual_seed(0))
     tokens[:2, 1 if short else 5 :] = 0
@@ -99,6 +121,8 @@ OTHERWISE = {
     "changed in place": (lambda: Padded(True), lambda: _tokens(short=False)),
     "clamped in place": (_clamped, _numbers),
     "a second pass for some points": (Again, _numbers),
+    "a weight used directly by one point": (lambda: Directly(False), _one_hard),
+    "a bias used directly by one point": (lambda: Directly(True), _one_hard),
     "sorted inside": (Sorted, _numbers),
     "padding cut to the longest": (Trimmed, lambda: _tokens(short=True)),
     "a mixture of experts": (Experts, _numbers),

@@ -166,3 +166,11 @@ def test_subsets_that_cannot_be_compared():
         lds(predicted, torch.cat([actual[:1], torch.ones(19, 40, dtype=torch.float64)]))
     with pytest.raises(ValueError, match=r"predicted: .*finite"):
         lds(predicted * torch.inf, actual)
+
+
+def test_signs_that_are_mostly_wrong_are_scored_by_their_best_factor():
+    """Which is negative: all four scores are of that one estimate."""
+    predicted, actual = torch.tensor([1.0, 2.0, -1.0, -3.0]), torch.tensor([-2.0, -3.0, 2.0, 0.5])
+    sign = predicted.sign().double()
+    best = float(sign @ actual.double() / sign.square().sum()) * sign
+    assert sign_alone(predicted, actual) == pytest.approx(agreement(best, actual.double()), abs=1e-12)

@@ -23,7 +23,7 @@ from ntkif.influence.stationary import loss_gradient, totals_of
 from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.networks.inputs import Reading
 from ntkif.networks.losses import SQUARES, Loss
-from ntkif.networks.module_checks import check_trained
+from ntkif.networks.module_checks import check_trained, fingerprint
 from ntkif.networks.modules import prepare, trained_parameters
 from ntkif.networks.named_losses import loss_of
 from ntkif.regression.cluster import Rows, over_blocks, pickled, summed
@@ -55,6 +55,7 @@ def network_fit_on(
     tolerance: float = 0.3,
     jacobian_dtype: torch.dtype | None = None,
     seed: int = 0,
+    by_layers: bool = True,
     block_size: int = _BLOCK,
     progress: bool = True,
 ) -> ProjectedNetwork:
@@ -75,6 +76,7 @@ def network_fit_on(
         tolerance: of the gradient that training left.
         jacobian_dtype: of the Jacobian.
         seed: of the projection.
+        by_layers: as of `ProjectedJacobian`.
         block_size: rows of a task. A worker holds some ten arrays of p² numbers, and three of block_size * p.
         progress: whether to show bars, on a terminal.
 
@@ -100,12 +102,14 @@ def network_fit_on(
     mean = of_torch if mean is None else mean
     totals = totals_of(network, start, gradient, ridge, damping, n=len(rows), mean=mean, tolerance=tolerance)
     total, scales = one_ridge(totals)
-    kernel = ProjectedJacobian(reading, few, projections, seed=seed, scales=scales, dtype=jacobian_dtype)
+    options = {"seed": seed, "scales": scales, "dtype": jacobian_dtype, "by_layers": by_layers}
+    kernel = ProjectedJacobian(reading, few, projections, **options)
     advice = "take fewer projections."
     check_fits("the matrix of the projections", 6, kernel.width, kernel.width, like=kernel.like, advice=advice)
+    before = fingerprint(kernel.given)
     products = summed(client, rows, _made, _packed(_products, kernel, loss), **how)
     check_curved(bool(products.any()))
-    fit = ProjectedNetwork(kernel, loss, totals, len(rows), total, factor_of(products, total))
+    fit = ProjectedNetwork(kernel, loss, totals, len(rows), total, factor_of(products, total), before)
     warn_of_few(fit.freedom, kernel)
     return fit
 

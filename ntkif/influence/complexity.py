@@ -81,4 +81,5 @@ def _square(fit: RidgeFit, group: torch.Tensor) -> torch.Tensor:
 def _increment(fit: RidgeFit, square: torch.Tensor) -> torch.Tensor:
     """a^1/2 - (a - b)^1/2 without the loss of digits where b is small."""
     whole = (fit.y_train * fit.dual).sum()
-    return square / (whole.sqrt() + (whole - square).clamp(min=0).sqrt())
+    root = whole.sqrt() + (whole - square).clamp(min=0).sqrt()
+    return torch.where(root > 0, square / root, 0.0)  # of targets that are all zero

@@ -9,13 +9,13 @@ from ntkif.influence.curvature import check_curved
 from ntkif.influence.linearized import linearized_fit
 from ntkif.influence.penalties import one_ridge
 from ntkif.influence.projected import projected_fit, warn_of_few
-from ntkif.influence.removals import Removals, versions_of
+from ntkif.influence.removals import Removals
 from ntkif.influence.stationary import loss_gradient, totals_of
 from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.kernels.tangent import kernel_with
 from ntkif.networks.inputs import in_own_precision, taken
 from ntkif.networks.losses import SQUARES, Loss, targets_of
-from ntkif.networks.module_checks import check_trained
+from ntkif.networks.module_checks import check_trained, fingerprint
 from ntkif.networks.modules import predict, prepare
 from ntkif.networks.named_losses import loss_of
 
@@ -184,7 +184,7 @@ class NetworkInfluence(Removals):
             self.kernel = ProjectedJacobian(self.reading, self.points, projections, **how)
             self.fit = projected_fit(self._rows, gradient, total, curvature=curvature)
             warn_of_few(float(self.fit.freedom.sum()), self.kernel)
-        self._scaled, self._traced, self._versions = scales is not None, traced and c > 1, versions_of(network)
+        self._scaled, self._traced, self._network = scales is not None, traced and c > 1, fingerprint(self.reading)
 
     def _loss_gradient(self) -> list[torch.Tensor]:
         """Of all training points together."""

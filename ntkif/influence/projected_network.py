@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from ntkif.influence.projected import ProjectedPoints
-from ntkif.influence.removals import Removals, versions_of
+from ntkif.influence.removals import Removals
 from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of
 from ntkif.networks.losses import Loss, targets_of
@@ -29,6 +29,7 @@ class ProjectedNetwork:
         count: training points n.
         ridge: λ of the rows.
         factor: (p, p) Cholesky factor of H, see `ProjectedFit`.
+        network: the `fingerprint` of the network that made it.
     """
 
     kernel: ProjectedJacobian
@@ -37,6 +38,7 @@ class ProjectedNetwork:
     count: int
     ridge: float
     factor: torch.Tensor
+    network: dict[str, tuple[float, ...]]
 
     @property
     def freedom(self) -> float:
@@ -66,7 +68,8 @@ class BlockRemovals(Removals):
     def __init__(self, network: ProjectedNetwork, x_train, y_train: torch.Tensor):
         self.kernel, self.loss, self.totals = network.kernel, network.loss, network.totals
         self.reading, self._scaled, self._traced = self.kernel.given, False, False
-        self._versions = versions_of(self.reading)
+        self._network = network.network
+        self._check_as_it_was()
         self.points, self.prediction, self.y = read_block(self.reading, self.loss, x_train, y_train)
         self.fit = projected_block(self.kernel, self.loss, self.points, self.prediction, self.y).removals(
             network.factor, network.ridge

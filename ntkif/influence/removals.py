@@ -14,9 +14,10 @@ from ntkif.kernels.module_kernel import TangentKernel
 from ntkif.kernels.projected import ProjectedJacobian
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, taken, unchanged
 from ntkif.networks.losses import Loss, change_of_loss, targets_of
+from ntkif.networks.module_checks import fingerprint, same_fingerprint
 from ntkif.networks.modules import predict, trained_parameters
 
-__all__ = ["Removals", "versions_of"]
+__all__ = ["Removals"]
 
 _CHANGES = 2**27  # numbers of them at once
 
@@ -34,7 +35,7 @@ class Removals:
     totals: dict[str, float]
     _scaled: bool
     _traced: bool
-    _versions: dict[int, int]
+    _network: dict[str, tuple[float, ...]]
 
     @property
     def leverage(self) -> torch.Tensor:
@@ -245,12 +246,11 @@ class Removals:
         return test, targets
 
     def _check_as_it_was(self) -> None:
-        """Require the parameters that the Jacobian of the training points was made with."""
-        present = versions_of(self.reading)
-        if any(self._versions.get(key, version) != version for key, version in present.items()):
+        """Require the network that the Jacobian of the training points was made of."""
+        if not same_fingerprint(self._network, fingerprint(self.reading)):
             raise ValueError(
-                "network: its parameters were changed since; make this object again, or of a copy.deepcopy of the "
-                "network, which stays as it is."
+                "network: it was trained further, or put in training mode, since; make this object again, or of a "
+                "copy.deepcopy of the network, which stays as it is."
             )
 
     def _tests(self, x_test, y_test: torch.Tensor | None = None) -> tuple[Points, torch.Tensor | None]:
@@ -264,11 +264,6 @@ class Removals:
             return test, None
         outputs = self.prediction.new_empty(len(test), self.prediction.shape[1])
         return test, targets_of(self.loss, y_test, outputs, "y_test")
-
-
-def versions_of(module: torch.nn.Module) -> dict[int, int]:
-    """How often torch wrote to each parameter; one that is another tensor, as in a copy, is not known."""
-    return {id(value): value._version for value in module.parameters()}
 
 
 def _told(array: torch.Tensor) -> str:

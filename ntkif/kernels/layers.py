@@ -103,7 +103,7 @@ def layers_of(reading: Reading, x: Points, c: int) -> list[Layer]:
     Returns:
         those that agree with plain passes backward; none where the network cannot be called on several points at once.
     """
-    uses, directly = uses_of(reading, x, c, elsewhere=True)
+    uses, directly = uses_of(reading, x, c)
     biases = {}
     for use, _ in uses:
         biases.setdefault(use.weight, set()).add(use.bias)
@@ -166,19 +166,20 @@ def parts_of(reading: Reading, x: Points, c: int, layers: Iterable[Layer]) -> li
     """What is kept of some layers at points that are few enough for one pass.
 
     Raises:
-        UsedOtherwiseError: a layer is used at some of the points alone, at none, or with another bias; or at several
-            places of a point where it was found at one.
+        UsedOtherwiseError: a layer is used at some of the points alone, at none, or with another bias; at several
+            places of a point where it was found at one; or its weight or bias is used by something else too.
     """
-    uses, elsewhere = uses_of(reading, x, c)
+    layers = list(layers)
+    uses, elsewhere = uses_of(reading, x, c, [name for layer in layers for name in layer.names()])
     for layer in layers:
         own = [use for use, _ in uses if use.weight == layer.weight]
         places = sum(use.inputs.shape[1] for use in own)
         alike = own and {use.bias for use in own} == {layer.bias} and (layer.places > 1 or places == 1)
-        if not alike or layer.weight in elsewhere:
+        if not alike or elsewhere.intersection(layer.names()):
             raise UsedOtherwiseError(
                 f"module: its layer with {layer.weight} is used otherwise at some of these points than at those that "
-                f"were tried (at some of them alone, or at another number of places); pass by_layers=False, which is "
-                f"slower and asks nothing of it."
+                f"were tried (at some of them alone, at another number of places, or directly); pass by_layers=False, "
+                f"which is slower and asks nothing of it."
             )
     return [_part(layer, uses) for layer in layers]
 

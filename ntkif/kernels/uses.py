@@ -1,5 +1,6 @@
 """Where a network uses its linear layers and convolutions, with what went in and what comes back."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -91,14 +92,18 @@ def _tuple(value) -> tuple:
 
 @torch.enable_grad()
 def uses_of(
-    reading: Reading, x: Points, c: int, elsewhere: bool = False
+    reading: Reading, x: Points, c: int, names: Iterable[str] | None = None
 ) -> tuple[list[tuple[Use, torch.Tensor]], set[str]]:
-    """Calls of layers with (n, c, L, o) derivatives by what came out; and the parameters that are used elsewhere."""
+    """Calls of layers with (n, c, L, o) derivatives by what came out; and which parameters are used elsewhere too.
+
+    These are looked for among the parameters of some names; among all where absent.
+    """
     trained = trained_parameters(reading)
     with _Watching({id(value): name for name, value in trained.items()}, len(x)) as watching:
         found = x.predicted_by(reading)
     outs = [use.out for use in watching.uses]
-    others = list(trained.values()) if elsewhere else []
+    names = list(trained if names is None else names)
+    others = [trained[name] for name in names]
     if not outs or not found.requires_grad:
         return [], set(trained)
     pulls, directly = [], watching.elsewhere
@@ -110,5 +115,5 @@ def uses_of(
         for use, kept, gradient in zip(watching.uses, pulls, gradients, strict=False):
             if gradient is not None:
                 kept[:, a] = use.of_places(gradient)
-        directly |= {name for name, g in zip(trained, gradients[len(outs) :], strict=False) if g is not None}
+        directly |= {name for name, g in zip(names, gradients[len(outs) :], strict=True) if g is not None}
     return list(zip(watching.uses, pulls, strict=True)), directly

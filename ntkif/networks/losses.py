@@ -45,6 +45,17 @@ class Loss:
     targets: Callable[[torch.Tensor, torch.Tensor, str], torch.Tensor] | None = None
     flat: bool = False
 
+    def __reduce_ex__(self, protocol):
+        """Those of `LOSSES` by their name, so that they are the same after a copy or a pickle, whatever they hold."""
+        for name, known in LOSSES.items():
+            if known is self:
+                return _known, (name,)
+        return super().__reduce_ex__(protocol)
+
+
+def _known(name: str) -> Loss:
+    return LOSSES[name]
+
 
 def change_of_loss(
     value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], f: torch.Tensor, change: torch.Tensor, y: torch.Tensor

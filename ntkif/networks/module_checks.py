@@ -5,9 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-__all__ = ["check_alone", "check_module", "check_prepared", "check_trained"]
+__all__ = ["check_alone", "check_module", "check_prepared", "check_trained", "fingerprint", "same_fingerprint"]
 
 _SAME = 1e-3  # of the largest output: more than rounding in other blocks
+_ROUNDED = 1e-6  # of a sum: what another device, or a way through single precision, may change
+_ALONE = 8  # points
 
 
 def check_module(module: nn.Module, name: str = "module") -> None:
@@ -64,17 +66,19 @@ def check_prepared(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def check_alone(predict: Callable[[int], torch.Tensor], most: int) -> None:
-    """Require that points are predicted without chance, and each by itself.
+def check_alone(predict: Callable[[torch.Tensor], torch.Tensor], n: int) -> None:
+    """Require that points are predicted without chance, and each by itself, as some of n points drawn show.
 
     Args:
-        predict: (k, c) outputs of the first k points.
-        most: points that there are.
+        predict: (r, c) outputs of (r,) rows.
+        n: how many points there are.
 
     Raises:
-        ValueError: two calls differ, or the outputs of two points hang on others beside them.
+        ValueError: two calls differ, or the outputs of some points hang on others beside them.
     """
-    many, again, two = predict(min(4, most)), predict(min(4, most)), predict(min(2, most))
+    rows = torch.randperm(n, generator=torch.Generator().manual_seed(0))[:_ALONE]
+    half = (len(rows) + 1) // 2
+    many, again, parts = predict(rows), predict(rows), torch.cat([predict(part) for part in rows.split(half)])
     # A network that starts at zero, as a difference of two, predicts rounding errors.
     near = max(_SAME * float(many.abs().nan_to_num(0, 0).max()), torch.finfo(many.dtype).eps ** 0.5)
     how = {"rtol": 0, "atol": near, "equal_nan": True}
@@ -83,8 +87,28 @@ def check_alone(predict: Callable[[int], torch.Tensor], most: int) -> None:
             "module: two calls at the same points differ, so its forward pass is random; take the chance out of it, or "
             "call module.eval()."
         )
-    if not torch.allclose(many[:2], two, **how):
+    if not torch.allclose(many, parts, **how):
         raise ValueError(
             "module: its prediction of a point depends on the other points of the batch, so that no point has a "
             "gradient of its own; use group or layer norm, or keep running statistics and call module.eval()."
         )
+
+
+@torch.no_grad()
+def fingerprint(module: nn.Module) -> dict[str, tuple[float, ...]]:
+    """What tells whether a module is as it was: sums of its parameters and buffers of floats, and the mode of parts."""
+    found = {"training": tuple(float(part.training) for part in module.modules())}
+    for name, value in (*module.named_parameters(), *module.named_buffers()):
+        if value.is_floating_point() or value.is_complex():
+            numbers = (torch.view_as_real(value) if value.is_complex() else value).flatten().double()
+            weights = torch.arange(1, len(numbers) + 1, dtype=torch.float64, device=value.device).sin_()
+            found[name] = (float(numbers.abs().sum()), float(numbers.sum()), float(numbers @ weights))
+    return found
+
+
+def same_fingerprint(one: dict[str, tuple[float, ...]], other: dict[str, tuple[float, ...]]) -> bool:
+    """Whether two are of the same numbers, to rounding."""
+    if one.keys() != other.keys() or one["training"] != other["training"]:
+        return False
+    pairs = [(one[name], other[name]) for name in one if name != "training"]
+    return all(abs(a - b) <= _ROUNDED * before[0] for before, now in pairs for a, b in zip(before, now, strict=True))

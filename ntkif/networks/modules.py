@@ -246,7 +246,7 @@ def prepare(module: nn.Module, x, name: str = "x", *, output: str | int | None =
                 f"says {type(refused).__name__}: {refused}"
             ) from refused
         if not isinstance(module, Reading):  # which was looked at when it was made
-            check_alone(lambda k: points[:k].predicted_by(reading), len(points))
+            check_alone(lambda rows: points[rows].predicted_by(reading), len(points))
     return reading, points, outputs
 
 

@@ -64,7 +64,8 @@ def solve_columns(
             break
         solved = left - psi @ (psi.T @ left)
         direction = solved + (left * solved).sum(0) / inner.clamp_min(torch.finfo(small.dtype).tiny) * direction
-    return solution, (right - _product(tiles, solution, features.ridge)).norm(dim=0) / size
+    left = (right - _product(tiles, solution, features.ridge)).norm(dim=0)
+    return solution, torch.where(size > 0, left / size, left)
 
 
 def _product(tiles: _Tiles, v: torch.Tensor, ridge: float) -> torch.Tensor:

@@ -62,6 +62,13 @@ def _numbers(y: np.ndarray, name: str) -> np.ndarray:
         ) from failure
     if not np.isfinite(numbers).all() or (numbers == numbers[0]).all():
         raise ValueError(f"{name}: expected finite numbers that are not all equal, got {numbers[:3].tolist()} ...")
+    with np.errstate(over="ignore", under="ignore"):
+        squares = np.square(numbers - numbers.mean()).sum()
+    if not 0 < squares < np.inf:
+        raise ValueError(
+            f"{name}: expected numbers whose squares can be summed, got {numbers[:3].tolist()} ...; give them in "
+            f"another unit."
+        )
     return numbers
 
 

@@ -33,8 +33,10 @@ def leave_one_out(
     >>> [float(mean) for mean in leave_one_out(lambda x, y: y.mean(), torch.eye(2), torch.tensor([[1.0], [3.0]]), [0])]
     [2.0, 3.0]
     """
+    rows = list(rows)
     for row in rows:
-        check_row(row, len(x))
+        if row is not None:
+            check_row(row, len(x))
     for row in (None, *rows):
         yield train(*without(row, x, y))
 
@@ -77,10 +79,11 @@ def true_influence(
         ValueError: predictions that are not of three dimensions, or targets of another shape than one of them.
     """
     predictions = predictions if isinstance(predictions, torch.Tensor) else torch.stack(list(predictions))
-    if predictions.ndim != 3 or y_test.shape != predictions.shape[1:]:
-        raise ValueError(
-            f"y_test: expected (k, c) targets for (1 + r, k, c) predictions, got shapes {tuple(y_test.shape)} and "
-            f"{tuple(predictions.shape)}; turn a vector of one output into a column with y_test[:, None]."
-        )
     losses = loss(predictions, y_test)
+    if predictions.ndim != 3 or losses.shape != predictions.shape[:2]:
+        raise ValueError(
+            f"y_test: expected (k, c) targets for (1 + r, k, c) predictions, or what the loss takes to give (1 + r, k) "
+            f"numbers, got shapes {tuple(y_test.shape)} and {tuple(predictions.shape)}; turn a vector of one output "
+            f"into a column with y_test[:, None]."
+        )
     return (losses[1:] - losses[0]).T

@@ -73,7 +73,7 @@ def check_training(
                 f"optimizer: expected a {name} of {len(function.start)} parameters in {x.dtype}, "
                 f"got shape {tuple(each.shape)} in {each.dtype}."
             )
-    outputs = _check_outputs(function, x[:4])
+    outputs = _check_outputs(function, x)[:4]
     _check_loss(loss, outputs, y[:4])
     _check_derivatives(function, x[:2], y[:2], loss)
     return function
@@ -85,6 +85,12 @@ def loss_of_batches(loss) -> Loss:
     Raises:
         TypeError, ValueError: as `loss_of`; or an object of torch that takes the sum.
     """
+    if isinstance(loss, torch.nn.CrossEntropyLoss) and loss.weight is not None:
+        raise ValueError(
+            "loss: expected none with weights of classes, since torch's mean divides by the sum of the weights of the "
+            "batch and not by its points; train by the mean of a loss of one point, and pass that: "
+            "lambda f, y: -(weight * y * f.log_softmax(-1)).sum(-1), with one-hot targets."
+        )
     found, _ = loss_of(loss)
     if getattr(loss, "reduction", "mean") != "mean":
         raise ValueError(
@@ -146,15 +152,15 @@ def _check_modes(module: torch.nn.Module) -> None:
 
 
 @torch.no_grad()
-def _check_outputs(function: FlatModule, few: torch.Tensor) -> torch.Tensor:
+def _check_outputs(function: FlatModule, x: torch.Tensor) -> torch.Tensor:
     """Require outputs of each point by itself, without chance; at moved parameters if it can, since some start at 0."""
     for theta in (function.moved(0.1), function.start):
-        outputs = function(theta, few)
+        outputs = function(theta, x[:8])
         if torch.isfinite(outputs).all():
             break
     else:
         raise ValueError("module: expected finite outputs at its start, got NaN or infinity; start it elsewhere.")
-    check_alone(lambda k: function(theta, few[:k]), len(few))
+    check_alone(lambda rows: function(theta, x[rows]), len(x))
     return outputs
 
 

@@ -12,6 +12,7 @@ from ntkif.influence.bounds import (
     cluster_ceiling,
     cluster_spread,
     concentration,
+    largest_eigenvalue,
     leverage_bounds,
     leverage_ceiling,
     leverage_floor,
@@ -184,3 +185,10 @@ def test_a_radius_that_no_cluster_has(radius, call):
     with pytest.raises(ValueError, match=rf"radius: expected a number above 0 and at most 1, .*, got {radius}; give"):
         call(radius)
     assert cluster_spread(1.0) == 3 and cluster_ceiling(10, 1.0, 0.5) == pytest.approx(1 / 11 + 6)
+
+
+def test_the_largest_eigenvalue_of_a_centred_kernel():
+    kernel = torch.randn(9, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    kernel = kernel @ kernel.T
+    centred = kernel - kernel.mean(0) - kernel.mean(1, keepdim=True) + kernel.mean()
+    assert largest_eigenvalue(centred) == pytest.approx(float(torch.linalg.eigvalsh(centred)[-1]), rel=1e-10)

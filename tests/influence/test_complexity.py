@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from problem import close, make_problem
 from scipy.linalg import cho_factor, cho_solve
 
-from ntkif import ridge_fit
+from ntkif import ntk, ridge_fit
 from ntkif.influence.complexity import influence_groups, norm_increments, point_increments, rkhs_norm
 from ntkif.regression.interpolant import interpolant
 
@@ -94,3 +94,9 @@ def test_bad_groups_are_refused(groups, message):
     p = make_problem()
     with pytest.raises(ValueError, match=message):
         norm_increments(interpolant(p.k_train_train, p.y_train), groups)
+
+
+def test_targets_of_zero_add_nothing():
+    p = make_problem()
+    fit = interpolant(ntk(p.x_train), torch.zeros_like(p.y_train))
+    assert (point_increments(fit) == 0).all() and (norm_increments(fit, [torch.tensor([1, 2])]) == 0).all()

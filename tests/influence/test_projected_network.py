@@ -1,5 +1,8 @@
 """A block of training points tells of its removals what all of them together tell."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 from newton_step import some
@@ -8,6 +11,7 @@ from torch import nn
 
 from ntkif.influence.network import NetworkInfluence
 from ntkif.influence.projected_network import ProjectedNetwork, projected_block, read_block
+from ntkif.networks.module_checks import fingerprint
 
 N, BLOCK = 15, slice(4, 9)
 X, TEST, LABELS = some(N, 5), some(6, 5, seed=1), torch.arange(N) % 3
@@ -19,7 +23,8 @@ def models():
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)).double().eval()
     whole = NetworkInfluence(module, X, LABELS, 1.0, start=None, loss="cross-entropy", projections=100)
-    return whole, ProjectedNetwork(whole.kernel, whole.loss, whole.totals, N, 1.0, whole.fit.factor)
+    before = fingerprint(whole.reading)
+    return whole, ProjectedNetwork(whole.kernel, whole.loss, whole.totals, N, 1.0, whole.fit.factor, before)
 
 
 def test_a_block_by_itself(models):
@@ -50,3 +55,12 @@ def test_a_block_of_another_kind_is_refused(models):
         models[1].removals(X[BLOCK], X[BLOCK])
     with pytest.raises(TypeError, match=r"points: expected points of torch\.float64"):
         models[1].removals(X[BLOCK].float(), LABELS[BLOCK])
+
+
+def test_a_network_that_was_trained_further_tells_of_no_block(models):
+    fit = models[1]
+    other = copy.deepcopy(fit.kernel)
+    with torch.no_grad():
+        next(other.given.parameters()).add_(0.01)
+    with pytest.raises(ValueError, match="network: it was trained further"):
+        replace(fit, kernel=other).removals(X[BLOCK], LABELS[BLOCK])

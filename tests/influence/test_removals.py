@@ -1,6 +1,7 @@
 """What is asked of a trained network, against Newton steps in the parameters."""
 
 import copy
+import pickle
 import warnings
 
 import pandas as pd
@@ -220,7 +221,10 @@ def test_a_network_that_was_trained_further_is_refused(how):
     copied = copy.deepcopy(model)
     module.load_state_dict({name: value + 0.1 for name, value in module.state_dict().items()})
     for ask in (lambda: model.influence(x[:3], y[:3]), lambda: model.change(x[:3]), lambda: model.step(0)):
-        with pytest.raises(ValueError, match=r"network: its parameters were changed since; .* copy\.deepcopy"):
+        with pytest.raises(ValueError, match=r"network: it was trained further, .* copy\.deepcopy"):
             ask()
-    for same in (kept, copied):
+    for same in (kept, copied, pickle.loads(pickle.dumps(kept))):
         torch.testing.assert_close(same.influence(x[:3], y[:3]), before, rtol=0, atol=1e-12)
+    kept.reading.module.train()
+    with pytest.raises(ValueError, match="or put in training mode, since"):
+        kept.influence(x[:3], y[:3])

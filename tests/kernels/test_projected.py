@@ -114,13 +114,22 @@ def test_points_at_which_layers_are_used_otherwise(name):
     module, x = otherwise(name)
     points, plain = prepare(module, x)[1], plain_jacobian(module, x)
     kernel = torch.einsum("iap,jbp->ijab", plain, plain)
-    for projected in (ProjectedJacobian(module, x, 1000), ProjectedJacobian(module, x[:1], 1000, by_layers=False)):
+    plainly = ProjectedJacobian(module, x[:1], 1000, by_layers=False)
+    for projected in [plainly] if "by one point" in name else [plainly, ProjectedJacobian(module, x, 1000)]:
         rows = projected.rows(points)
         assert close(torch.einsum("iap,jbp->ijab", rows, rows), kernel)
 
 
-def test_points_that_are_otherwise_than_those_that_were_seen():
-    module, x = otherwise("padding cut to the longest")
-    projected = ProjectedJacobian(module, x[:2], 1000)  # of one place each
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("padding cut to the longest", 2),  # of one place each
+        ("a weight used directly by one point", 40),
+        ("a bias used directly by one point", 40),
+    ],
+)
+def test_points_that_are_otherwise_than_those_that_were_seen(name, seen):
+    module, x = otherwise(name)
+    projected = ProjectedJacobian(module, x[:seen], 1000)
     with pytest.raises(UsedOtherwiseError, match=r"its layer with module\.\w+\.weight .* pass by_layers=False"):
         projected.rows(prepare(module, x)[1])

@@ -14,7 +14,7 @@ from ntkif.networks.modules import predict, prepare
 
 def uses_in(module, x):
     reading, points, c = prepare(module, x)
-    return uses_of(reading, points, c, elsewhere=True)
+    return uses_of(reading, points, c)
 
 
 def test_derivatives_by_what_comes_out_and_inputs_make_the_gradient():

@@ -1,12 +1,16 @@
 """Losses against automatic differentiation, and the softmax against many digits."""
 
+import copy
+import pickle
+from dataclasses import replace
+
 import mpmath
 import pytest
 import torch
 from many_digits import SURE, doubles, softmax_by_many_digits
 from torch import nn
 
-from ntkif.networks.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, SQUARES, huber, targets_of
+from ntkif.networks.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LOSSES, SQUARES, huber, targets_of
 
 
 @pytest.mark.parametrize("loss", [SQUARES, CROSS_ENTROPY], ids=["squares", "cross-entropy"])
@@ -93,3 +97,11 @@ def test_targets_that_a_loss_does_not_take(loss, y, said):
 def test_cross_entropy_needs_an_output_for_each_class():
     with pytest.raises(ValueError, match="an output for each class, got 1; see BINARY_CROSS_ENTROPY"):
         targets_of(CROSS_ENTROPY, CLASSES, F[:, :1], "y")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_with_a_name_is_the_same_after_a_copy_or_a_pickle(name):
+    loss = LOSSES[name]
+    assert copy.deepcopy(loss) is loss and pickle.loads(pickle.dumps(loss)) is loss
+    other = replace(loss, flat=not loss.flat)
+    assert copy.deepcopy(other) == other and copy.deepcopy(other) is not loss

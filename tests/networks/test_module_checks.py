@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ntkif import NetworkInfluence, tangent_kernel
-from ntkif.networks.module_checks import check_alone, check_module, check_prepared
+from ntkif.networks.module_checks import check_alone, check_module, check_prepared, fingerprint, same_fingerprint
 from ntkif.networks.two_layer import random_network
 
 
@@ -78,13 +78,49 @@ def test_modules_that_do_not_predict_points_by_themselves(module, said):
 
 
 def test_outputs_that_are_no_numbers_are_none_of_chance():
-    check_alone(lambda k: torch.tensor([[1.0], [torch.nan], [torch.inf], [2.0]])[:k], 4)
+    check_alone(lambda rows: torch.tensor([[1.0], [torch.nan], [torch.inf], [2.0]])[rows], 4)
     with pytest.raises(ValueError, match="depends on the other points"):
-        check_alone(lambda k: torch.full((k, 1), torch.nan if k == 2 else 1.0), 4)
+        check_alone(lambda rows: torch.full((len(rows), 1), torch.nan if len(rows) == 2 else 1.0), 4)
+    check_alone(lambda rows: torch.ones(len(rows), 1), 1)
+
+
+@pytest.mark.parametrize("first", [torch.zeros(1, 4), torch.ones(1, 4)], ids=["blank", "like"])
+def test_points_that_begin_alike_hide_nothing(first):
+    """As padded, sorted or repeated ones do."""
+    x = torch.cat([first.expand(4, 4), torch.randn(40, 4, generator=torch.Generator().manual_seed(0))]).double()
+
+    def centred(rows):
+        return x[rows] - x[rows].mean(0)
+
+    with pytest.raises(ValueError, match="depends on the other points"):
+        check_alone(centred, len(x))
+
+
+def test_fingerprints_tell_numbers_and_modes_apart():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Dropout()).double().eval()
+    before = fingerprint(module)
+    for same in (module, copy.deepcopy(module), copy.deepcopy(module).float().double()):
+        assert same_fingerprint(before, fingerprint(same))
+    module.load_state_dict(copy.deepcopy(module.state_dict()))
+    module[1].num_batches_tracked += 1  # a count
+    assert same_fingerprint(before, fingerprint(module))
+    for change in (
+        lambda net: net[0].weight.data.add_(1e-3),
+        lambda net: net[0].weight.data.neg_(),
+        lambda net: net[0].weight.data.copy_(net[0].weight.data.flip(0)),
+        lambda net: setattr(net[0], "bias", nn.Parameter(torch.ones(2).double())),
+        lambda net: net[1].running_mean.add_(0.1),
+        lambda net: net[2].train(),
+        lambda net: setattr(net[0], "bias", None),
+    ):
+        other = copy.deepcopy(module)
+        change(other)
+        assert not same_fingerprint(before, fingerprint(other))
 
 
 def test_rounding_errors_of_a_network_that_predicts_zero_are_none_of_chance():
     start = random_network(40, width=64, init_scale=1.0, symmetric=True, seed=0)
     x = torch.randn(9, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert 0 < start.predict(x).abs().max() < 1e-12
-    check_alone(lambda k: start.predict(x[:k]) + 1e-14 * torch.randn(k, 1).double(), len(x))
+    check_alone(lambda rows: start.predict(x[rows]) + 1e-14 * torch.randn(len(rows), 1).double(), len(x))

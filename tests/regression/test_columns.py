@@ -47,3 +47,10 @@ def test_wrong_shapes_are_refused(points):
     x, y, features = points
     with pytest.raises(ValueError, match="right: expected"):
         solve_columns(x, y[:5], features)
+
+
+def test_a_right_side_of_zeros_is_solved():
+    data = load("mini-mnist-sample").head(60, 5)
+    lead = nystrom_fit([(data.x_train, data.y_train)], data.x_train[:10], 1.0)
+    solution, residual = solve_columns(data.x_train, torch.zeros_like(data.y_train), lead, tolerance=1e-12)
+    assert (solution == 0).all() and (residual == 0).all()

@@ -106,3 +106,9 @@ def test_columns_that_are_refused():
         encode_columns(pd.DataFrame({"a": [[1], [2]]}))
     with pytest.raises(ValueError, match="--task: expected classification or regression, got both"):
         task_of(np.zeros(2), "both")
+
+
+@pytest.mark.parametrize("unit", [1e160, 1e-170])
+def test_numbers_whose_squares_cannot_be_summed_are_refused(unit):
+    with pytest.raises(ValueError, match=r"y: expected numbers whose squares can be summed, .* in another unit"):
+        target_of(unit * np.array([1.0, 2.0, 4.0]), "regression", "y")

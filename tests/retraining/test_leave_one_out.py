@@ -26,7 +26,7 @@ def test_a_row_that_is_not_there_would_remove_nothing(row):
 
 @pytest.mark.parametrize(("predictions", "y_test"), [((3, 4, 1), (4,)), ((3, 4, 4), (4,)), ((3, 4), (4, 1))])
 def test_targets_of_another_shape_are_not_paired_with_all(predictions, y_test):
-    with pytest.raises(ValueError, match=r"y_test: expected \(k, c\) targets .*y_test\[:, None\]"):
+    with pytest.raises(ValueError, match=r"turn a vector of targets into a column with y\[:, None\]"):
         true_influence(torch.ones(predictions), torch.ones(y_test))
 
 
@@ -51,3 +51,21 @@ def test_the_loss_may_be_another():
     predictions, y_test = torch.tensor([[[0.0, 0.0]], [[0.0, 1.0]]]), torch.tensor([[1.0, 0.0]])
     found = true_influence(predictions, y_test, CROSS_ENTROPY.value)
     assert float(found) == pytest.approx(float(torch.log((1 + torch.e ** torch.tensor(1.0)) / 2)), rel=1e-6)
+
+
+def test_rows_may_come_one_at_a_time():
+    x, y, rows = torch.eye(4), torch.arange(4.0)[:, None], [0, 2, None]
+    means = [list(leave_one_out(lambda a, b: float(b.mean()), x, y, each)) for each in (rows, iter(rows))]
+    assert means[0] == means[1] == pytest.approx([1.5, 2.0, 4 / 3, 1.5])
+
+
+def test_a_loss_of_class_numbers_takes_them():
+    predictions, numbers = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0])
+
+    def loss(f, y):
+        return -f.log_softmax(-1).gather(-1, y.expand(f.shape[:-1])[..., None])[..., 0]
+
+    found = true_influence(predictions, numbers, loss)
+    assert torch.equal(found, (loss(predictions[1:], numbers) - loss(predictions[:1], numbers)).T)
+    with pytest.raises(ValueError, match="or what the loss takes"):
+        true_influence(predictions, numbers, lambda f, y: f)

@@ -285,3 +285,15 @@ def test_the_module_is_as_it_was():
 def test_modules_in_evaluation_mode_may_have_dropout_and_batch_norm():
     module = head(nn.BatchNorm1d(INPUTS), nn.Dropout(0.5)).eval()
     assert recording(module).influence(X_TEST, Y_TEST).shape == (4, len(X))
+
+
+def test_weights_of_classes_are_told_what_to_do():
+    x, y = torch.randn(6, 3).double(), torch.tensor([0, 1, 2, 0, 1, 2])
+    weight, how = torch.tensor([1.0, 2.0, 3.0]).double(), {"optimizer": SGD(0.1), "folds": 2, "alone": 0}
+    module = nn.Linear(3, 3).double()
+    for reduction in ("mean", "sum"):
+        loss = nn.CrossEntropyLoss(weight, reduction=reduction)
+        with pytest.raises(ValueError, match=r"weights of classes, .* a loss of one point, and pass that"):
+            record_training(module, x, y, loss=loss, **how)
+    one_hot = nn.functional.one_hot(y).double()
+    record_training(module, x, one_hot, loss=lambda f, y: -(weight * y * f.log_softmax(-1)).sum(-1), **how)
