@@ -4,7 +4,7 @@ Needs scikit-learn, which the rest of the package does without.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,10 +66,6 @@ class NTKInfluenceClassifier(ClassifierMixin, NTKInfluence):
         options |= {"landmarks": landmarks, "random_state": random_state}
         super().__init__(ridge, kernel=kernel, fit_intercept=fit_intercept, **options)
         self.class_weight = class_weight
-
-    def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Self:
-        """Fit to (n, d) points and their (n,) labels; arguments and errors as of `NTKInfluence.fit`."""
-        return super().fit(X, y, sample_weight)
 
     def decision_function(self, X: Array) -> Array:
         """(k,) outputs, positive for the second of two classes; or (k, c), the largest for the class predicted."""

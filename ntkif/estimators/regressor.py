@@ -108,7 +108,7 @@ class NTKInfluence(RegressorMixin, Influences, Solution, Saved, BaseEstimator):
 
         Args:
             X: (n, d) points.
-            y: targets.
+            y: targets; of the classifier (n,) labels.
             sample_weight: (n,) weights of the squared errors, one each where absent. A point of weight zero is absent.
 
         Raises:

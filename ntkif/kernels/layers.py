@@ -7,7 +7,7 @@ points at once, gives it for every point; and where there is a single place the 
     K(x, z)_cd = (a(x) · a(z) + 1) (B_c(x) · B_d(z))
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from ntkif.kernels.jacobian import HELD, PASS, as_by_plain_passes
 from ntkif.kernels.uses import Use, uses_of
 from ntkif.networks.inputs import Points, Reading
 
-__all__ = ["Layer", "Part", "UsedOtherwiseError", "confirmed", "layers_of", "parts_of"]
+__all__ = ["Layer", "Part", "UsedOtherwiseError", "confirmed", "grouped", "layers_of", "parts_of"]
 
 _CONFIRMED = 2  # points of a block that are held against plain passes
 
@@ -134,7 +134,7 @@ def confirmed(reading: Reading, block: Points, c: int, layers: list[Layer]) -> l
         UsedOtherwiseError: as `parts_of`.
     """
     rows, parts = slice(-_CONFIRMED, None), iter(parts_of(reading, block, c, layers))
-    for some in _together(layers):
+    for some in grouped(layers, lambda layer: _CONFIRMED * HELD * layer.inner * layer.outer, PASS):
         piece = {name: slice(None) for layer in some for name in layer.names()}
         few = [(layer, _few_of_part(next(parts), rows)) for layer in some]
         jacobian = torch.cat([_in_order(layer, part.jacobian()) for layer, part in few], 2)
@@ -143,18 +143,17 @@ def confirmed(reading: Reading, block: Points, c: int, layers: list[Layer]) -> l
     return layers
 
 
-def _together(layers: list[Layer]) -> Iterator[list[Layer]]:
-    """Of which not more derivatives at once than a pass may make."""
-    some, room = [], PASS
+def grouped(layers: Iterable[Layer], numbers: Callable[[Layer], int], most: int) -> Iterator[list[Layer]]:
+    """Layers one after the other, as many at once as have at most so many numbers; a larger one alone."""
+    group, room = [], most
     for layer in layers:
-        size = _CONFIRMED * HELD * layer.inner * layer.outer
-        if some and size > room:
-            yield some
-            some, room = [], PASS
-        some.append(layer)
-        room -= size
-    if some:
-        yield some
+        if group and numbers(layer) > room:
+            yield group
+            group, room = [], most
+        group.append(layer)
+        room -= numbers(layer)
+    if group:
+        yield group
 
 
 def _few_of_part(part: Part, rows: slice) -> Part:

@@ -9,7 +9,7 @@ import torch
 
 from ntkif.blocks import row_blocks
 from ntkif.kernels.jacobian import PASS, check_finite, few_of, jacobian, pieces, rows_of
-from ntkif.kernels.layers import Layer, Part, confirmed, layers_of, parts_of
+from ntkif.kernels.layers import Layer, Part, confirmed, grouped, layers_of, parts_of
 from ntkif.networks.inputs import Points, Reading, unchanged
 from ntkif.networks.modules import prepare, trained_parameters
 
@@ -82,7 +82,8 @@ class JacobianParts:
         self.reading, self.c, self.scales = reading, c, scales or {}
         self.blocks = {"point_block": point_block, "output_block": output_block}
         trained = trained_parameters(reading)
-        self.groups = list(_groups(_layers(reading, x, c, most) if by_layers else [], c, most))
+        layers = _layers(reading, x, c, most) if by_layers else []
+        self.groups = list(grouped(layers, lambda layer: layer.numbers(c), most))
         rest = set(trained) - {name for group in self.groups for layer in group for name in layer.names()}
         self.pieces = list(pieces(reading, parameter_block or max(1, most // c), rest))
         self.numbers = sum(layer.numbers(c) for group in self.groups for layer in group)
@@ -166,19 +167,6 @@ def _layers(reading: Reading, x: Points, c: int, most: int) -> list[Layer]:
 def _numbers(layers: list[Layer], c: int) -> int:
     """That a pass makes of a point beside what is kept; of a single place that is one output at a time."""
     return sum(layer.places * (layer.inner + (c if layer.places > 1 else 1) * layer.outer) for layer in layers)
-
-
-def _groups(layers: list[Layer], c: int, most: int) -> Iterator[list[Layer]]:
-    """Layers of which not more than so many numbers a point are kept at once."""
-    group, room = [], most
-    for layer in layers:
-        if layer.numbers(c) > room:
-            yield group
-            group, room = [], most
-        group.append(layer)
-        room -= layer.numbers(c)
-    if group:
-        yield group
 
 
 def _parts(reading: Reading, x: Points, c: int, group: list[Layer], point_block: int | None) -> list[Part]:

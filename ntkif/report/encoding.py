@@ -5,11 +5,15 @@ import pandas as pd
 
 from ntkif.report.sources import Source
 
-__all__ = ["CLASSIFICATION", "REGRESSION", "encode_columns", "points_of", "target_of", "task_of"]
+__all__ = ["CLASSIFICATION", "REGRESSION", "encode_columns", "points_of", "target_of", "task_of", "whole"]
 
 CLASSIFICATION, REGRESSION = "classification", "regression"
 _CLASSES, _TEXTS = 20, 50
-_EXACT = 2.0**53  # below which floating-point numbers know their units
+
+
+def whole(values: np.ndarray | float) -> np.ndarray | bool:
+    """Which floating-point numbers are whole, and below 2^53, where they know their units."""
+    return (np.abs(values) < 2.0**53) & (values == np.round(values))
 
 
 def task_of(y: np.ndarray, asked: str | None = None) -> str:
@@ -38,7 +42,7 @@ def target_of(y: np.ndarray, task: str, name: str) -> np.ndarray:
         raise ValueError(f"{name}: expected labels or real numbers, got {y.dtype}; save one of their two parts.")
     if task == REGRESSION:
         return _numbers(y, name)
-    if y.dtype.kind == "f" and ((y == np.round(y)) & (np.abs(y) < _EXACT)).all():
+    if y.dtype.kind == "f" and whole(y).all():
         y = y.astype(np.int64)
     y = y if y.dtype.kind in "iu" else y.astype(str)
     classes = np.unique(y)

@@ -8,11 +8,9 @@ from html import escape
 import numpy as np
 
 from ntkif.checks import require_extra
+from ntkif.report.encoding import whole
 
 __all__ = ["Html", "bars", "element", "image", "table", "text", "written"]
-
-
-_EXACT = 2.0**53  # below which floating-point numbers know their units
 
 
 class Html(str):
@@ -30,8 +28,7 @@ def written(value: object) -> str:
     """A value as plain text: fractions with four digits, whole numbers in full, other things as they are."""
     if not isinstance(value, (float, np.floating)):
         return str(value)
-    whole = abs(value) < _EXACT and value == round(value)
-    return (str(round(value)) if whole else f"{value:.4g}").replace("-", "\N{MINUS SIGN}")
+    return (str(round(value)) if whole(value) else f"{value:.4g}").replace("-", "\N{MINUS SIGN}")
 
 
 def element(name: str, *inside: object, **attributes: str) -> Html:
