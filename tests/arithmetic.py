@@ -23,6 +23,7 @@ ARITHMETICS = {
     "mkl-avx2": {"MKL_CBWR": "AVX2"},
     "mkl-compatible": {"MKL_CBWR": "COMPATIBLE"},
     "torch-plain": {"ATEN_CPU_CAPABILITY": "default"},
+    "numpy-plain": {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"},
     "openblas-nehalem": {"OPENBLAS_CORETYPE": "Nehalem"},
     "openblas-armv8": {"OPENBLAS_CORETYPE": "ARMV8"},
     "two-threads": {"OMP_NUM_THREADS": "2"},
@@ -44,7 +45,7 @@ def bits() -> str:
     import torch
 
     numbers = numpy.random.RandomState(0).standard_normal((300, 300))
-    results = [numbers @ numbers, numpy.linalg.inv(numbers)]
+    results = [numbers @ numbers, numpy.linalg.inv(numbers), numpy.exp(numbers), numpy.log(numpy.abs(numbers))]
     for dtype in (torch.float32, torch.float64):
         a = torch.from_numpy(numbers).to(dtype)
         results += [a @ a, torch.linalg.inv(a), a.sum(), torch.add(a, a.T, alpha=0.3), a.softmax(1)]

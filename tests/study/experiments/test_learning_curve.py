@@ -31,4 +31,5 @@ def test_the_rate_is_that_of_each_ridge_by_itself():
     curve = pd.concat(pd.DataFrame({"ridge": ridge, "n": sizes, "squared_error": e}) for ridge, e in errors.items())
     rates = learning_rates(curve)
     assert rates["exponent"].to_dict() == pytest.approx({0.5: -0.5, 2.0: -0.25})
-    assert (rates["uncertainty"] < 1e-9).all()
+    # A residual sum of rounding errors, whose root is not smaller than 1e-8.
+    assert (rates["uncertainty"] < 1e-6).all()
