@@ -21,24 +21,20 @@ The outputs f_i^{-i} come from few further trainings, each without a fold of the
 really carried out: how well they are predicted tells how far the influences can be trusted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from itertools import chain
 
 import torch
-from torch.func import jacrev, vmap
 
 from ntkif.checks import check_group, groups_of
 from ntkif.influence.table import InfluenceTable
 from ntkif.networks.inputs import in_own_precision
 from ntkif.networks.losses import change_of_loss
-from ntkif.retraining.leave_one_out import true_influence
 from ntkif.training.conditions import recorded_targets
+from ntkif.training.estimates import Estimates
 from ntkif.training.folds import folds_apart
-from ntkif.training.forces import changes_by, forces_of
-from ntkif.training.quantities import OUTPUTS, Quantities, quantities_for
+from ntkif.training.quantities import OUTPUTS
 from ntkif.training.trainings import Folds, Trainings
-from ntkif.training.verdict import Estimate, scores
 
 __all__ = ["RecordedTraining"]
 
@@ -56,12 +52,11 @@ class RecordedTraining:
     """
 
     def __init__(self, trainings: Trainings, number: torch.Tensor, alone: torch.Tensor):
-        self._trainings, self.tape = trainings, trainings.tape
+        self._trainings, self.tape, self.alone = trainings, trainings.tape, alone
         self.theta, self.inside = trainings.whole()
         self._folds = trainings.without_folds(number)
-        self.alone, self._theta_alone = alone, trainings.alone(alone)
         self._of_count = {len(self._folds.theta): self._folds}
-        self._last: tuple | None = None
+        self._estimates = Estimates(trainings, self.theta, self.inside, self._folds, alone, trainings.alone(alone))
 
     @property
     def outside(self) -> list[torch.Tensor]:
@@ -105,7 +100,7 @@ class RecordedTraining:
             UserWarning: it is above 0.3.
         """
         y_test = self._targets(x_test, y_test)
-        estimate = self._best(x_test, y_test)
+        estimate = self._estimates.best(x_test, y_test)
         if not trust:
             estimate.judge()
         return self.with_retrained(estimate.influence, retrain, x_test, y_test)
@@ -163,14 +158,14 @@ class RecordedTraining:
             scores of `metrics.agreement` of the kind that is predicted worse, which kind (`of`), and the `curvature`.
         """
         y_test = self._targets(x_test, y_test)
-        estimate = self._best(x_test, y_test)
+        estimate = self._estimates.best(x_test, y_test)
         return {"curvature": estimate.curvature} | estimate.check
 
     @in_own_precision
     def first_order(self, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
         """(k, n) minus the derivative of the test loss by the weight of each training point, for comparison (MAGIC)."""
         y_test = self._targets(x_test, y_test)
-        return self._estimate(x_test, y_test, "Hessian").first_order
+        return self._estimates.by("Hessian", x_test, y_test).first_order
 
     @in_own_precision
     def change(self, x_test: torch.Tensor, *, curvature: str = "Hessian") -> torch.Tensor:
@@ -184,7 +179,9 @@ class RecordedTraining:
         """
         self._check_points(x_test)
         no_targets = self.tape.y.new_zeros(len(x_test), self.tape.y.shape[1])
-        return self._moved(x_test, no_targets, OUTPUTS, [self.forces()], curvature)[0].transpose(1, 2)
+        return self._estimates.moved(x_test, no_targets, OUTPUTS, [self._estimates.forces()], curvature)[0].transpose(
+            1, 2
+        )
 
     @in_own_precision
     def group(self, sets: Sequence, x_test: torch.Tensor, y_test: torch.Tensor, *, trust: bool = False) -> torch.Tensor:
@@ -205,14 +202,14 @@ class RecordedTraining:
             ValueError: no sets, or one that is no list of distinct rows; or as `influence`.
         """
         y_test = self._targets(x_test, y_test)
-        best = self._best(x_test, y_test)
+        best = self._estimates.best(x_test, y_test)
         if not trust:
             best.judge()
         sets = [check_group(rows, len(self.tape.x)) for rows in groups_of(sets, "sets")]
-        carried, at = self._quantities(x_test, y_test)
+        carried, at = self._estimates.quantities(x_test, y_test)
         counts = [self._count_for(len(rows)) for rows in sets]
-        forces = {count: self._forces(self._folds_of(count)) for count in counts}
-        moved = self._moved(x_test, y_test, carried, forces.values(), best.curvature)
+        forces = {count: self._estimates.forces(self._folds_of(count)) for count in counts}
+        moved = self._estimates.moved(x_test, y_test, carried, forces.values(), best.curvature)
         by_count = dict(zip(forces, moved, strict=True))
         at_sets = [at + by_count[count][:, :, rows].sum(2) for count, rows in zip(counts, sets, strict=True)]
         return torch.stack([carried.loss(each, y_test) - carried.loss(at, y_test) for each in at_sets], 1)
@@ -229,17 +226,12 @@ class RecordedTraining:
         """
         sets = [check_group(rows.reshape(-1), len(self.tape.x), "sets") for rows in groups_of(sets, "sets")]
         y_test = self._targets(x_test, y_test)
-        return self._truth(self._trainings.without(sets), x_test, y_test)
-
-    def _truth(self, ends: Iterable[torch.Tensor], x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
-        """(k, r) true influences, from parameters at the end of trainings, some at a time."""
-        thetas = chain([self.theta], (theta for part in ends for theta in part))
-        return true_influence([self.tape.function(theta, x_test) for theta in thetas], y_test, self.tape.loss.value)
+        return self._estimates.truth(self._trainings.without(sets), x_test, y_test)
 
     @in_own_precision
     def forces(self) -> list[torch.Tensor]:
         """F of each step, (b, c): what each point of its batch would have pulled with, had it not been there."""
-        return self._forces(self._folds)
+        return self._estimates.forces()
 
     @in_own_precision
     def influence_by(
@@ -249,12 +241,9 @@ class RecordedTraining:
         y_test = self._targets(x_test, y_test)
         if [len(force) for force in forces] != [len(rows) for rows in self.tape.batches]:
             raise ValueError(f"forces: expected one for each of {len(self.tape.batches)} steps, of its batch.")
-        carried, at = self._quantities(x_test, y_test)
-        moved = self._moved(x_test, y_test, carried, [forces], curvature)[0]
+        carried, at = self._estimates.quantities(x_test, y_test)
+        moved = self._estimates.moved(x_test, y_test, carried, [forces], curvature)[0]
         return change_of_loss(carried.loss, at, moved.transpose(1, 2), y_test)
-
-    def _forces(self, folds: Folds) -> list[torch.Tensor]:
-        return forces_of(self.tape, self.inside, folds.outside)
 
     def _count_for(self, size: int) -> int:
         return min(len(self._folds.theta), max(2, len(self.tape.x) // size))
@@ -264,49 +253,6 @@ class RecordedTraining:
             number = folds_apart(self.tape.x, self.tape.y, count)
             self._of_count[count] = self._trainings.without_folds(number)
         return self._of_count[count]
-
-    def _quantities(self, x_test: torch.Tensor, y_test: torch.Tensor) -> tuple[Quantities, torch.Tensor]:
-        """Through what changes are carried, and (k, q) what it is in the trained network."""
-        carried = quantities_for(self.tape.loss)
-        return carried, carried.of(self.tape.function(self.theta, x_test), y_test)
-
-    def _moved(self, x_test, y_test, carried: Quantities, forces, curvature: str) -> list[torch.Tensor]:
-        """(k, q, n) changes of the quantities of test points without each training point, for each of `forces`."""
-        return changes_by(forces, self._trainings, self.theta, carried, x_test, y_test, curvature)
-
-    def _estimate(self, x_test: torch.Tensor, y_test: torch.Tensor, curvature: str) -> Estimate:
-        """For these test points; the last ones are remembered."""
-        if self._last is None or not all(map(torch.equal, self._last[:2], (x_test, y_test))):
-            self._last = (x_test.clone(), y_test.clone(), {})
-        found = self._last[2]
-        if curvature not in found:
-            found[curvature] = self._estimated(x_test, y_test, curvature)
-        return found[curvature]
-
-    def _estimated(self, x_test: torch.Tensor, y_test: torch.Tensor, curvature: str) -> Estimate:
-        loss, y = self.tape.loss, self.tape.y
-        inside = zip(self.tape.batches, self.inside, strict=True)
-        forces = [self.forces(), [loss.gradient(outputs, y[rows]) for rows, outputs in inside]]
-        carried, at = self._quantities(x_test, y_test)
-        ours, first = self._moved(x_test, y_test, carried, forces, curvature)
-        slope = vmap(jacrev(carried.loss))(at, y_test)
-        numbers = torch.arange(len(self._folds.theta), device=ours.device)
-        together = ours @ (self.fold[:, None] == numbers).to(ours)
-        folds, each = (change_of_loss(carried.loss, at, moved.transpose(1, 2), y_test) for moved in (together, ours))
-        told = [scores("folds", folds, self._truth([self._folds.theta], x_test, y_test))]
-        if len(self.alone):
-            truth = self._truth([self._theta_alone], x_test, y_test)
-            told.append(scores("points alone", each[:, self.alone], truth))
-        worse = max(told, key=lambda one: one["relative_error"])
-        return Estimate(curvature, each, torch.einsum("kq,kqn->kn", slope, first), worse)
-
-    def _best(self, x_test: torch.Tensor, y_test: torch.Tensor) -> Estimate:
-        """By the Hessian where it passes the check, else by what passes it better."""
-        hessian = self._estimate(x_test, y_test, "Hessian")
-        if hessian.good:
-            return hessian
-        other = self._estimate(x_test, y_test, "Gauss-Newton")
-        return min(hessian, other, key=lambda estimate: estimate.error)
 
     def _targets(self, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
         """Of checked test points, as users have them."""

@@ -175,33 +175,12 @@ def test_the_largest_of_any_estimate_can_be_retrained(run, truth):
     assert torch.equal(found[:, rows[5:]], first[:, rows[5:]]) and torch.isfinite(found).all()
 
 
-def test_the_check_scores_the_removal_of_each_fold(run):
-    only = recording(alone=0)
-    sets = [(run.fold == number).nonzero()[:, 0] for number in range(6)]
-    found, truth = only.group(sets, X_TEST, Y_TEST), run.without(sets, X_TEST, Y_TEST)
-    told = only.check(X_TEST, Y_TEST)
-    assert (told.pop("curvature"), told.pop("of")) == ("Hessian", "folds")
-    assert told == pytest.approx(agreement(found, truth), rel=1e-9)
-
-
-def test_the_check_scores_points_that_were_left_out_alone():
-    """Where folds are large, only these know that a point's force is not that of its fold."""
-    run = recording(linear(), loss=SQUARES, optimizer=SGD(0.1, momentum=0.9), epochs=20, folds=3, alone=8)
-    told = run.check(X_TEST, Y_TEST)
-    assert told.pop("curvature") and told.pop("of") == "points alone"
-    found, truth = run.influence(X_TEST, Y_TEST, trust=True), run.without(run.alone, X_TEST, Y_TEST)
-    assert told == pytest.approx(agreement(found[:, run.alone], truth), rel=1e-9)
-    assert told["relative_error"] > 0.3
-    blind = recording(linear(), loss=SQUARES, optimizer=SGD(0.1, momentum=0.9), epochs=20, folds=3, alone=0)
-    assert blind.check(X_TEST, Y_TEST)["relative_error"] < 1e-10
-
-
 def test_the_check_decides_what_is_said(run, monkeypatch):
-    estimate = run._best(X_TEST, Y_TEST)
+    estimate = run._estimates.best(X_TEST, Y_TEST)
     outcomes = {0.2: None, 0.4: UserWarning, 0.6: NotPredictableError, float("nan"): NotPredictableError}
     for error, outcome in outcomes.items():
         told = replace(estimate, check={"relative_error": error})
-        monkeypatch.setattr(run, "_best", lambda *_, told=told: told)
+        monkeypatch.setattr(run._estimates, "best", lambda *_, told=told: told)
         if outcome is UserWarning:
             with pytest.warns(UserWarning, match="relative error of 0.4; expect"):
                 run.influence(X_TEST, Y_TEST)
@@ -236,15 +215,6 @@ def test_nothing_is_given_where_influence_is_refused():
         with pytest.raises(NotPredictableError):
             ask(X_TEST, Y_TEST)
         assert len(ask(X_TEST, Y_TEST, trust=True)) in (2, 4)
-
-
-def test_an_estimate_that_is_not_finite_is_refused(run, monkeypatch):
-    moved = run._moved
-    monkeypatch.setattr(run, "_last", None)
-    monkeypatch.setattr(run, "_moved", lambda *args: [each * torch.inf for each in moved(*args)])
-    with pytest.raises(NotPredictableError, match="relative error of inf"):
-        run.influence(X_TEST, Y_TEST)
-    monkeypatch.setattr(run, "_last", None)
 
 
 def test_what_is_asked_for_wrongly_is_said(run):
