@@ -5,8 +5,9 @@ from torch import nn
 
 from ntkif import record_training
 from ntkif.networks.losses import CROSS_ENTROPY, SQUARES
+from ntkif.training.flat_module import FlatModule
 from ntkif.training.optimizers import SGD
-from ntkif.training.tape import FlatModule, Tape
+from ntkif.training.tape import Tape
 
 N, INPUTS, CLASSES, BATCH, EPOCHS = 24, 5, 3, 8, 4
 #: Name -> class of torch and its settings.

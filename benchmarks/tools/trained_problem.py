@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ntkif.networks.losses import CROSS_ENTROPY
 from ntkif.study.experiments.trained_networks import Case, seconds_by_torch
-from ntkif.training.tape import FlatModule
+from ntkif.training.flat_module import FlatModule
 
 DAMPINGS = (1e-3, 1e-2, 1e-1)  # of the Hessian of the mean
 

@@ -14,8 +14,8 @@ from ntkif.networks.losses import CROSS_ENTROPY, Loss, targets_of
 from ntkif.networks.module_checks import check_alone, check_module
 from ntkif.networks.modules import trained_parameters
 from ntkif.networks.named_losses import loss_of
+from ntkif.training.flat_module import FlatModule
 from ntkif.training.optimizers import Optimizer
-from ntkif.training.tape import FlatModule
 
 __all__ = ["check_batches", "check_points", "check_training", "loss_of_batches", "recorded_targets"]
 

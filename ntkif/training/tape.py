@@ -8,79 +8,18 @@ from a fixed start, with fixed batches. Points are removed by their weights w_j,
 divisors stay as they were.
 """
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch.func import functional_call, grad, jvp, vjp, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.func import grad, jvp, vjp, vmap
 
 from ntkif.checks import available_bytes
 from ntkif.networks.losses import Loss
-from ntkif.networks.modules import trained_parameters
+from ntkif.training.flat_module import FlatModule
 from ntkif.training.optimizers import Optimizer
 
-__all__ = ["FlatModule", "Tape", "batches_of", "stride_for"]
-
-
-class FlatModule:
-    """A module as a function of one flat vector of its trained parameters.
-
-    Args:
-        module: not changed.
-
-    Attributes:
-        start: (P,) the parameters as they are.
-    """
-
-    def __init__(self, module: torch.nn.Module):
-        self.module = copy.deepcopy(module)
-        parameters = trained_parameters(self.module)
-        self._shapes = {name: value.shape for name, value in parameters.items()}
-        self.start = torch.cat([value.detach().flatten() for value in parameters.values()])
-
-    def __call__(self, theta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """(n, c) outputs with the parameters `theta` (P,)."""
-        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention have no forward-mode derivative
-            return functional_call(self.module, self._named(theta), (x,))
-
-    def moved(self, size: float) -> torch.Tensor:
-        """(P,) the start with each parameter changed at random by `size` of itself, which keeps signs if it is small.
-
-        What is zero changes by `size` of the root mean square of its tensor, or of one.
-        """
-        noise = torch.randn(self.start.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        scales = []
-        for value in self._named(self.start).values():
-            usual = value.square().mean().sqrt()
-            scales.append(torch.where(value == 0, torch.where(usual > 0, usual, 1), value.abs()).flatten())
-        return self.start + size * noise.to(self.start) * torch.cat(scales)
-
-    @torch.no_grad()
-    def numbers_of(self, x: torch.Tensor) -> int:
-        """How many numbers the module's parts make of one point on their way."""
-        made: list[int] = []
-        hooks = [
-            part.register_forward_hook(lambda _, __, out: made.append(out.numel() if torch.is_tensor(out) else 0))
-            for part in self.module.modules()
-            if not list(part.children())
-        ]
-        self.module(x[:1])
-        for hook in hooks:
-            hook.remove()
-        return max(1, sum(made))
-
-    def at(self, theta: torch.Tensor) -> torch.nn.Module:
-        """The module with the parameters `theta` (P,), a copy."""
-        module = copy.deepcopy(self.module)
-        for name, value in self._named(theta).items():
-            module.get_parameter(name).data.copy_(value)
-        return module
-
-    def _named(self, theta: torch.Tensor) -> dict[str, torch.Tensor]:
-        parts = theta.split([shape.numel() for shape in self._shapes.values()])
-        return {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
+__all__ = ["Tape", "batches_of", "stride_for"]
 
 
 def batches_of(n: int, batch_size: int | None, epochs: int, seed: int) -> list[torch.Tensor]:

@@ -8,8 +8,9 @@ from recorded_problem import BATCH, EPOCHS, LOSSES, TORCH, network, problem
 
 from ntkif.training import tape as tapes
 from ntkif.training.conversion import from_torch
+from ntkif.training.flat_module import FlatModule
 from ntkif.training.optimizers import Optimizer
-from ntkif.training.tape import FlatModule, Tape, batches_of, stride_for
+from ntkif.training.tape import Tape, batches_of, stride_for
 
 X, Y, X_TEST, _ = problem()
 ONES = torch.ones(len(X), dtype=torch.float64)
@@ -126,18 +127,6 @@ def test_batches_are_permutations():
     for epoch in (batches[:3], batches[3:]):
         assert torch.cat(epoch).sort().values.tolist() == list(range(10))
     assert [rows.tolist() for rows in batches_of(3, None, 2, seed=0)] == [[0, 1, 2]] * 2
-
-
-def test_the_module_is_given_back_with_other_parameters():
-    module = network()
-    function = FlatModule(module)
-    theta = function.start + 1
-    assert torch.equal(function.at(theta)(X), function(theta, X))
-    assert torch.equal(FlatModule(module).start, function.start)
-
-
-def test_the_numbers_of_a_point_are_those_of_all_parts():
-    assert FlatModule(network(hidden=6)).numbers_of(X) == 6 + 6 + 3
 
 
 def test_each_step_back_is_told():
