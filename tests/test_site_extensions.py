@@ -32,7 +32,7 @@ OUTLINES = (
 
 
 def test_outlines_of_other_letters_and_alphabets_are_left_out():
-    left = offline.without_unused(OUTLINES)
+    left = offline.without_unused(OUTLINES, {"normal": {65, 8704}, "fraktur": set()})
     assert left == (
         "T.fraktur=void 0,T.fraktur={};T.normal={65:[.7,0,.7]};"
         'T.normal=(0,H.AddPaths)(V.normal,{65:"1 2Q3 4 5 6T7 8",8704:"1 2Q3 4 5 6",},{160:" "});'
@@ -40,12 +40,25 @@ def test_outlines_of_other_letters_and_alphabets_are_left_out():
     )
 
 
+def test_letters_are_those_of_the_formulas():
+    plain = offline.letters_of("")
+    found = offline.letters_of(
+        r"<p>\mathbf{K}^{-1}_{\text{te}} \mathcal L \boldsymbol{b_{0}} \log \mathbf{z_\mathrm{Q}} \alpha"
+    )
+    new = {alphabet: {chr(code) for code in found[alphabet] - plain[alphabet]} for alphabet in found}
+    assert new.pop("texCalligraphic") == {"L"}
+    assert new.pop("normal") == set("𝐊𝐛𝟎𝐳𝐐telogQ")
+    assert not any(new.values()) and {0x1D44E, 0x1D6FC, ord("+")} <= plain["normal"]
+
+
 def test_mathjax_has_the_outlines_where_they_are_looked_for():
     folder = distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")
     whole = (folder / offline.LETTERS).read_text(encoding="utf-8")
-    left = offline.without_unused(whole)
-    assert len(left) < 0.25 * len(whole)
-    assert len(re.findall(r'[{,]\d+:"-?\d', left)) > 400 and left.count("AddPaths)") == whole.count("AddPaths)")
+    left = offline.without_unused(whole, offline.letters_of(r"\mathbf{K}"))
+    assert len(left) < 0.15 * len(whole)
+    assert left.count("AddPaths)") == whole.count("AddPaths)")
+    for code, there in {0x1D40A: True, 0x1D40B: False, 0x1D70E: True, ord("∑"): True, ord("≤"): True}.items():
+        assert (re.search(rf'[{{,]{code}:"-?\d', left) is not None) == there
 
 
 FACE = 'url(../vendor/fontawesome/webfonts/fa.woff2) format("woff2"),url(../f.ttf) format("truetype")'

@@ -1,10 +1,11 @@
 """What makes the site work without a network, and MathJax light enough for a telephone.
 
 MathJax is served from the site itself: its parts that the book needs are copied from the installed package
-sphinx-mathjax-offline, the outlines of letters without those that no formula has. A letter without its outline would be
-blank, and tests/site says so. The scripts of thebe, which would run cells on a remote server
-and which Jupyter Book puts into every page (twice, which a browser reports as an error), are left out; and MathJax
-where a page has no formula (Sphinx loads it on the front page for those of all others).
+sphinx-mathjax-offline, the outlines of letters without those that no formula has: letters are looked for in the pages,
+symbols are listed here. One without its outline would be blank, and tests/site says so. The scripts of thebe, which
+would run cells on a remote server and which Jupyter Book puts into every page (twice, which a browser reports as an
+error), are left out; and MathJax where a page has no formula (Sphinx loads it on the front page for those of all
+others).
 """
 
 import re
@@ -22,30 +23,56 @@ CONFIG = {
     "tex": {"packages": {"[+]": PACKAGES}},
     "options": {"processHtmlClass": "tex2jax_process|mathjax_process|math|output_area"},
 }
-#: Alphabets that the book has, where "normal" holds bold and italic letters too; of script, Fraktur, sans serif and
-#: typewriter no formula makes use, nor of bold and italic text.
-ALPHABETS = {"normal", "largeop", "smallop", "texCalligraphic"}
-ALPHABETS |= {"texSize3", "texSize4", "texVariant"}
-SYMBOLS = "±×÷·¬¯°′″‖†…⋯⋮ℓℝℎ←→↔⇒⇔↦∀∂∃∅∇∈∉∏∑−∓∖∗∘√∝∞∣∥∧∨∩∪∫∼≃≈≠≡≤≥≪≫⊂⊆⊙⊤⊥⋅⌈⌉⌊⌋⟨⟩𝔼𝕀ΓΔΘΛΞΠΣΦΨΩ\u0338\u20d7\u2061\u00a0"
-SYMBOLS += "𝜶𝜷𝜸𝜹𝜽𝝀𝝁𝝈𝟎𝟏"
-RANGES = [(0x20, 0x7E), (0x1D400, 0x1D467), (0x1D6FC, 0x1D71B), (0xE150, 0xE156)]  # the last: pieces of tall brackets
-KEPT = {ord(symbol) for symbol in SYMBOLS} | {code for low, high in RANGES for code in range(low, high + 1)}
+#: Symbols and digits that the book has, by MathJax's alphabets; where "normal" has bold and italic letters too.
+SYMBOLS = {
+    "normal": " ()+,./0123456789:;<=>[]^{|}\u00a0±×Δ\u03a6Ω‖\u2061ℎℓℝ←→∇∈−∖√∞∼≈≠≤≥≪≫⊤⋅⟨⟩𝔼𝕀𝜷𝜹𝜽",
+    "largeop": "∑√∫()[]",
+    "smallop": "∑√()[]",
+    "texCalligraphic": "",
+    "texSize3": "√()[]",
+    "texSize4": "∣()[]\ue150\ue151\ue152\ue153\ue154",
+    "texVariant": "′",
+}
+ITALIC = set(range(0x1D434, 0x1D468)) | set(range(0x1D6FC, 0x1D71C))
+#: Commands whose letters are upright, bold or calligraphic, and functions, whose names are upright.
+STYLED = re.compile(  # one within another is found too
+    r"\\(?=(mathrm|text|operatorname|mathbf|boldsymbol|mathcal)\b\*?\s*(\{(?:[^{}]|\{[^{}]*\})*\}|\w))"
+)
+FUNCTION = re.compile(r"\\(arg|cos|det|dim|exp|inf|ker|lim|ln|log|max|min|Pr|sin|sup|tan|tanh)\b")
 
 
-def without_unused(letters):
-    """MathJax's outlines, {alphabet: {code: path}} in a script, without other letters, and of other alphabets none.
+def letters_of(pages):
+    """Numbers of the letters that formulas in some text need, by alphabet."""
+    kept = {alphabet: {ord(symbol) for symbol in symbols} for alphabet, symbols in SYMBOLS.items()}
+    kept["normal"] |= ITALIC
+    for command, argument in STYLED.findall(pages):
+        letters = {ord(each) for each in re.sub(r"\\[A-Za-z]+", "", argument) if each.isascii() and each.isalnum()}
+        if command == "mathcal":
+            kept["texCalligraphic"] |= letters
+        else:
+            kept["normal"] |= set(map(bold, letters)) if command in ("mathbf", "boldsymbol") else letters
+    kept["normal"] |= {ord(each) for name in FUNCTION.findall(pages) for each in name}
+    return kept
 
-    Before the outlines stand the sizes of the letters, {code: [height, depth, width, ...]} for each alphabet.
+
+def bold(letter):
+    """The number of the bold letter or digit."""
+    base, first = (0x1D7CE, "0") if letter < ord("A") else (0x1D400, "A") if letter < ord("a") else (0x1D41A, "a")
+    return base + letter - ord(first)
+
+
+def without_unused(outlines, kept):
+    """MathJax's outlines, {alphabet: {code: path}} in a script, without those of other letters than are kept.
+
+    Before the outlines stand the sizes of the letters, {code: [height, depth, width, ...]} for each alphabet; those of
+    an alphabet without a letter go too.
     """
-
-    def kept(outline):
-        return outline[0] if int(outline[1]) in KEPT else ""
-
-    pieces = re.split(r"(T\.\w+=\(0,H\.AddPaths\))", letters)
+    pieces = re.split(r"(T\.\w+=\(0,H\.AddPaths\))", outlines)
     for i in range(1, len(pieces), 2):
         name = pieces[i][2:].partition("=")[0]
-        if name in ALPHABETS:
-            pieces[i + 1] = re.sub(r'(\d+):"-?\d[^"]{10,}",?', kept, pieces[i + 1])
+        if letters := kept.get(name):
+            left = lambda outline, letters=letters: outline[0] if int(outline[1]) in letters else ""  # noqa: E731
+            pieces[i + 1] = re.sub(r'(\d+):"-?\d[^"]{10,}",?', left, pieces[i + 1])
         else:
             pieces[i + 1] = re.sub(r"^\((V\.\w+),\{[^{}]*\},\{[^{}]*\}", r"(\1,{},{}", pieces[i + 1])
             pieces[0] = re.sub(rf"T\.{name}=\{{(\d+:\[[^\]]*\],?)+\}}", f"T.{name}={{}}", pieces[0])
@@ -63,7 +90,8 @@ def copy_mathjax(app, failure):
         shutil.copyfile(source / name, target)
     target = Path(app.outdir) / "_static" / "mathjax" / LETTERS
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(without_unused((source / LETTERS).read_text(encoding="utf-8")), encoding="utf-8")
+    kept = letters_of("".join(page.read_text(encoding="utf-8") for page in Path(app.outdir).rglob("*.html")))
+    target.write_text(without_unused((source / LETTERS).read_text(encoding="utf-8"), kept), encoding="utf-8")
 
 
 def configure(app, config):

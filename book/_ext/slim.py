@@ -3,7 +3,8 @@
 A rule of the theme's is kept if each class that it asks for occurs in some page or script. Icons are letters of a font,
 which is cut down to those that the rules name and lies in the style itself; so it also works where a browser reads no
 font from another folder, as Firefox does not for files. A figure has few colours beside those that smooth its edges:
-256 are enough where hardly a point of it changes to the eye. As WebP without loss it is then a quarter of its PNG.
+128 or 256 are enough where hardly a point of it changes to the eye. As WebP without loss it is then a quarter of its
+PNG.
 """
 
 import base64
@@ -66,14 +67,17 @@ def font(file, letters):
 
 
 def few_colors(picture):
-    """A picture in 255 colours and white; as it is where more than a few points would change, or where it is clear."""
+    """A picture in 127 or 255 colours and white; as it is where more than a few points would change, or it is clear."""
     if "A" in picture.mode and picture.getchannel("A").getextrema()[0] < 255:
         return picture
     flat = np.asarray(picture.convert("RGB"))
-    few = Image.fromarray(flat).quantize(255, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    few = np.where((flat == WHITE).all(2, keepdims=True), np.uint8(WHITE), np.asarray(few.convert("RGB")))
-    apart = np.abs(few.astype(np.int16) - flat).max(2)
-    return Image.fromarray(flat if (apart > SEEN).mean() > SHARE else few)
+    for count in (127, 255):
+        few = Image.fromarray(flat).quantize(count, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        few = np.where((flat == WHITE).all(2, keepdims=True), np.uint8(WHITE), np.asarray(few.convert("RGB")))
+        apart = np.abs(few.astype(np.int16) - flat).max(2)
+        if (apart > SEEN).mean() <= SHARE:
+            return Image.fromarray(few)
+    return Image.fromarray(flat)
 
 
 def lighten(file):

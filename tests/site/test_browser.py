@@ -111,7 +111,7 @@ def test_page_loads_in_silence_and_asks_no_other_host(visited, where):
 def test_formulas_are_typeset(visited, where):
     look = visited(where).look
     assert (look["unset"], look["wrong"]) == ([], [])
-    assert look["blank"] == [], "letters without an outline; add them to book/_ext/offline.py"
+    assert look["blank"] == [], "symbols without an outline; add them to SYMBOLS in book/_ext/offline.py"
 
 
 @every_page
@@ -139,10 +139,10 @@ def test_figures_stay_on_white_in_the_dark_theme(visited, where):
 
 @every_page
 def test_page_is_light_with_all_that_it_shows(visited, where):
-    """What a browser reads to show it, scripts, letters and pictures, is below 1.6 MB."""
+    """What a browser reads to show it, scripts, letters and pictures, is below 1.5 MB."""
     files = {Path(unquote(urlsplit(url).path)) for url in visited(where).asked if url.startswith("file:")}
     weights = {file: file.stat().st_size for file in files}
-    assert sum(weights.values()) < 1_600_000, weights
+    assert sum(weights.values()) < 1_500_000, weights
 
 
 @every_page
