@@ -1,7 +1,7 @@
 """Other tools asked about networks that were trained with SGD or Adam in batches and stopped, against points left out.
 
     make peers-through-training                # what was not answered yet
-    make peers-through-training OPTIONS=again  # and the times of what was chosen, on a quiet machine
+    make peers-through-training OPTIONS=again  # and the times of what was chosen
 
 `benchmarks/tools/truth_of_trainings.py` makes the truth in the environment of the book. Here, in that of
 `requirements-peers.txt`, each tool answers for the same networks, as `peers.py` has it: in a process of its own, with
@@ -29,7 +29,7 @@ from ntkif.provenance import now
 NAME = "peers-through-training"
 TOOLS = ALONG_THE_WAY | BY_CURVATURE
 PACKAGES = ("torch", "numpy", "captum", "dattri", "pyDVL", "traker", "kronfluence", "bergson")
-LIMITS = {"through-training": 200, "through-training-large": 600}  # seconds for one call
+LIMITS = {"through-training": 200, "through-training-large": 600}  # seconds of the processor for one call
 MEMORY = 12  # GiB for one call
 SETS = "ntkif, through training, folds of that size"
 #: Networks trained for an answer, beside the one that is asked about.
@@ -61,7 +61,7 @@ def answer(case: str, tool: str, settings: dict, file: Path) -> None:
     """Ask one tool, and write its answer with what it cost."""
     warnings.simplefilter("ignore")
     problem = TrainedProblem(load_case(case)).made()
-    keep_answer(lambda: TOOLS[tool][0](problem, **settings), file)
+    keep_answer(lambda: TOOLS[tool][0](problem, **settings), file, processor=True)
 
 
 def of_sets(case: dict, influence: torch.Tensor) -> dict[str, float]:
@@ -91,7 +91,7 @@ def rows_of(name: str, common: dict, grids: dict[str, list[dict]], limit: float,
     common |= {"check": case["check"]["relative_error"]}
     for tool in grids:
         sources = [HERE.with_name(f"{each}.py") for each in ("trained_problem", TOOLS[tool][0].__module__)]
-        asker, tried = Asker(answer, sources, limit, MEMORY), []
+        asker, tried = Asker(answer, sources, limit, MEMORY, processor=True), []
         for settings in grids[tool]:
             row = common | {"tool": tool, "settings": json.dumps(settings) if settings else ""}
             tried.append(row | told(case, tool, answered(asker.measure(name, tool, settings))))

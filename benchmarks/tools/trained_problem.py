@@ -6,6 +6,7 @@ the Hessian of that mean and g the gradient of the point's loss; a sum over step
 
 import copy
 import tempfile
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
@@ -103,9 +104,11 @@ class TrainedProblem:
             return 1 - torch.exp(-losses_of(self.model(self.test[0]), self.test[1]))[:, None]
 
     def train_seconds(self) -> float:
-        """Of one plain training by torch, now."""
+        """Of one plain training by torch, now, by the processor's clock as of an answer."""
         tape = SimpleNamespace(x=self.arrays[0], y=self.arrays[1], batches=self.batches, loss=CROSS_ENTROPY)
-        return seconds_by_torch(SimpleNamespace(tape=tape), self.training)
+        start = time.process_time()
+        seconds_by_torch(SimpleNamespace(tape=tape), self.training)
+        return time.process_time() - start
 
     def made(self) -> "TrainedProblem":
         """With all that is made once, so that no tool's time has it."""

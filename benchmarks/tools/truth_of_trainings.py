@@ -48,18 +48,18 @@ def subsets(run: RecordedTraining, seed: int, x_test: torch.Tensor, y_test: torc
     n = len(run.tape.x)
     for share in SHARES:
         sets = [torch.randperm(n, generator=generator)[: round(share * n)] for _ in range(SUBSETS)]
-        truth, clock = run.without(sets, x_test, y_test), time.perf_counter()
+        truth, clock = run.without(sets, x_test, y_test), time.process_time()
         group = run.group(sets, x_test, y_test, trust=True)
-        found[share] = {"sets": sets, "truth": truth, "group": group, "seconds": time.perf_counter() - clock}
+        found[share] = {"sets": sets, "truth": truth, "group": group, "seconds": time.process_time() - clock}
     return found
 
 
 def truth(data: Dataset, case: Case, seed: int, n: int, pool: int) -> dict:
     """One network with its training, and the influence of each removed point by training without it."""
     x, y, x_test, y_test = draw(case, data, n, K, seed, pool=pool)
-    clock = time.perf_counter()
+    clock = time.process_time()
     run = record_case(case, x, y, seed, folds=FOLDS)
-    seconds = time.perf_counter() - clock
+    seconds = time.process_time() - clock
     rows = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:REMOVALS].tolist()
     return {
         "arrays": {"x_train": x, "y_train": y, "x_test": x_test, "y_test": y_test},
