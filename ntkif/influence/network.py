@@ -153,6 +153,7 @@ class NetworkInfluence(Removals):
         x_train, y_train = taken(x_train, y_train)
         self.reading, self.points, c = prepare(network, x_train, "x_train", output=output)
         self.prediction = predict(self.reading, self.points)
+        self.loss.check_outputs(self.prediction)
         self.y = targets_of(self.loss, y_train, self.prediction, "y_train")
         if projections is None and self.loss.curvature is not None and c > 1:
             advice = (

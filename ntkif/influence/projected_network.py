@@ -80,6 +80,7 @@ def read_block(reading: Reading, loss: Loss, x, y: torch.Tensor) -> tuple[Points
     """A block as the network takes it, (b, c) predictions, (b, c) targets; errors as `points_of` and `targets_of`."""
     points = points_of(x, reading, "points")
     prediction = predict(reading, points)
+    loss.check_outputs(prediction)
     return points, prediction, targets_of(loss, y, prediction, "targets")
 
 

@@ -37,6 +37,7 @@ class Loss:
         targets: makes (n, c) targets of what users have, for (n, c) outputs: called with targets, outputs, and the
             name of the argument for errors. Absent: they are a matrix of the outputs' shape and dtype.
         flat: whether the curvature may vanish where the gradient does not.
+        domain: of (n, c) outputs that a network gives, raises a ValueError where the loss does not take them.
     """
 
     value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -44,6 +45,12 @@ class Loss:
     curvature: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
     targets: Callable[[torch.Tensor, torch.Tensor, str], torch.Tensor] | None = None
     flat: bool = False
+    domain: Callable[[torch.Tensor], None] | None = None
+
+    def check_outputs(self, outputs: torch.Tensor) -> None:
+        """Require (n, c) outputs that the loss takes."""
+        if self.domain:
+            self.domain(outputs)
 
     def __reduce_ex__(self, protocol):
         """Those of `LOSSES` by their name, so that they are the same after a copy or a pickle, whatever they hold."""

@@ -3,10 +3,11 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import signature
 
 import torch
 from torch import nn
-from torch.func import grad, hessian, vmap
+from torch.func import grad, jacrev, vmap
 
 from ntkif.networks.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LOSSES, Loss, huber
 
@@ -18,8 +19,9 @@ def loss_of(loss) -> tuple[Loss, bool]:
 
     Args:
         loss: a `Loss`; one of the names in `LOSSES`; an object of torch, as `torch.nn.CrossEntropyLoss()`, which says
-            by its reduction whether training took the mean or the sum; or a function of (c,) outputs and targets of
-            one point that returns a number and can be differentiated twice.
+            by its reduction whether training took the mean or the sum (NLLLoss is the cross-entropy of the
+            log-probabilities that it takes); or a function of (c,) outputs and targets of one point that returns a
+            number and can be differentiated twice.
 
     Returns:
         the loss of one point, and whether the objective was its mean: then a ridge λ of it is n λ of the sum.
@@ -35,6 +37,8 @@ def loss_of(loss) -> tuple[Loss, bool]:
         return LOSSES[loss], False
     if isinstance(loss, nn.modules.loss._Loss):
         return _of_torch(loss)
+    if loss in _OF_CLASSES:
+        return _of_torch(_OF_CLASSES[loss])[0], False
     if callable(loss) and not isinstance(loss, type):
         return _derived(loss), False
     came = f"the class {loss.__name__}; make an object of it" if isinstance(loss, type) else type(loss).__name__
@@ -44,14 +48,37 @@ def loss_of(loss) -> tuple[Loss, bool]:
     )
 
 
+#: Functions of torch that take class numbers, which those of one point by itself could not.
+_OF_CLASSES = {
+    nn.functional.cross_entropy: nn.CrossEntropyLoss(reduction="sum"),
+    nn.functional.nll_loss: nn.NLLLoss(reduction="sum"),
+}
+
+
 def _of_torch(loss: nn.Module) -> tuple[Loss, bool]:
     if loss.reduction not in ("mean", "sum"):
         raise ValueError(
             f"loss: expected reduction 'mean' or 'sum', which is what was minimised, got {loss.reduction!r}."
         )
+    taken = [name for name, each in signature(loss.forward).parameters.items() if each.default is each.empty]
+    if len(taken) != 2:
+        raise ValueError(
+            f"loss: expected one of outputs and targets, got {type(loss).__name__}, which takes {', '.join(taken)}; "
+            f"write it as a function of the outputs and the targets of one point."
+        )
+    if isinstance(loss, nn.MultiMarginLoss | nn.MultiLabelMarginLoss):
+        raise ValueError(
+            f"loss: expected one that can be differentiated twice, got {type(loss).__name__}, which is made of "
+            f"straight pieces; take CrossEntropyLoss or BCEWithLogitsLoss."
+        )
     mean = loss.reduction == "mean"
     if isinstance(loss, nn.CrossEntropyLoss):
         return _cross_entropy(loss, mean), mean
+    if isinstance(loss, nn.NLLLoss):  # of log-probabilities the cross-entropy is the same, with the logits' curvature
+        same = nn.CrossEntropyLoss(loss.weight, ignore_index=loss.ignore_index, reduction=loss.reduction)
+        return replace(_cross_entropy(same, mean), domain=_log_probabilities), mean
+    if isinstance(loss, nn.BCELoss):
+        return replace(_of_point(loss, BINARY_CROSS_ENTROPY.targets), domain=_probabilities), mean
     if isinstance(loss, nn.BCEWithLogitsLoss) and loss.weight is None and loss.pos_weight is None:
         return BINARY_CROSS_ENTROPY if not mean else _over_outputs(BINARY_CROSS_ENTROPY), mean
     if isinstance(loss, nn.HuberLoss):
@@ -71,6 +98,28 @@ def _cross_entropy(loss: nn.CrossEntropyLoss, mean: bool) -> Loss:
     targets, loss = _classes_but(loss.ignore_index), copy.copy(loss)
     loss.ignore_index = -1  # torch takes no other with probabilities, which class numbers have become
     return replace(CROSS_ENTROPY, targets=targets) if plain else _of_point(loss, targets)
+
+
+def _log_probabilities(outputs: torch.Tensor) -> None:
+    """Require that they are of one distribution for each point, up to rounding."""
+    apart = outputs.detach().double().logsumexp(-1).abs()
+    if not (apart < max(1e-3, torch.finfo(outputs.dtype).eps ** 0.5)).all():
+        row = int(apart.nan_to_num(torch.inf).argmax())
+        raise ValueError(
+            f"loss: expected log-probabilities as outputs, whose exponentials sum to one, which is what NLLLoss "
+            f"takes, got {outputs[row].tolist()[:5]} at row {row}; end the network with LogSoftmax, or take "
+            f"CrossEntropyLoss."
+        )
+
+
+def _probabilities(outputs: torch.Tensor) -> None:
+    """Require that they are some, and not sure, where the loss has no derivatives."""
+    if not ((outputs > 0) & (outputs < 1)).all():
+        row = int((~((outputs > 0) & (outputs < 1))).any(-1).nonzero()[0])
+        raise ValueError(
+            f"loss: expected probabilities between 0 and 1 as outputs, which is what BCELoss takes, got "
+            f"{outputs[row].tolist()[:5]} at row {row}; take BCEWithLogitsLoss of the logits."
+        )
 
 
 def _classes_but(ignored: int) -> Callable:
@@ -135,4 +184,4 @@ def _derived(value: Callable, targets: Callable | None = None) -> Loss:
             raise ValueError(f"loss: expected a number for the outputs and targets of one point, got {came}.")
         return found.reshape(())
 
-    return Loss(batched(checked), batched(grad(checked)), batched(hessian(checked)), targets, flat=True)
+    return Loss(batched(checked), batched(grad(checked)), batched(jacrev(grad(checked))), targets, flat=True)

@@ -85,7 +85,7 @@ def loss_of_batches(loss) -> Loss:
     Raises:
         TypeError, ValueError: as `loss_of`; or an object of torch that takes the sum.
     """
-    if isinstance(loss, torch.nn.CrossEntropyLoss) and loss.weight is not None:
+    if isinstance(loss, torch.nn.CrossEntropyLoss | torch.nn.NLLLoss) and loss.weight is not None:
         raise ValueError(
             "loss: expected none with weights of classes, since torch's mean divides by the sum of the weights of the "
             "batch and not by its points; train by the mean of a loss of one point, and pass that: "
@@ -107,7 +107,7 @@ def recorded_targets(name: str, y: torch.Tensor, n: int, outputs: torch.Tensor, 
         TypeError, ValueError: as `targets_of`; or probabilities.
     """
     y = targets_of(loss, y, outputs.new_empty(n, outputs.shape[1]), name)
-    if loss is CROSS_ENTROPY and not ((y == 0) | (y == 1)).all():
+    if loss.value is CROSS_ENTROPY.value and not ((y == 0) | (y == 1)).all():
         raise ValueError(
             f"{name}: expected class numbers or one-hot targets, since changes are carried through the log-odds of the "
             f"right class, got probabilities; take the loss lambda f, y: -(y * f.log_softmax(-1)).sum() for them."
@@ -165,7 +165,8 @@ def _check_outputs(function: FlatModule, x: torch.Tensor) -> torch.Tensor:
 
 
 def _check_loss(loss: Loss, outputs: torch.Tensor, y: torch.Tensor) -> None:
-    """Require a gradient and a curvature that are those of the loss's value."""
+    """Require outputs that the loss takes, and a gradient and a curvature that are those of its value."""
+    loss.check_outputs(outputs)
     value = loss.value(outputs, y)
     if value.shape != y.shape[:1]:
         raise ValueError(

@@ -37,4 +37,4 @@ OUTPUTS = Quantities(lambda f, _: f, lambda f, _: f)
 
 def quantities_for(loss: Loss) -> Quantities:
     """The log-odds for the cross-entropy, the outputs for another loss."""
-    return LOG_ODDS if loss is CROSS_ENTROPY else Quantities(lambda f, _: f, loss.value)
+    return LOG_ODDS if loss.value is CROSS_ENTROPY.value else Quantities(lambda f, _: f, loss.value)

@@ -104,6 +104,20 @@ def test_other_losses_are_newton_steps(name, outputs):
     assert torch.allclose(found, newton(module, x, y, test, y_test, 0.3, loss), rtol=0, atol=1e-11)
 
 
+def test_log_probabilities_have_the_influences_of_their_logits():
+    """Of class numbers, with the loss that PyTorch has for them; and logits that are taken for such are refused."""
+    torch.manual_seed(0)
+    logits = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 3)).double().eval()
+    module = nn.Sequential(logits, nn.LogSoftmax(1)).eval()
+    arrays = some(12, 4), torch.arange(12) % 3, some(5, 4, seed=1), torch.arange(5) % 3
+    expected = network_influence(logits, *arrays, 0.3, start=None, loss=nn.CrossEntropyLoss(reduction="sum"))
+    found = network_influence(module, *arrays, 0.3, start=None, loss=nn.NLLLoss(reduction="sum"))
+    assert torch.allclose(found, expected, rtol=0, atol=1e-12 * float(expected.abs().max()))
+    for options in ({}, {"projections": 5}):
+        with pytest.raises(ValueError, match="expected log-probabilities as outputs"):
+            network_influence(logits, *arrays, 0.3, start=None, loss=nn.NLLLoss(reduction="sum"), **options)
+
+
 def test_a_loss_that_is_not_convex_in_the_outputs_is_refused():
     module = nn.Linear(4, 2).double().eval()
     arrays = some(12, 4), some(12, 2), some(5, 4), some(5, 2)

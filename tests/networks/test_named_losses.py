@@ -45,6 +45,8 @@ def test_named_losses_by_automatic_differentiation(name):
         (nn.CrossEntropyLoss(ignore_index=1), 2 * (CLASSES % 2)),
         (nn.CrossEntropyLoss(ignore_index=1, label_smoothing=0.2), 2 * (CLASSES % 2)),
         (nn.BCEWithLogitsLoss(weight=torch.tensor([1.0, 2.0, 3.0]).double(), reduction="sum"), ONE_HOT),
+        (nn.SoftMarginLoss(), F.sin().sign()),
+        (nn.SoftMarginLoss(reduction="sum"), F.sin().sign()),
     ],
     ids=str,
 )
@@ -58,6 +60,52 @@ def test_objects_of_torch_are_what_they_compute(theirs, y):
     f = F.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(theirs(f, y) * (len(F) if mean else 1), f)
     torch.testing.assert_close(loss.gradient(F, targets), gradient, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        nn.NLLLoss(),
+        nn.NLLLoss(reduction="sum"),
+        nn.NLLLoss(weight=torch.tensor([1.0, 2.0, 3.0]).double(), reduction="sum"),
+    ],
+    ids=str,
+)
+def test_of_log_probabilities_it_is_the_cross_entropy(theirs):
+    """With the curvature of logits, from which their own straight lines differ by a multiple of one for all outputs."""
+    loss, mean = loss_of(theirs)
+    assert mean == (theirs.reduction == "mean")
+    f, targets = F.log_softmax(1), targets_of(loss, CLASSES, F, "y")
+    loss.check_outputs(f)
+    each = loss.value(f, targets)
+    torch.testing.assert_close(each.mean() if mean else each.sum(), theirs(f, CLASSES), rtol=1e-13, atol=0)
+    weight = torch.ones(3) if theirs.weight is None else theirs.weight
+    p, w = F.softmax(1), weight.to(F)[CLASSES]
+    torch.testing.assert_close(loss.gradient(f, targets), w[:, None] * (p - ONE_HOT), rtol=1e-12, atol=1e-14)
+    curvature = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    torch.testing.assert_close(loss.curvature(f, targets), w[:, None, None] * curvature, rtol=1e-12, atol=1e-14)
+    with pytest.raises(ValueError, match=r"log-probabilities as outputs.* at row 2; end the network with LogSoftmax"):
+        loss.check_outputs(torch.cat([f[:2], f[:1] + 0.01]))
+
+
+def test_probabilities_have_their_own_loss():
+    loss, _ = loss_of(nn.BCELoss(reduction="sum"))
+    p = F.sigmoid()
+    loss.check_outputs(p)
+    torch.testing.assert_close(loss.value(p, ONE_HOT).sum(), nn.BCELoss(reduction="sum")(p, ONE_HOT))
+    torch.testing.assert_close(loss.gradient(p, ONE_HOT), (p - ONE_HOT) / (p * (1 - p)))
+    for wrong in (1.5, 1.0, torch.nan):
+        with pytest.raises(ValueError, match=r"between 0 and 1.* at row 1; take BCEWithLogitsLoss"):
+            loss.check_outputs(torch.tensor([[0.5, 0.5], [0.5, wrong]]))
+
+
+@pytest.mark.parametrize("function", [nn.functional.cross_entropy, nn.functional.nll_loss])
+def test_functions_of_torch_take_class_numbers(function):
+    loss, mean = loss_of(function)
+    f = F.log_softmax(1)
+    assert not mean
+    each = loss.value(f, targets_of(loss, CLASSES, f, "y"))
+    torch.testing.assert_close(each, function(f, CLASSES, reduction="none"), rtol=1e-13, atol=0)
 
 
 def test_a_function_of_one_point():
@@ -77,6 +125,8 @@ def test_a_function_of_one_point():
         (nn.CrossEntropyLoss(weight=torch.ones(3)), "expected reduction='sum' with weights of classes"),
         (3, "expected one of 'squares'.* got int"),
         (nn.MSELoss, "got the class MSELoss; make an object of it"),
+        (nn.GaussianNLLLoss(), "got GaussianNLLLoss, which takes input, target, var; write it"),
+        (nn.MultiMarginLoss(), "differentiated twice, got MultiMarginLoss, which is made of straight pieces"),
     ],
 )
 def test_losses_that_are_none(loss, said):

@@ -226,6 +226,22 @@ def test_class_numbers_and_losses_by_name(loss):
     assert torch.equal(named.without([3], X_TEST, Y_TEST.argmax(1)), plain.without([3], X_TEST, Y_TEST))
 
 
+def test_log_probabilities_are_recorded_as_their_logits():
+    """And logits that are taken for such are refused before anything is trained."""
+    how = {"optimizer": SGD(0.05, momentum=0.9), "batch_size": 8, "epochs": 3, "folds": 3, "alone": 2}
+    classes = Y.argmax(1)
+    plain = record_training(network(), X, classes, loss=nn.CrossEntropyLoss(), **how)
+    module = nn.Sequential(network(), nn.LogSoftmax(1))
+    same = record_training(module, X, classes, loss=nn.NLLLoss(), **how)
+    assert torch.allclose(same.theta, plain.theta, rtol=0, atol=1e-12)
+    wanted, found = (run.influence(X_TEST, Y_TEST.argmax(1), trust=True) for run in (plain, same))
+    assert torch.allclose(found, wanted, rtol=0, atol=1e-10 * float(wanted.abs().max()))
+    with pytest.raises(ValueError, match="expected log-probabilities as outputs"):
+        record_training(network(), X, classes, loss=nn.NLLLoss(), **how)
+    with pytest.raises(ValueError, match="loss: expected none with weights of classes"):
+        record_training(module, X, classes, loss=nn.NLLLoss(weight=torch.ones(3)), **how)
+
+
 def test_targets_as_users_have_them():
     """Class numbers of any kind; a vector for one output; probabilities by a loss of one's own."""
     how = {"optimizer": SGD(0.05), "batch_size": 8, "epochs": 2, "folds": 3, "alone": 2}
