@@ -82,6 +82,17 @@ def test_a_notebook_is_of_a_size_to_read(path):
     assert not re.search(r"sys\.path|nbval-|time\.time|perf_counter|/home|/work", source)
 
 
+SOURCES = NOTEBOOKS + sorted((ROOT / "ntkif").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_equal_values_keep_their_order(path):
+    """What pandas sorts by default depends, among equal values, on the vector instructions of the processor."""
+    code = path.read_text(encoding="utf-8")
+    calls = re.findall(r"(?<!index)\.sort_values\(((?:[^()]|\([^()]*\))*)\)", code)
+    assert all("kind=" in call for call in calls), calls
+
+
 @each_notebook
 def test_metadata_holds_nothing_that_changes_from_run_to_run(path):
     notebook = json.loads(path.read_text())

@@ -5,17 +5,20 @@ powers of two, so that none falls below what float16 can hold.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
+from ntkif.checks import warn
 from ntkif.networks.two_layer import TwoLayer
 from ntkif.retraining.fused_kernels import available, backward, forward
 
 __all__ = ["FASTEST", "Fused", "Tile"]
 
 _MOVE_SCALE, _X_SCALE, _PULL_SCALE = 64.0, 16.0, 64.0
+_PARTS = 8  # of a tile in which the movement is updated: so two tiles of 128 x 128 share a multiprocessor
+_AGREE = 1e-4  # by how much the same product may differ by tiles, of its size
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,14 @@ class Tile:
         return not (rows % self.rows or columns % self.columns or inner % self.inner)
 
 
-_SMALL = Tile(128, 64, 64, 4, 3)  # fits every stack
-_TILES = [  # few, since each takes a second or two to compile
+_TILES = [  # few, since each takes a second or two to compile; the first fits every stack, and the others follow it
+    Tile(128, 64, 64, 4, 3),
     Tile(128, 128, 64, 4, 3),
     Tile(128, 128, 64, 4, 2),
     Tile(128, 256, 64, 8, 3),
     Tile(128, 256, 64, 8, 3, programs=1),
-    _SMALL,
+    Tile(128, 256, 64, 8, 4),
+    Tile(256, 128, 64, 8, 4),
 ]
 
 #: The fastest tiles for the forward and the backward kernel, by device and shape, as found in this process.
@@ -111,7 +115,7 @@ class Fused:
         self.pulled = torch.zeros(networks * self.N, self.Q, **half_of) if single else self.x
         self.factors = self.signs[0].float() if single else torch.ones(self.width, device=device)
         self.factors *= learning_rate * self.m**-0.5 / (_PULL_SCALE * (1 if single else _X_SCALE))
-        key = (str(device), self.width, self.N, self.Q, self.c, networks)
+        key = (str(device), self.width, self.N, self.Q, self.c)
         if tiles is None and key not in FASTEST:
             FASTEST[key] = self._fastest()
         self.tiles = tiles or FASTEST[key]
@@ -155,6 +159,7 @@ class Fused:
             self.start_scale * _MOVE_SCALE * _X_SCALE,
             1 / (_MOVE_SCALE * _X_SCALE),
             C=self.c,
+            ROWS=max(64, 1 << (self.c - 1).bit_length()),
             **self._sizes(tile),
         )
         return sums
@@ -164,14 +169,15 @@ class Fused:
         backward[self._grid(tile, blocks * (self.Q // tile.columns))](
             _blocks_of(self.gates, tile.rows, tile.inner),
             _blocks_of(self.pulled, tile.inner, tile.columns),
-            _blocks_of(self.move, tile.rows, tile.columns // 4),
-            _blocks_of(self.half, tile.rows, tile.columns // 4),
+            _blocks_of(self.move, tile.rows, tile.columns // _PARTS),
+            _blocks_of(self.half, tile.rows, tile.columns // _PARTS),
             factors,
             self.width,
             self.networks,
             self.N if self.c == 1 else 0,
             decay,
             _MOVE_SCALE,
+            PARTS=_PARTS,
             **self._sizes(tile),
         )
 
@@ -187,23 +193,43 @@ class Fused:
         return (min(tiles, tile.programs * processors),)
 
     def _fastest(self) -> tuple[Tile, Tile]:
-        """The fastest tiles, by trying those that fit; before the first step, when trying changes nothing."""
+        """The fastest tiles of those that fit and agree, on random numbers; before the first step, all zero again."""
         shapes = (self.width, self.N, self.Q), (self.width, self.Q, self.N)
         of_forward, of_backward = ([tile for tile in _TILES if tile.fits(*shape)] for shape in shapes)
-        nothing = torch.zeros_like(self.factors)
-        by_nothing = partial(self._backward, factors=nothing, decay=1.0)
-        return _quickest(of_forward, self._forward), _quickest(of_backward, by_nothing)
+        drawn = [self.half] + [self.pulled] * (self.c == 1)
+        for each in drawn:
+            each.normal_()
+
+        def summed(tile: Tile) -> torch.Tensor:
+            return self._forward(tile).view(self.networks, -1, self.c, self.N).sum(1)
+
+        def pulled(tile: Tile) -> torch.Tensor:
+            self._backward(tile, torch.ones_like(self.factors), decay=0.0)
+            return self.move[-4096:]
+
+        found = _quickest(of_forward, summed), _quickest(of_backward, pulled)
+        for each in (*drawn, self.half, self.move):
+            each.zero_()
+        return found
 
 
-def _quickest(tiles: list[Tile], call) -> Tile:
-    """By trying; a tile that this card or this Triton cannot do is left out, as long as another can."""
-    seconds, failure = {}, None
+def _quickest(tiles: list[Tile], call: Callable[[Tile], torch.Tensor]) -> Tile:
+    """By trying.
+
+    One that this card or this Triton cannot do, or that gives something else than the first that it can, is left out,
+    as long as there is another.
+    """
+    seconds, failure, like, first = {}, None, None, None
     for tile in tiles:
         try:
-            call(tile)  # compiles
+            result = call(tile).clone()  # compiles
             torch.cuda.synchronize()
         except Exception as refused:  # what Triton raises here has no common name
             failure = refused
+            continue
+        like, first = (result, tile) if like is None else (like, first)
+        if not (result - like).norm() <= _AGREE * like.norm():
+            warn(f"{tile} gives other numbers than {first} on this device, and is left out.")
             continue
         clock = time.perf_counter()
         for _ in range(3):

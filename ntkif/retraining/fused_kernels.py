@@ -40,12 +40,16 @@ def forward(
     N: tl.constexpr,
     Q: tl.constexpr,
     C: tl.constexpr,
+    ROWS: tl.constexpr,
     BM: tl.constexpr,
     BN: tl.constexpr,
     BK: tl.constexpr,
     PERSISTENT: tl.constexpr,
 ):
-    """Tiles of (BM neurons, BN points); those of all networks that share a part of `start` follow each other."""
+    """Tiles of (BM neurons, BN points); those of all networks that share a part of `start` follow each other.
+
+    Of C outputs; of several, in ROWS rows, a power of two of at least 64, which is what a product takes.
+    """
     columns, blocks = N // BN, width // BM
     each = networks * columns
     for tile in tl.range(tl.program_id(0), blocks * each, tl.num_programs(0), flatten=PERSISTENT):
@@ -57,13 +61,22 @@ def forward(
             total = tl.dot(half.load([block * BM, k]), x.load([column * BN, k]).T, total)
         first = tl.load(start + neuron.to(tl.int64)[:, None] * N + point[None, :])
         total += first.to(tl.float32) * start_scale
-        for c in tl.static_range(C):
-            sign = tl.load(signs + c * width + neuron).to(tl.float32) * inverse
-            summed = tl.sum(tl.maximum(total, 0.0) * sign[:, None], 0)
-            tl.store(partial + (block.to(tl.int64) * C + c) * N + point, summed)
         left, right = (total > 0).to(tl.float16).reshape(BM, 2, BN // 2).permute(0, 2, 1).split()
         gates.store([block * BM, column * BN], left)  # by halves, so that less memory is in use
         gates.store([block * BM, column * BN + BN // 2], right)
+        if C == 1:
+            sign = tl.load(signs + neuron).to(tl.float32) * inverse
+            tl.store(partial + block.to(tl.int64) * N + point, tl.sum(tl.maximum(total, 0.0) * sign[:, None], 0))
+        else:  # one more product, of signs and what is open, which float16 holds in two parts of 11 bits
+            c = tl.arange(0, ROWS)
+            sign = tl.load(signs + c[:, None] * width + neuron[None, :], mask=(c < C)[:, None], other=0.0)
+            size = 64 * start_scale  # of the largest, about, since what is open may grow beyond its start
+            opened = tl.maximum(total, 0.0) * (1 / size)
+            high = opened.to(tl.float16)
+            summed = tl.dot(sign, high)
+            summed = tl.dot(sign, (opened - high.to(tl.float32)).to(tl.float16), summed) * (size * inverse)
+            to = partial + (block.to(tl.int64) * C + c[:, None]) * N + point[None, :]
+            tl.store(to, summed, mask=(c < C)[:, None])
 
 
 @triton.jit
@@ -83,6 +96,7 @@ def backward(
     BM: tl.constexpr,
     BN: tl.constexpr,
     BK: tl.constexpr,
+    PARTS: tl.constexpr,
     PERSISTENT: tl.constexpr,
 ):
     """Tiles of (BM neurons, BN directions); the rows of `pull` of a network begin `apart` after those of the last."""
@@ -94,19 +108,17 @@ def backward(
         for k in range(0, N, BK):
             total = tl.dot(gates.load([block * BM, k]), pull.load([first + k, column * BN]), total)
         total = total * tl.load(factors + block * BM % width + tl.arange(0, BM))[:, None]
-        part: tl.constexpr = BN // 4  # the update by quarters, which all of the memory would not hold at once
-        row, q = block * BM, column * BN
-        left, right = total.reshape(BM, 2, BN // 2).permute(0, 2, 1).split()
-        a, b = left.reshape(BM, 2, part).permute(0, 2, 1).split()
-        c, d = right.reshape(BM, 2, part).permute(0, 2, 1).split()
-        _update(a, move, half, row, q, decay, move_scale)
-        _update(b, move, half, row, q + part, decay, move_scale)
-        _update(c, move, half, row, q + 2 * part, decay, move_scale)
-        _update(d, move, half, row, q + 3 * part, decay, move_scale)
+        _update(total, move, half, block * BM, column * BN, decay, move_scale, BM, BN, PARTS)
 
 
 @triton.jit
-def _update(pulled, move, half, row, q, decay, move_scale):
-    moved = move.load([row, q]) * decay - pulled
-    move.store([row, q], moved)
-    half.store([row, q], (moved * move_scale).to(tl.float16))
+def _update(pulled, move, half, row, q, decay, move_scale, BM: tl.constexpr, BN: tl.constexpr, PARTS: tl.constexpr):
+    """By so many parts, one after the other, which the memory of a multiprocessor would not hold at once."""
+    if PARTS == 1:
+        moved = move.load([row, q]) * decay - pulled
+        move.store([row, q], moved)
+        half.store([row, q], (moved * move_scale).to(tl.float16))
+    else:
+        left, right = pulled.reshape(BM, 2, BN // 2).permute(0, 2, 1).split()
+        _update(left, move, half, row, q, decay, move_scale, BM, BN // 2, PARTS // 2)
+        _update(right, move, half, row, q + BN // 2, decay, move_scale, BM, BN // 2, PARTS // 2)

@@ -19,7 +19,7 @@ def hops_by_share(table: pd.DataFrame) -> Figure:
     figure, ax = plt.subplots(figsize=(5.6, 3.4))
     for start, group in table.groupby(["init_scale", "symmetric"], sort=False):
         name = start_name(*start)
-        ordered = group.sort_values("share")
+        ordered = group.sort_values("share", kind="stable")
         ax.plot(ordered["share"], ordered["hop"], "o-", color=START_COLORS[name], label=name)
     ax.set(yscale="log", xlim=(0, None), xlabel="share of the step in the largest stable one")
     ax.set_ylabel("change in one more step")

@@ -34,7 +34,7 @@ def scores_of_methods(table: pd.DataFrame, shown: dict[str, tuple[str, float, st
         rows = table[(table["score"] == score) & (table["of"] == of)]
         for place, method in enumerate(methods):
             mark, color = MARKS[method]
-            each = rows[rows["method"] == method].sort_values("seed")
+            each = rows[rows["method"] == method].sort_values("seed", kind="stable")
             heights = [-place + 0.2 - 0.2 * number for number in range(len(each))]
             if column == "value":
                 ax.hlines(heights, each["low"], each["high"], color=color, lw=1, alpha=0.6)

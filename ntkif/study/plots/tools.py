@@ -35,7 +35,7 @@ def errors_of_tools(
     """
     yardstick = table[table["tool"] == "another start"].set_index("case")["relative_error"]
     table = table[table["tool"] != "another start"]
-    order = table.groupby("tool")["relative_error"].median().sort_values(ascending=False).index
+    order = table.groupby("tool")["relative_error"].median().sort_values(ascending=False, kind="stable").index
     place = {tool: i for i, tool in enumerate(order)}
     apart = dict(zip(cases, np.linspace(0.32, -0.32, len(cases)), strict=True))
     figure, axes = plt.subplots(1, 2, figsize=(10, 0.5 * len(order) + 1.4), sharey=True)
