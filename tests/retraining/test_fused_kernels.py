@@ -1,4 +1,4 @@
-"""The kernels for CUDA, under Triton's interpreter on the CPU, in a process that has it from the start."""
+"""The kernels for CUDA without a card: under Triton's interpreter, and compiled; in processes of their own."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import torch
 
 from ntkif.retraining.fused_kernels import available
 
-INTERPRETED = Path(__file__).parent / "interpreted.py"
+INTERPRETED, COMPILED = (Path(__file__).parent / f"{name}.py" for name in ("interpreted", "compiled"))
 
 
 @pytest.mark.skipif(not available(), reason="needs triton, which `pip install triton` brings on Linux")
@@ -20,4 +20,11 @@ INTERPRETED = Path(__file__).parent / "interpreted.py"
 def test_the_kernels_give_what_plain_torch_gives(name, start):
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     done = subprocess.run([sys.executable, INTERPRETED, name, start], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not available(), reason="needs triton, which `pip install triton` brings on Linux")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="where there is a card it is used")
+def test_the_kernels_compile_for_a_card_and_their_tiles_fit_its_memory():
+    done = subprocess.run([sys.executable, COMPILED], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
