@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -203,7 +204,7 @@ def _add_gpu(commands) -> None:
     one.add_argument("--device", default="cuda", help="cuda, or another with --dry-run")
     one.add_argument("--work", type=Path, default=ROOT / "_build" / "gpu", help="where runs are made, and go on")
     one.add_argument("--output", type=Path, default=ROOT / "_build" / "gpu-packed", help="where they are packed")
-    one.add_argument("--no-benchmarks", action="store_true", help="runs alone")
+    one.add_argument("--no-benchmarks", action="store_true", help="runs and trainings alone")
     one.add_argument("--dry-run", action="store_true", help="all of it at tiny size, on the CPU")
     one.add_argument("--collect", type=Path, metavar="FOLDER", help="take in what was packed elsewhere, and no more")
     one.set_defaults(prepare=_prepare_gpu)
@@ -223,7 +224,8 @@ def _prepare_gpu(chosen: argparse.Namespace) -> Callable:
     def job() -> str:
         with TemporaryDirectory() as tiny:
             folders = (Path(tiny), Path(tiny)) if chosen.dry_run else (chosen.work, chosen.output)
-            how = {"device": chosen.device, "small": chosen.dry_run, "benchmarks": not chosen.no_benchmarks}
+            how = {"device": chosen.device, "small": chosen.dry_run, "speed": not chosen.no_benchmarks}
+            how["say"] = partial(print, flush=True)  # line by line, where the output is a pipe
             done = gpu.make_all(60 * chosen.minutes, *folders, **how)
         return f"{done}; {'none is kept' if chosen.dry_run else f'packed in {chosen.output}'}"
 
@@ -237,7 +239,8 @@ def _collected(files: list[Path]) -> str:
     tables = [f"record {table} {name}" for name in names for table in ("table-1", "figure-1", "theorem-2")]
     steps = "\n".join(f"python -m ntkif {step}" for step in [f"verify runs {name}" for name in names] + tables)
     said = [f"{len(taken)} runs taken in; vouch for them and make the tables again:\n{steps}"] if taken else []
-    said += [f"{file} has more trainings; execute the notebooks again." for file in files if file not in taken]
+    said += [f"{file} has more trainings; execute the notebooks again." for file in files if file.suffix == ".csv"]
+    said += [f"{file.name}:\n{file.read_text()}" for file in files if file.suffix == ".txt"]
     return "\n".join(said) or "nothing that was not there before"
 
 

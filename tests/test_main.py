@@ -189,8 +189,8 @@ def test_the_command_line_reaches_a_scheduler(client, tmp_path, capsys):
 def test_a_gpu_is_asked_for_what_is_wanted(capsys):
     main(["gpu", "--dry-run", "--no-benchmarks"])
     told = capsys.readouterr().out.splitlines()
-    assert told[-1].startswith("20 of 20 runs and 27 of 27 trainings made in ") and told[-1].endswith("none is kept")
-    assert len(told) == 49 + 20 + 27 + 1 and told[22].startswith("  1. cifar smooth ResNet-9, SGD, seed 20: about ")
+    assert told[-1].startswith("20 of 20 runs, 27 of 27 trainings made in ") and told[-1].endswith("none is kept")
+    assert len(told) == 1 + 2 * (20 + 27) + 1 and told[5].startswith("  5. mini-mnist conv, SGD, seed 20: about ")
     with pytest.raises(SystemExit) as ended:
         main(["gpu", "--device", "cpu"])
     assert ended.value.code == 2 and "expected cuda, got cpu; try it on a CPU with --dry-run" in capsys.readouterr().err

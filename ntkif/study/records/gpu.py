@@ -6,20 +6,24 @@ missing, packs it, and takes it in at home.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from ntkif.provenance import device_name
-from ntkif.retraining.protocol import Retraining
 from ntkif.study.records.gpu_runs import Job, plan, small_plan
-from ntkif.study.records.gpu_speed import MEASURING, measure
+from ntkif.study.records.gpu_speed import Benchmark, benchmarks, small_benchmarks
 from ntkif.study.records.gpu_trainings import Training, small_trainings, trainings
 from ntkif.study.records.packed import pack
-from ntkif.study.records.record import Record
 
-__all__ = ["announce", "make_all", "work_through"]
+__all__ = ["announce", "make_all", "wanted", "work_through"]
 
-Wanted = Job | Training
+Wanted = Job | Benchmark | Training
+_KINDS = {Job: "runs", Benchmark: "benchmarks", Training: "trainings"}
+_FIRST_RUNS, _FIRST_TRAININGS = 4, 2  # the digits of Table 1; enough to tell what a training takes on a card
 
 
 def make_all(
@@ -29,10 +33,10 @@ def make_all(
     *,
     device: str,
     small: bool = False,
-    benchmarks: bool = True,
+    speed: bool = True,
     say: Callable[[str], object] = print,
 ) -> str:
-    """Runs, then the benchmarks, then trainings, as far as the time goes.
+    """What is wanted, in order, as far as the time goes; one that fails does not keep the others.
 
     Args:
         seconds: that there are.
@@ -40,34 +44,50 @@ def make_all(
         output: where it is packed.
         device: cpu or cuda.
         small: whether all of it at tiny size.
-        benchmarks: whether to measure speed too.
+        speed: whether to measure speed too.
         say: takes a line for each.
 
     Returns:
         what was done.
+
+    Raises:
+        ChildProcessError: some failed; the others were made and packed.
+        OSError: a folder cannot be written.
     """
-    clock = time.perf_counter()
-    announce(say)
+    clock, jobs = time.perf_counter(), wanted(device, small=small, speed=speed)
+    announce(wanted("cuda", speed=speed), say)
+    made, failed = Counter(), []
+    for job, found in work_through(jobs, seconds, work, output, device=device, say=say):
+        if isinstance(found, Exception):
+            failed.append(job)
+        else:
+            made[type(job)] += 1
+    of_all = Counter(map(type, jobs))
+    counted = ", ".join(f"{made[kind]} of {of_all[kind]} {name}" for kind, name in _KINDS.items() if of_all[kind])
+    done = f"{counted} made in {time.perf_counter() - clock:.0f} s"
+    if failed:
+        raise ChildProcessError(f"{done}; {len(failed)} failed: {'; '.join(map(str, failed))}.")
+    return done
+
+
+def wanted(device: str, *, small: bool = False, speed: bool = True) -> list[Wanted]:
+    """All of it, the most wanted first.
+
+    The digits of Table 1; then speed and two trainings, of which a card has told nothing yet; the other runs; the
+    other trainings.
+    """
     runs, others = (small_plan(), small_trainings()) if small else (plan(), trainings())
-
-    def left() -> float:
-        return seconds - (time.perf_counter() - clock)
-
-    made = len(list(work_through(runs, left(), work, output, device=device, say=say)))
-    if benchmarks and left() > MEASURING:
-        measure(output, device, small=small, say=say)
-    trained = len(list(work_through(others, left(), work, output, device=device, say=say)))
-    done = f"{made} of {len(runs)} runs and {trained} of {len(others)} trainings made"
-    return f"{done} in {time.perf_counter() - clock:.0f} s"
+    measured = (small_benchmarks if small else benchmarks)(device) if speed else []
+    first = [*runs[:_FIRST_RUNS], *measured, *others[:_FIRST_TRAININGS]]
+    return [*first, *runs[_FIRST_RUNS:], *others[_FIRST_TRAININGS:]]
 
 
-def announce(say: Callable[[str], object] = print) -> None:
+def announce(jobs: Sequence[Wanted], say: Callable[[str], object] = print) -> None:
     """Say what is wanted, in order, and how long each takes on a card, as first guessed."""
-    for title, jobs in (("runs", plan()), ("then trainings", trainings())):
-        guessed = [job.seconds("cuda") for job in jobs]
-        say(f"wanted, {title}, about {sum(guessed) / 60:.0f} min on an H100 or H200:")
-        for number, (job, each) in enumerate(zip(jobs, guessed, strict=True), 1):
-            say(f"  {number}. {job}: about {each:.0f} s")
+    guessed = [job.seconds("cuda") for job in jobs]
+    say(f"wanted, about {sum(guessed) / 60:.0f} min on an H100 or H200:")
+    for number, (job, each) in enumerate(zip(jobs, guessed, strict=True), 1):
+        say(f"  {number}. {job}: about {each:.0f} s")
 
 
 def work_through(
@@ -79,11 +99,11 @@ def work_through(
     device: str,
     records: Path | None = None,
     say: Callable[[str], object] = print,
-) -> Iterator[tuple[Wanted, Retraining | Record]]:
+) -> Iterator[tuple[Wanted, Any]]:
     """Make what is missing, in order, where it can be finished in time; one that was broken off goes on.
 
     Args:
-        jobs: what is wanted, see `plan` and `trainings`.
+        jobs: what is wanted, see `wanted`.
         seconds: that there are.
         work: where they are made.
         output: where they are packed, after each.
@@ -92,27 +112,47 @@ def work_through(
         say: takes a line for each job.
 
     Yields:
-        jobs that were finished, with their runs or parts.
+        jobs that were tried, with what was made, or with the error that it ended in.
 
     Raises:
         OSError: a folder cannot be written.
     """
-    clock, speed, loaded = time.perf_counter(), None, {}
+    clock, speed, loaded = time.perf_counter(), {}, {}
     kept = () if records is None else (records,)
+    where = device_name(torch.device(device))
     for job in jobs:
         if job.images not in loaded:
-            loaded = {job.images: job.load(device)}  # one at a time
+            try:
+                loaded = {job.images: job.load(device)}  # one at a time
+            except (OSError, ValueError) as failure:  # images that are not there keep no other from being made
+                say(f"[{time.perf_counter() - clock:5.0f} s] {job}: FAILED, {failure}")
+                yield job, failure
+                continue
         dataset, spent = loaded[job.images], time.perf_counter() - clock
         if job.made(dataset, work, *kept):
             say(f"[{spent:5.0f} s] {job}: made before")
             continue
-        needed = job.seconds(device, speed)
+        needed = job.seconds(device, speed.get(type(job)))
         if spent + needed > seconds:
             say(f"[{spent:5.0f} s] {job}: needs about {needed:.0f} s, no time")
             continue
-        found, took, said = job.make(dataset, work)
-        speed = job.speed(device, took, speed)
-        where = device_name(dataset.x_train.device)
+        try:
+            found, took, said = job.make(dataset, work)
+        except Exception as failure:  # there may be one chance: the others go on
+            if isinstance(failure, OSError) and not isinstance(failure, ChildProcessError):
+                raise  # but where a folder cannot be written
+            say(f"[{time.perf_counter() - clock:5.0f} s] {job}: FAILED, {type(failure).__name__}: {failure}")
+            yield job, failure
+            continue
+        finally:
+            _give_back(device)
+        speed[type(job)] = job.speed(device, took, speed.get(type(job)))
         say(f"[{time.perf_counter() - clock:5.0f} s] {job}: {said} on {where}")
         pack(work, output)
         yield job, found
+
+
+def _give_back(device: str) -> None:
+    """Memory of a card that one job held, and the next one, or another process, may want."""
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()

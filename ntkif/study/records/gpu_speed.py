@@ -1,64 +1,115 @@
 """The benchmarks that need a GPU: the share of what a card can do, and the closed form beside the bare calls."""
 
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from ntkif.provenance import ROOT
-from ntkif.store import write_atomically
+import torch
 
-__all__ = ["MEASURING", "measure"]
+from ntkif.provenance import ROOT, commit, machine, now
+from ntkif.store import read, write
 
-MEASURING = 60.0  # seconds that the benchmarks take, about
+__all__ = ["Benchmark", "benchmarks", "small_benchmarks"]
+
+_FOLDER = ROOT / "benchmarks" / "speed"
+_KEPT = ROOT / "records" / "tools" / "gpu"
+_COMMAND = "python -m ntkif gpu"
+_PATIENCE = 4  # times as long as it should take, after which one is broken off
 
 _CIFAR = ("-d", "3072", "--directions", "1280", "--width", "40000")
 _TRAINED = ("--network", "conv", "--dtype", "float32", "--repeats", "1")
-_BENCHMARKS = [
-    ("training.py", "--precision", "float16", "-n", "5000", "-d", "784", "--directions", "512", "--width", "80000"),
-    ("training.py", "--precision", "float16", "-n", "5000", *_CIFAR),
-    ("training.py", "--precision", "tf32", "-n", "5000", "--width", "40000"),
-    ("training.py", "--precision", "float32", "-n", "5000", "--width", "40000"),
-    ("on_device.py",),
-    ("through_training.py", *_TRAINED, "-n", "5000", "--width", "32"),
+_BENCHMARKS = [  # seconds each should take on a card, and what is called
+    (25, "training.py", "--precision", "float16", "-n", "5000", "-d", "784", "--directions", "512", "--width", "80000"),
+    (25, "training.py", "--precision", "float16", "-n", "5000", *_CIFAR),
+    (15, "training.py", "--precision", "tf32", "-n", "5000", "--width", "40000"),
+    (20, "training.py", "--precision", "float32", "-n", "5000", "--width", "40000"),
+    (25, "on_device.py"),
+    (30, "through_training.py", *_TRAINED, "-n", "5000", "--width", "32", "--epochs", "5"),
 ]
 _TINY = ("-n", "64", "-d", "100", "--width", "256", "--epochs", "2", "--repeats", "1")
 _SMALL_BENCHMARKS = [
-    ("training.py", "--precision", "float16", "--directions", "48", *_TINY),
-    ("training.py", "--precision", "float32", *_TINY),
-    ("on_device.py", "-n", "100", "-k", "20", "-d", "50", "--many", "300", "--points", "20", "--runs", "1"),
-    ("through_training.py", *_TRAINED, "-n", "40", "-k", "2", "--width", "4", "--pixels", "8", "--epochs", "1"),
+    (30, "training.py", "--precision", "float16", "--directions", "48", *_TINY),
+    (30, "training.py", "--precision", "float32", *_TINY),
+    (30, "on_device.py", "-n", "100", "-k", "20", "-d", "50", "--many", "300", "--points", "20", "--runs", "1"),
+    (30, "through_training.py", *_TRAINED, "-n", "40", "-k", "2", "--width", "4", "--pixels", "8", "--epochs", "1"),
 ]
 
 
-def measure(output: Path, device: str, *, small: bool = False, say: Callable[[str], object] = print) -> Path | None:
-    """Run the benchmarks that need the device, and keep what they print.
+@dataclass(frozen=True)
+class Benchmark:
+    """A measurement of speed that is wanted.
 
-    Args:
-        output: folder of `benchmarks.txt`.
+    Attributes:
+        guessed: seconds that it takes on a card.
+        script: of benchmarks/speed.
+        options: what it is called with.
         device: cpu or cuda.
-        small: whether at a size that a CPU does in a moment.
-        say: takes a line.
-
-    Returns:
-        the file; None where the package was installed without its benchmarks.
-
-    Raises:
-        ChildProcessError: a benchmark failed.
     """
-    folder = ROOT / "benchmarks" / "speed"
-    if not folder.exists():
-        say(f"no benchmarks: {folder} is not there")
-        return None
-    told = []
-    for script, *options in _SMALL_BENCHMARKS if small else _BENCHMARKS:
-        command = [sys.executable, str(folder / script), "--device", device, *options]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+    guessed: float
+    script: str
+    options: tuple[str, ...]
+    device: str
+
+    def __str__(self) -> str:
+        return " ".join((self.script, *self.options))
+
+    @property
+    def images(self) -> None:
+        """None are loaded for it."""
+
+    def load(self, device: str) -> None:
+        """Nothing."""
+
+    def seconds(self, device: str, speed: float | None = None) -> float:
+        """That it takes, about."""
+        return float(self.guessed) if device.startswith("cuda") else 0.0
+
+    def speed(self, device: str, seconds: float, before: float | None) -> float | None:
+        """Nothing is learnt of how long the others take."""
+        return before
+
+    def file(self, folder: Path) -> Path:
+        """What it prints, under a folder."""
+        return folder / f"{re.sub('[^a-z0-9.]+', '-', str(self).lower())}.txt"
+
+    def made(self, dataset: None, work: Path, kept: Path = _KEPT) -> bool:
+        """Whether it was measured."""
+        return any(self.file(folder).with_suffix(".json").exists() for folder in (work / "benchmarks", kept))
+
+    def make(self, dataset: None, work: Path) -> tuple[str, float, str]:
+        """What it prints, kept under a folder with its provenance; its seconds, and what there is to say of it.
+
+        Raises:
+            ChildProcessError: it failed, or took far longer than it should.
+        """
+        command = [sys.executable, str(_FOLDER / self.script), "--device", self.device, *self.options]
+        started, clock = now(), time.perf_counter()
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=_PATIENCE * self.guessed)
+        except subprocess.TimeoutExpired as late:
+            raise ChildProcessError(f"{self} took more than {late.timeout:g} s.") from None
         if done.returncode:
-            raise ChildProcessError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-        told.append(f"$ {script} {' '.join(options)}\n{done.stdout}")
-        say(told[-1])
-    output.mkdir(parents=True, exist_ok=True)
-    file = output / "benchmarks.txt"
-    write_atomically(file, lambda stream: stream.write("\n".join(told).encode()))
-    return file
+            raise ChildProcessError(f"{self} failed:\n{done.stderr[-2000:]}")
+        told = {"benchmark": self.script, "options": list(self.options), "started": started, "commit": commit()}
+        file, seconds = self.file(work / "benchmarks"), round(time.perf_counter() - clock, 1)
+        write(file, done.stdout.encode(), told | machine(torch.device(self.device)) | {"seconds": seconds})
+        return read(file, _COMMAND)[0].decode(), seconds, f"\n{done.stdout}measured"
+
+
+def benchmarks(device: str) -> list[Benchmark]:
+    """All of them, the most wanted first; none where the package was installed without them."""
+    return _listed(_BENCHMARKS, device)
+
+
+def small_benchmarks(device: str) -> list[Benchmark]:
+    """The same at a size that a CPU does in a moment."""
+    return _listed(_SMALL_BENCHMARKS, device)
+
+
+def _listed(them: list[tuple], device: str) -> list[Benchmark]:
+    found = [Benchmark(guessed, script, tuple(options), device) for guessed, script, *options in them]
+    return found if _FOLDER.exists() else []

@@ -1,4 +1,4 @@
-"""What a machine with a GPU made, packed into few files and taken in at home: runs, and parts of records."""
+"""What a machine with a GPU made, packed into few files and taken in at home: runs, parts of records, benchmarks."""
 
 import io
 import zipfile
@@ -7,19 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ntkif.provenance import ROOT
 from ntkif.retraining import runs
-from ntkif.store import write_atomically
+from ntkif.store import read, write_atomically
 from ntkif.study.records import tables
 from ntkif.study.records.parts import join_parts
 
 __all__ = ["collect", "pack"]
 
+_PACKED = {"runs": "*/*.npz", "parts": "*/*/*.csv", "benchmarks": "benchmarks/*.txt"}
+_BENCHMARKS = ROOT / "records" / "tools" / "gpu"
 _FILE = 15 * 2**20  # bytes of an archive; some machines give back files of 16 MiB at most
 
 
 def pack(work: Path, output: Path) -> None:
-    """All finished runs and parts of `work`, in as few archives as hold them: `runs-1.zip`, ..., `parts-1.zip`, ..."""
-    for name, pattern in (("runs", "*/*.npz"), ("parts", "*/*/*.csv")):
+    """All that is finished in `work`, in as few archives as hold it: `runs-1.zip`, ..., `parts-1.zip`, ..."""
+    for name, pattern in _PACKED.items():
         finished = [file for file in sorted(work.glob(pattern)) if file.with_suffix(".json").exists()]
         for number, files in enumerate(_in_archives(finished), 1):
             buffer = io.BytesIO()
@@ -44,7 +47,9 @@ def _in_archives(finished: Sequence[Path]) -> list[list[Path]]:
     return archives
 
 
-def collect(packed: Path, kept_runs: Path = runs.FOLDER, records: Path = tables.FOLDER) -> list[Path]:
+def collect(
+    packed: Path, kept_runs: Path = runs.FOLDER, records: Path = tables.FOLDER, benchmarks: Path = _BENCHMARKS
+) -> list[Path]:
     """Take in what was packed elsewhere.
 
     Each file is read whole before anything is moved. A run takes the place of one of the same name that kept one step
@@ -54,26 +59,31 @@ def collect(packed: Path, kept_runs: Path = runs.FOLDER, records: Path = tables.
         packed: folder of the archives.
         kept_runs: where runs are kept.
         records: where records are kept.
+        benchmarks: where what they printed is kept; a new measurement takes the place of an old one.
 
     Returns:
-        the files of the runs that were taken in, and the records that have more than before.
+        the files of the runs and benchmarks that were taken in, and the records that have more than before.
 
     Raises:
         FileNotFoundError: no archive is there.
         ValueError: a run or part is damaged or not of today's settings, or another run of the same name is kept.
     """
-    archives = [file for name in ("runs", "parts") for file in sorted(Path(packed).glob(f"{name}-*.zip"))]
+    archives = [file for name in _PACKED for file in sorted(Path(packed).glob(f"{name}-*.zip"))]
     if not archives:
         raise FileNotFoundError(f"{packed}: expected archives runs-1.zip, ..., as `python -m ntkif gpu` packs them.")
     kept_runs.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=kept_runs) as beside:
         for archive in archives:
             _unpack(archive, beside)
-        found = sorted(Path(beside).glob("*/*.npz"))
+        found = sorted(Path(beside).glob(_PACKED["runs"]))
         for file in found:
             _check_run(file, kept_runs / file.relative_to(beside))
-        joined = join_parts(sorted(Path(beside).glob("*/*/*.csv")), records)
-        return [_moved(file, kept_runs / file.relative_to(beside)) for file in found] + joined
+        measured = sorted(Path(beside).glob(_PACKED["benchmarks"]))
+        for file in measured:
+            read(file, "python -m ntkif gpu")
+        joined = join_parts(sorted(Path(beside).glob(_PACKED["parts"])), records)
+        moved = [_moved(file, kept_runs / file.relative_to(beside)) for file in found]
+        return moved + [_moved(file, benchmarks / file.name) for file in measured] + joined
 
 
 def _unpack(archive: Path, folder: str) -> None:
@@ -94,7 +104,7 @@ def _check_run(file: Path, kept: Path) -> None:
 
 
 def _moved(file: Path, kept: Path) -> Path:
-    kept.parent.mkdir(exist_ok=True)
-    for suffix in (".npz", ".json"):
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in (file.suffix, ".json"):
         file.with_suffix(suffix).replace(kept.with_suffix(suffix))
     return kept

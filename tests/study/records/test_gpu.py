@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from ntkif.study.records import gpu, gpu_runs, gpu_trainings
-from ntkif.study.records.gpu import announce, make_all, work_through
+from ntkif.study.records.gpu import announce, make_all, wanted, work_through
 from ntkif.study.records.gpu_runs import plan, small_plan
-from ntkif.study.records.gpu_trainings import Training, small_trainings, trainings
+from ntkif.study.records.gpu_speed import benchmarks
+from ntkif.study.records.gpu_trainings import Training, trainings
 from ntkif.training.recorded import RecordedTraining
 
 FEW = [replace(job, removals=1, protocol=replace(job.protocol, epochs=4)) for job in small_plan()[:3]]
@@ -65,26 +67,55 @@ def test_a_card_that_is_slower_than_was_guessed_is_reckoned_with(parts, records,
     assert len(done) == 1 and all("no time" in line for line in told[1:])
 
 
+def test_what_fails_keeps_no_other_from_being_made(parts, records, tmp_path, monkeypatch):
+    """A job, or the images that it needs; but a folder that cannot be written ends it."""
+    job, unknown = Training(parts[1]), replace(FEW[1], dataset="mini-mnist", n_train=7)
+    monkeypatch.setenv("NTKIF_DATA", str(tmp_path / "nowhere"))
+
+    def make(self, dataset, work, real=Training.make):
+        if self == job:
+            raise torch.OutOfMemoryError("no room")
+        return real(self, dataset, work)
+
+    monkeypatch.setattr(Training, "make", make)
+    jobs, told = [FEW[0], unknown, *map(Training, parts[:3])], []
+    how = {"device": "cpu", "records": records, "say": told.append}
+    found = list(work_through(jobs, 60.0, tmp_path / "work", tmp_path / "out", **how))
+    failed = [job for job, each in found if isinstance(each, Exception)]
+    assert failed == [unknown, job] and [each for each, _ in found] == jobs
+    assert [line.split("] ")[1].split(",")[0] for line in told if "FAILED" in line] == [
+        f"{unknown}: FAILED",
+        str(job).split(",")[0],
+    ]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        list(work_through([FEW[0]], 60.0, tmp_path / "file" / "work", tmp_path / "out", **how))
+
+
+def test_a_failure_is_told_at_the_end(tmp_path, monkeypatch):
+    jobs = small_plan()[:2]
+    monkeypatch.setattr(gpu, "wanted", lambda *_, **__: jobs)
+    monkeypatch.setattr(gpu, "announce", lambda *_: None)
+    monkeypatch.setattr(gpu, "work_through", lambda *_, **__: [(jobs[0], "made"), (jobs[1], ArithmeticError("off"))])
+    with pytest.raises(ChildProcessError, match=rf"1 of 2 runs made in .* s; 1 failed: {jobs[1]}\."):
+        make_all(600.0, tmp_path, tmp_path, device="cpu", say=lambda line: None)
+
+
 def test_the_order_and_the_guessed_times_are_announced():
-    said = []
-    announce(said.append)
-    assert said[0].startswith("wanted, runs, about ") and "then trainings" in said[21] and len(said) == 49
-    assert said[1].startswith(f"  1. {plan()[0]}: about ") and said[22].startswith(
-        "  1. cifar smooth ResNet-9, SGD, seed 20"
-    )
-    for line, job in zip(said[22:], trainings(), strict=True):
-        assert line.endswith(f"{job}: about {job.seconds('cuda'):.0f} s")
+    said, jobs = [], wanted("cuda")
+    announce(jobs, said.append)
+    assert said[0].startswith("wanted, about ") and len(said) == 1 + len(jobs)
+    for number, (line, job) in enumerate(zip(said[1:], jobs, strict=True), 1):
+        assert line == f"  {number}. {job}: about {job.seconds('cuda'):.0f} s"
 
 
-def test_runs_come_before_speed_and_speed_before_trainings(tmp_path, monkeypatch):
-    order = []
-    monkeypatch.setattr(gpu, "work_through", lambda jobs, *_, **__: order.append(jobs) or [])
-    monkeypatch.setattr(gpu, "measure", lambda *_, **__: order.append("speed"))
-    how = {"device": "cpu", "small": True, "say": lambda line: None}
-    told = make_all(600.0, tmp_path, tmp_path, **how)
-    assert order == [small_plan(), "speed", small_trainings()]
-    assert told.startswith("0 of 20 runs and 0 of 27 trainings made in ")
-    order.clear()
-    make_all(600.0, tmp_path, tmp_path, benchmarks=False, **how)
-    make_all(30.0, tmp_path, tmp_path, **how)  # no time to measure
-    assert "speed" not in order and len(order) == 4
+def test_what_no_card_has_told_yet_comes_after_the_digits_of_the_papers_table():
+    runs, others = plan(), trainings()
+    speed = benchmarks("cuda")
+    jobs = wanted("cuda")
+    assert jobs == [*runs[:4], *speed, *others[:2], *runs[4:], *others[2:]]
+    assert {job.dataset for job in runs[:4]} == {"mnist"} and len(speed) == 6
+    soon = sum(job.seconds("cuda") for job in jobs[: 4 + 6 + 2])
+    assert soon < 9 * 60, "of the quarter of an hour that there may be"
+    assert wanted("cuda", speed=False) == [job for job in jobs if job not in speed]
+    assert list(map(type, wanted("cpu", small=True))).count(Training) == len(others)

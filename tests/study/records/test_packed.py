@@ -10,6 +10,7 @@ from ntkif.study.experiments.catalogue import EXPERIMENTS
 from ntkif.study.records import packed
 from ntkif.study.records.gpu import work_through
 from ntkif.study.records.gpu_runs import small_plan
+from ntkif.study.records.gpu_speed import small_benchmarks
 from ntkif.study.records.gpu_trainings import Training
 from ntkif.study.records.packed import collect, pack
 from ntkif.study.records.tables import load_record
@@ -39,6 +40,16 @@ def test_runs_come_home_and_take_the_place_of_those_of_one_step(tmp_path):
     with pytest.raises(ValueError, match="holds another run of that name; delete one of the two"):
         collect(other / "out", runs)
     assert taken[0].read_bytes() == before
+
+
+def test_benchmarks_come_home(tmp_path):
+    job, runs = small_benchmarks("cpu")[1], tmp_path / "runs"
+    (done,) = work([job], tmp_path, tmp_path / "none")
+    assert done == job and [file.name for file in (tmp_path / "out").iterdir()] == ["benchmarks-1.zip"]
+    home = tmp_path / "home"
+    (file,) = collect(tmp_path / "out", runs, benchmarks=home)
+    assert file == job.file(home) and "ceiling" in file.read_text() and job.made(None, tmp_path / "elsewhere", home)
+    assert work([job], tmp_path, home) == []
 
 
 def test_archives_stay_below_the_size_that_comes_back(tmp_path, monkeypatch):
