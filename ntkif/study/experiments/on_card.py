@@ -198,5 +198,5 @@ def _again(run: RecordedTraining, x_test: torch.Tensor, y_test: torch.Tensor) ->
 def _kernel_that_fits(run, rows: list[int], test: Sequence[torch.Tensor], truth: torch.Tensor) -> dict[str, float]:
     try:
         return own_kernel_scores(run, rows, test, truth)
-    except (MemoryError, torch.OutOfMemoryError):
+    except (MemoryError, torch.OutOfMemoryError, torch.linalg.LinAlgError):  # too large, or singular in this precision
         return dict.fromkeys(AGREEMENT, math.nan)

@@ -1,5 +1,11 @@
 """Which runs are wanted from a GPU, in which order, and how long they take."""
 
+import os
+
+import pytest
+import torch
+
+from ntkif.data import load
 from ntkif.retraining.runs import FOLDER, run_file
 from ntkif.study import paper
 from ntkif.study.records.gpu_runs import plan, small_plan
@@ -32,3 +38,20 @@ def test_seconds_are_those_of_the_products_and_learn_from_what_was_seen():
     assert job.seconds("cuda:0") - job.seconds("cuda", 1e300) == products / 450e12
     assert job.speed("cuda", products / 50e12, None) == 250e12
     assert job.speed("cuda", products / 50e12, 150e12) == 100e12
+
+
+@pytest.mark.skipif("NTKIF_DATA" not in os.environ, reason="needs the prepared image sets, see NTKIF_DATA")
+@pytest.mark.parametrize("name", paper.RIDGE)
+def test_the_directions_leave_next_to_nothing_out(name):
+    x = load(name).x_train.double()
+    squares = torch.linalg.eigvalsh(x.T @ x).flip(0)
+    for job in plan():
+        if job.dataset == name:
+            assert squares[job.protocol.directions :].sum() < 2e-5 * squares.sum()
+
+
+def test_ten_outputs_are_reckoned_to_take_longer():
+    one, several = (next(job for job in plan() if job.dataset == name) for name in ("mnist", "mini-mnist"))
+    assert several.seconds("cuda", 1e14) - 6 == 1.5 * several.operations() / 1e14
+    assert one.seconds("cuda", 1e14) - 6 == one.operations() / 1e14
+    assert several.speed("cuda", several.seconds("cuda", 1e14) - 6, 1e14) == pytest.approx(1e14)
