@@ -1,11 +1,12 @@
 """Checks of input: each error says what was expected, what came and what to do."""
 
 import math
+import operator
 import os
 import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from numbers import Real
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 __all__ = [
     "available_bytes",
     "check_condition",
+    "check_count",
     "check_fits",
     "check_group",
     "check_matrix",
@@ -190,6 +192,22 @@ def _linux_bytes(file: Path, entry: str) -> int:
     return 1024 * int(re.search(rf"{entry}:\s+(\d+) kB", file.read_text())[1])
 
 
+def check_count(name: str, value, least: int | None = 1) -> int:
+    """Require a whole number, at least so large if that is given; returns it as Python's.
+
+    Raises:
+        TypeError: something else, as 2.0 is.
+        ValueError: it is smaller.
+    """
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected a whole number, got {value!r} of {type(value).__name__}.") from None
+    if least is not None and count < least:
+        raise ValueError(f"{name}: expected at least {least}, got {count}.")
+    return count
+
+
 def groups_of(groups, name: str = "groups") -> list[torch.Tensor]:
     """Groups as users name them, a sequence or a mapping, each as `group_rows` makes it.
 
@@ -197,6 +215,8 @@ def groups_of(groups, name: str = "groups") -> list[torch.Tensor]:
         TypeError: rows that are no numbers.
         ValueError: no groups.
     """
+    if not isinstance(groups, Iterable):
+        raise TypeError(f"{name}: expected a list of sets of training rows, got {groups!r}; put it into a list.")
     found = [group_rows(group) for group in (groups.values() if isinstance(groups, Mapping) else groups)]
     if not found:
         raise ValueError(f"{name}: expected at least one set of training rows, got none.")

@@ -198,3 +198,17 @@ def test_a_warning_names_the_line_of_the_user():
     with pytest.warns(UserWarning, match="such as this") as caught:
         warn("such as this")
     assert caught[0].filename == __file__
+
+
+def test_counts_are_whole_numbers():
+    assert checks.check_count("k", np.int64(3)) == 3 and checks.check_count("k", torch.tensor(2)) == 2
+    assert checks.check_count("k", -5, None) == -5
+    with pytest.raises(TypeError, match=r"k: expected a whole number, got 2\.0 of float"):
+        checks.check_count("k", 2.0)
+    with pytest.raises(ValueError, match="k: expected at least 1, got 0"):
+        checks.check_count("k", 0)
+
+
+def test_one_row_is_no_list_of_sets():
+    with pytest.raises(TypeError, match="sets: expected a list of sets of training rows, got 3; put it into a list"):
+        checks.groups_of(3, "sets")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from ntkif.checks import check_matrix, require_extra
+from ntkif.checks import check_count, check_matrix, require_extra
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -196,9 +196,9 @@ class InfluenceTable:
         return list(zip(self.test_names[:_TOLD], *ends, strict=True))
 
     def _checked(self, count: int) -> int:
-        if not 1 <= count <= len(self.names):
+        if not 1 <= (whole := check_count("count", count, least=None)) <= len(self.names):
             raise ValueError(f"count: expected between 1 and {len(self.names)} training points, got {count}.")
-        return count
+        return whole
 
 
 def names_of(x) -> list | None:

@@ -91,6 +91,8 @@ def targets_of(loss: Loss, y: torch.Tensor, outputs: torch.Tensor, name: str) ->
     if y.is_meta:
         raise ValueError(f"{name}: expected numbers, got a tensor on the device meta, which has a shape alone.")
     y = lent(y).to(outputs.device)
+    if y.dtype in (torch.uint16, torch.uint32, torch.uint64):  # of which torch computes next to nothing
+        y = y.long()
     if loss.targets:
         y = loss.targets(y, outputs, name)
     elif y.ndim == 1 and outputs.shape[1] == 1:

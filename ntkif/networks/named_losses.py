@@ -72,18 +72,20 @@ def _of_torch(loss: nn.Module) -> tuple[Loss, bool]:
             f"straight pieces; take CrossEntropyLoss or BCEWithLogitsLoss."
         )
     mean = loss.reduction == "mean"
-    if isinstance(loss, nn.CrossEntropyLoss):
+    if type(loss) is nn.CrossEntropyLoss:  # a subclass may have a forward pass of its own
         return _cross_entropy(loss, mean), mean
-    if isinstance(loss, nn.NLLLoss):  # of log-probabilities the cross-entropy is the same, with the logits' curvature
+    if type(loss) is nn.NLLLoss:  # of log-probabilities the cross-entropy is the same, with the logits' curvature
         same = nn.CrossEntropyLoss(loss.weight, ignore_index=loss.ignore_index, reduction=loss.reduction)
         return replace(_cross_entropy(same, mean), domain=_log_probabilities), mean
-    if isinstance(loss, nn.BCELoss):
+    if type(loss) is nn.BCELoss:
         return replace(_of_point(loss, BINARY_CROSS_ENTROPY.targets), domain=_probabilities), mean
-    if isinstance(loss, nn.BCEWithLogitsLoss) and loss.weight is None and loss.pos_weight is None:
+    if type(loss) is nn.BCEWithLogitsLoss and loss.weight is None and loss.pos_weight is None:
         return BINARY_CROSS_ENTROPY if not mean else _over_outputs(BINARY_CROSS_ENTROPY), mean
-    if isinstance(loss, nn.HuberLoss):
+    if type(loss) is nn.HuberLoss:
         return huber(loss.delta) if not mean else _over_outputs(huber(loss.delta)), mean
-    return _of_point(loss, BINARY_CROSS_ENTROPY.targets if "BCE" in type(loss).__name__ else None), mean
+    binary = isinstance(loss, nn.BCELoss | nn.BCEWithLogitsLoss)
+    targets = CROSS_ENTROPY.targets if isinstance(loss, nn.CrossEntropyLoss) else None
+    return _of_point(loss, BINARY_CROSS_ENTROPY.targets if binary else targets), mean
 
 
 def _cross_entropy(loss: nn.CrossEntropyLoss, mean: bool) -> Loss:

@@ -8,12 +8,13 @@ from torch.func import grad, hessian, jacrev, jvp, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from ntkif.checks import check_group, check_ridge
+from ntkif.checks import check_group, check_ridge, group_rows
 from ntkif.networks.inputs import unchanged
 from ntkif.networks.losses import CROSS_ENTROPY, Loss, targets_of
 from ntkif.networks.module_checks import check_alone, check_module
 from ntkif.networks.modules import trained_parameters
 from ntkif.networks.named_losses import loss_of
+from ntkif.training.differences import check_decay, check_own_loss, check_own_module
 from ntkif.training.flat_module import FlatModule
 from ntkif.training.optimizers import Optimizer
 
@@ -43,9 +44,21 @@ def check_points(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         raise ValueError(
             f"x: expected at least three finite points, one a row, got shape {tuple(x.shape)} or NaN or infinity."
         )
+    if isinstance(module, torch.jit.ScriptModule | torch.nn.DataParallel):
+        raise TypeError(
+            f"module: expected one whose parameters can be replaced in a call, got a {type(module).__name__}; pass the "
+            f"module that it was made of."
+        )
     _check_modes(module)
+    check_own_module(module)
     with torch.no_grad(), unchanged(module):
-        outputs = module(x[:1])
+        try:
+            outputs = module(x[:1].clone())
+        except (IndexError, RuntimeError, TypeError) as refused:
+            raise ValueError(
+                f"x: expected points that the module takes, got {x.dtype} of shape {tuple(x.shape)}; convert them, or "
+                f"mend its forward, which says {type(refused).__name__}: {refused}"
+            ) from refused
     if not torch.is_tensor(outputs) or outputs.ndim != 2 or len(outputs) != 1:
         came = f"shape {tuple(outputs.shape)}" if torch.is_tensor(outputs) else f"a {type(outputs).__name__}"
         raise ValueError(
@@ -75,7 +88,8 @@ def check_training(
             )
     outputs = _check_outputs(function, x)[:4]
     _check_loss(loss, outputs, y[:4])
-    _check_derivatives(function, x[:2], y[:2], loss)
+    check_decay(function.module, x[:8], y[:8], loss, optimizer)
+    _check_derivatives(function, x[:2].clone(), y[:2], loss)
     return function
 
 
@@ -91,6 +105,7 @@ def loss_of_batches(loss) -> Loss:
             "batch and not by its points; train by the mean of a loss of one point, and pass that: "
             "lambda f, y: -(weight * y * f.log_softmax(-1)).sum(-1), with one-hot targets."
         )
+    check_own_loss(loss)
     found, _ = loss_of(loss)
     if getattr(loss, "reduction", "mean") != "mean":
         raise ValueError(
@@ -117,7 +132,7 @@ def recorded_targets(name: str, y: torch.Tensor, n: int, outputs: torch.Tensor, 
 
 def check_batches(batches: Sequence, n: int, optimizer: Optimizer, device: torch.device) -> list[torch.Tensor]:
     """Require distinct rows in each batch, every point in some batch, and a rate for each; returns rows as tensors."""
-    batches = [check_group(rows, n, "batches").to(device) for rows in batches]
+    batches = [check_group(_rows_of(rows), n, "batches").to(device) for rows in batches]
     seen = torch.zeros(n, dtype=torch.bool, device=device)
     for rows in batches:
         seen[rows] = True
@@ -129,6 +144,20 @@ def check_batches(batches: Sequence, n: int, optimizer: Optimizer, device: torch
         )
     optimizer.rate(len(batches) - 1)
     return batches
+
+
+def _rows_of(rows) -> torch.Tensor:
+    """Rows of a step as users have them, also as the one tensor of a batch of a DataLoader."""
+    if isinstance(rows, list | tuple) and len(rows) == 1 and torch.is_tensor(rows[0]) and rows[0].ndim == 1:
+        return rows[0]
+    try:
+        return group_rows(rows)
+    except (RuntimeError, TypeError, ValueError):
+        shown = f"{type(rows).__name__} of {[type(each).__name__ for each in rows][:3]}" if len(rows) else "nothing"
+        raise TypeError(
+            f"batches: expected for each step the rows of its points, whole numbers, got a {shown}; take the rows out "
+            f"of each batch."
+        ) from None
 
 
 def _check_parameters(module: torch.nn.Module, optimizer: Optimizer) -> None:
@@ -144,6 +173,12 @@ def _check_parameters(module: torch.nn.Module, optimizer: Optimizer) -> None:
 
 def _check_modes(module: torch.nn.Module) -> None:
     kept = [part for part in module.modules() if part.training and isinstance(part, _BatchNorm | _DropoutNd)]
+    without = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.running_mean is None]
+    if without and without[0] not in kept:
+        raise ValueError(
+            f"module: {without[0]} has no running statistics, so that a prediction depends on the other points of the "
+            f"batch in evaluation mode too; use group or layer norm."
+        )
     if kept := [part for part in kept if getattr(part, "p", 1) > 0]:
         raise ValueError(
             f"module: {kept[0]} in training mode makes a prediction depend on chance or on the other points of the "
@@ -155,19 +190,25 @@ def _check_modes(module: torch.nn.Module) -> None:
 def _check_outputs(function: FlatModule, x: torch.Tensor) -> torch.Tensor:
     """Require outputs of each point by itself, without chance; at moved parameters if it can, since some start at 0."""
     for theta in (function.moved(0.1), function.start):
-        outputs = function(theta, x[:8])
+        outputs = function(theta, x[:8].clone())
         if torch.isfinite(outputs).all():
             break
     else:
         raise ValueError("module: expected finite outputs at its start, got NaN or infinity; start it elsewhere.")
-    check_alone(lambda rows: function(theta, x[rows]), len(x))
+    check_alone(lambda rows: function(theta, x[rows.to(x.device)]), len(x))
     return outputs
 
 
 def _check_loss(loss: Loss, outputs: torch.Tensor, y: torch.Tensor) -> None:
     """Require outputs that the loss takes, and a gradient and a curvature that are those of its value."""
     loss.check_outputs(outputs)
-    value = loss.value(outputs, y)
+    try:
+        value = loss.value(outputs, y)
+    except (AssertionError, RuntimeError, TypeError) as failure:
+        raise ValueError(
+            f"loss: expected one of the outputs and the targets of one point, a row each, got one that says "
+            f"{type(failure).__name__}: {str(failure)[:200]}"
+        ) from failure
     if value.shape != y.shape[:1]:
         raise ValueError(
             f"loss: expected a value for each point, of shape {tuple(y.shape[:1])}, got {tuple(value.shape)}."

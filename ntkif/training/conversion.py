@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 import torch
 
+from ntkif.checks import check_count
 from ntkif.networks.modules import trained_parameters
+from ntkif.training.differences import check_own_optimizer
 from ntkif.training.optimizers import SGD, Adam, AdamW, Optimizer
 
 __all__ = ["from_torch"]
@@ -31,15 +33,15 @@ def from_torch(
         module: whose parameters they are; needed where groups differ, or where some parameters of it ask for
             gradients but are not the optimizer's: these stay as they are. To freeze them is faster.
         steps: of the training; needed with a scheduler.
-        every: steps between two calls of `scheduler.step()`, such as the batches of an epoch.
+        every: steps between two calls of `scheduler.step()`, such as the batches of an epoch, n / b rounded up.
         clip_value: as in `Optimizer`.
         clip_norm: as in `Optimizer`.
 
     Raises:
-        TypeError: another optimiser, or a scheduler that needs the loss.
-        ValueError: a setting that is not supported; an optimiser or scheduler that has made steps already; a scheduler
-            without `steps`, left out, or of another optimizer; groups that differ without the module; or parameters
-            that are not the module's.
+        TypeError: another optimiser, a scheduler that needs the loss, or `steps` or `every` that are no whole numbers.
+        ValueError: hooks on its steps; a setting that is not supported; an optimiser or scheduler that has made steps
+            already; a scheduler without `steps`, left out, or of another optimizer; groups that differ without the
+            module; or parameters that are not the module's.
     """
     kinds = {torch.optim.SGD: SGD, torch.optim.Adam: Adam, torch.optim.AdamW: AdamW}
     if type(optimizer) not in kinds:
@@ -49,6 +51,7 @@ def from_torch(
         )
     if optimizer.state:
         raise ValueError("optimizer: expected one before its first step, got one with a state; make a new one.")
+    check_own_optimizer(optimizer)
     groups = optimizer.param_groups
     for name in ("amsgrad", "maximize"):
         if any(group.get(name) for group in groups):
@@ -79,8 +82,9 @@ def from_torch(
 def _factors(optimizer: torch.optim.Optimizer, scheduler, steps: int | None, every: int) -> tuple[float, ...]:
     if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
         raise TypeError("scheduler: expected one that is known before training; ReduceLROnPlateau looks at the loss.")
-    if not steps:
+    if steps is None:
         raise ValueError("steps: expected the number of steps of the training, since a scheduler is given.")
+    steps, every = check_count("steps", steps), check_count("every", every)
     if scheduler.optimizer is not optimizer:
         raise ValueError("scheduler: expected that of the optimizer, got another one's; make one of this optimizer.")
     if _steps_made(scheduler) > 0:

@@ -63,8 +63,15 @@ class Estimates:
 
     def truth(self, ends: Iterable[torch.Tensor], x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
         """(k, r) true influences, from parameters at the end of trainings, some at a time."""
-        thetas = chain([self.theta], (theta for part in ends for theta in part))
-        return true_influence([self.tape.function(theta, x_test) for theta in thetas], y_test, self.tape.loss.value)
+        thetas, carried = (
+            chain([self.theta], (theta for part in ends for theta in part)),
+            quantities_for(self.tape.loss),
+        )
+
+        def loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return carried.loss(carried.of(outputs, y), y)  # which has digits where the loss nears zero
+
+        return true_influence([self.tape.function(theta, x_test) for theta in thetas], y_test, loss)
 
     def by(self, curvature: str, x_test: torch.Tensor, y_test: torch.Tensor) -> Estimate:
         """By "Hessian" or "Gauss-Newton"; those at the last test points are remembered."""

@@ -1,6 +1,7 @@
 """A module as a function of one vector of all its trained parameters."""
 
 import copy
+from contextlib import ExitStack
 
 import torch
 from torch.func import functional_call
@@ -22,14 +23,26 @@ class FlatModule:
     """
 
     def __init__(self, module: torch.nn.Module):
-        self.module = copy.deepcopy(module)
+        try:
+            self.module, self._as_given = copy.deepcopy(module), copy.deepcopy(module)
+        except RuntimeError as failure:
+            raise ValueError(
+                f"module: expected one that can be copied, which says {failure}; its forward pass keeps tensors on it "
+                f"that hang on its parameters: make it anew, or keep them with detach()."
+            ) from failure
+        # In single precision on a CPU those of oneDNN have no forward-mode derivative; those of torch itself have.
+        self._own_recurrence = any(isinstance(part, torch.nn.LSTM) for part in module.modules())
         parameters = trained_parameters(self.module)
         self._shapes = {name: value.shape for name, value in parameters.items()}
         self.start = torch.cat([value.detach().flatten() for value in parameters.values()])
 
     def __call__(self, theta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """(n, c) outputs with the parameters `theta` (P,)."""
-        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention have no forward-mode derivative
+        with ExitStack() as around:
+            # The fused kernels of attention have no forward-mode derivative.
+            around.enter_context(sdpa_kernel(SDPBackend.MATH))
+            if self._own_recurrence and theta.device.type == "cpu":
+                around.enter_context(torch.backends.mkldnn.flags(enabled=False))
             return functional_call(self.module, self._named(theta), (x,))
 
     def moved(self, size: float) -> torch.Tensor:
@@ -53,14 +66,14 @@ class FlatModule:
             for part in self.module.modules()
             if not list(part.children())
         ]
-        self.module(x[:1])
+        self.module(x[:1].clone())
         for hook in hooks:
             hook.remove()
         return max(1, sum(made))
 
     def at(self, theta: torch.Tensor) -> torch.nn.Module:
         """The module with the parameters `theta` (P,), a copy."""
-        module = copy.deepcopy(self.module)
+        module = copy.deepcopy(self._as_given)  # the other may keep what was on its way in a derivative
         for name, value in self._named(theta).items():
             module.get_parameter(name).data.copy_(value)
         return module

@@ -7,6 +7,7 @@ Jacobian is a few diagonals, which automatic differentiation gives for any such 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 
 import torch
 
@@ -28,7 +29,8 @@ class Optimizer:
         shapes: of the parameters that it is for, in any order, which may be more than a module has; None for any.
 
     Raises:
-        ValueError: both kinds of clipping.
+        TypeError: a rate, decay or bound that is no number.
+        ValueError: one that is negative, or a bound that is zero; both kinds of clipping.
     """
 
     learning_rate: float | torch.Tensor
@@ -39,6 +41,8 @@ class Optimizer:
     shapes: Sequence[tuple[int, ...]] | None = field(default=None, kw_only=True, repr=False, compare=False)
 
     def __post_init__(self):
+        for name in ("learning_rate", "weight_decay", "clip_value", "clip_norm"):
+            _check_positive(name, getattr(self, name), zero=not name.startswith("clip"))
         if self.clip_value is not None and self.clip_norm is not None:
             raise ValueError("clip_value, clip_norm: expected one of them, got both; leave one out.")
         if self.schedule is not None:
@@ -181,3 +185,11 @@ def _root(value: torch.Tensor) -> torch.Tensor:
     """The square root, with derivative 0 at 0."""
     there = value > 0
     return torch.where(there, value, 1).sqrt() * there
+
+
+def _check_positive(name: str, value: float | torch.Tensor | None, *, zero: bool) -> None:
+    if not isinstance(value, Real | torch.Tensor | None):
+        raise TypeError(f"{name}: expected a number, got {value!r} of {type(value).__name__}.")
+    low = value.min() if torch.is_tensor(value) else value
+    if value is not None and not (low >= 0 if zero else low > 0):
+        raise ValueError(f"{name}: expected {'zero or more' if zero else 'more than zero'}, got {float(low):g}.")

@@ -26,7 +26,7 @@ from functools import cached_property
 
 import torch
 
-from ntkif.checks import check_group, groups_of
+from ntkif.checks import check_count, check_group, groups_of
 from ntkif.influence.table import InfluenceTable
 from ntkif.networks.inputs import in_own_precision
 from ntkif.networks.losses import change_of_loss
@@ -99,7 +99,7 @@ class RecordedTraining:
         Warns:
             UserWarning: it is above 0.3.
         """
-        y_test = self._targets(x_test, y_test)
+        x_test, y_test = self._asked(x_test, y_test)
         estimate = self._estimates.best(x_test, y_test)
         if not trust:
             estimate.judge()
@@ -141,7 +141,7 @@ class RecordedTraining:
         self, influence: torch.Tensor, count: int, x_test: torch.Tensor, y_test: torch.Tensor
     ) -> torch.Tensor:
         """(k, n) an estimate of influences, with the truth in place of the `count` largest over all test points."""
-        influence = influence.clone()
+        influence, count = influence.clone(), check_count("retrain", count, 0)
         if count > 0:
             rows = influence.norm(dim=0).topk(min(count, influence.shape[1])).indices
             influence[:, rows] = self.without(rows, x_test, y_test)
@@ -157,15 +157,15 @@ class RecordedTraining:
         Returns:
             scores of `metrics.agreement` of the kind that is predicted worse, which kind (`of`), and the `curvature`.
         """
-        y_test = self._targets(x_test, y_test)
+        x_test, y_test = self._asked(x_test, y_test)
         estimate = self._estimates.best(x_test, y_test)
         return {"curvature": estimate.curvature} | estimate.check
 
     @in_own_precision
     def first_order(self, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
         """(k, n) minus the derivative of the test loss by the weight of each training point, for comparison (MAGIC)."""
-        y_test = self._targets(x_test, y_test)
-        return self._estimates.by("Hessian", x_test, y_test).first_order
+        x_test, y_test = self._asked(x_test, y_test)
+        return self._estimates.by("Hessian", x_test, y_test).first_order.clone()
 
     @in_own_precision
     def change(self, x_test: torch.Tensor, *, curvature: str = "Hessian") -> torch.Tensor:
@@ -177,7 +177,7 @@ class RecordedTraining:
             x_test: (k, ...) test points.
             curvature: of the reverse pass, "Hessian" or "Gauss-Newton".
         """
-        self._check_points(x_test)
+        x_test = self._points(x_test)
         no_targets = self.tape.y.new_zeros(len(x_test), self.tape.y.shape[1])
         return self._estimates.moved(x_test, no_targets, OUTPUTS, [self._estimates.forces()], curvature)[0].transpose(
             1, 2
@@ -201,7 +201,7 @@ class RecordedTraining:
         Raises:
             ValueError: no sets, or one that is no list of distinct rows; or as `influence`.
         """
-        y_test = self._targets(x_test, y_test)
+        x_test, y_test = self._asked(x_test, y_test)
         best = self._estimates.best(x_test, y_test)
         if not trust:
             best.judge()
@@ -225,7 +225,7 @@ class RecordedTraining:
         In the same batches, with the same divisors.
         """
         sets = [check_group(rows.reshape(-1), len(self.tape.x), "sets") for rows in groups_of(sets, "sets")]
-        y_test = self._targets(x_test, y_test)
+        x_test, y_test = self._asked(x_test, y_test)
         return self._estimates.truth(self._trainings.without(sets), x_test, y_test)
 
     @in_own_precision
@@ -238,9 +238,13 @@ class RecordedTraining:
         self, forces: Sequence[torch.Tensor], x_test: torch.Tensor, y_test: torch.Tensor, *, curvature: str = "Hessian"
     ) -> torch.Tensor:
         """(k, n) change of the test loss by forces of your own, (b, c) for each step, see `forces`; unchecked."""
-        y_test = self._targets(x_test, y_test)
-        if [len(force) for force in forces] != [len(rows) for rows in self.tape.batches]:
-            raise ValueError(f"forces: expected one for each of {len(self.tape.batches)} steps, of its batch.")
+        x_test, y_test = self._asked(x_test, y_test)
+        c = self.tape.y.shape[1]
+        if [tuple(force.shape) for force in forces] != [(len(rows), c) for rows in self.tape.batches]:
+            raise ValueError(
+                f"forces: expected one for each of {len(self.tape.batches)} steps, of the points of its batch by {c} "
+                f"outputs."
+            )
         carried, at = self._estimates.quantities(x_test, y_test)
         moved = self._estimates.moved(x_test, y_test, carried, [forces], curvature)[0]
         return change_of_loss(carried.loss, at, moved.transpose(1, 2), y_test)
@@ -254,12 +258,12 @@ class RecordedTraining:
             self._of_count[count] = self._trainings.without_folds(number)
         return self._of_count[count]
 
-    def _targets(self, x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
-        """Of checked test points, as users have them."""
-        self._check_points(x_test)
-        return recorded_targets("y_test", y_test, len(x_test), self.tape.y, self.tape.loss)
+    def _asked(self, x_test: torch.Tensor, y_test: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Checked test points, as users have them, and their targets."""
+        x_test = self._points(x_test)
+        return x_test, recorded_targets("y_test", y_test, len(x_test), self.tape.y, self.tape.loss).detach()
 
-    def _check_points(self, x_test: torch.Tensor) -> None:
+    def _points(self, x_test: torch.Tensor) -> torch.Tensor:
         if not isinstance(x_test, torch.Tensor):
             raise TypeError(
                 f"x_test: expected a torch tensor, got {type(x_test).__name__}; use torch.as_tensor(x_test)."
@@ -269,3 +273,7 @@ class RecordedTraining:
             raise ValueError(
                 f"x_test: expected at least one point like the training points, {wanted}, got {came}, {len(x_test)}."
             )
+        if not torch.isfinite(x_test).all():
+            row = int((~torch.isfinite(x_test.flatten(1))).any(1).nonzero()[0])
+            raise ValueError(f"x_test: expected finite points, got NaN or infinity in row {row}; mend or drop it.")
+        return x_test.detach()

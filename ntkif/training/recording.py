@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from ntkif.checks import check_count
 from ntkif.networks.inputs import in_own_precision
 from ntkif.networks.losses import Loss
 from ntkif.training.conditions import check_batches, check_points, check_training, loss_of_batches, recorded_targets
@@ -64,22 +65,29 @@ def record_training(
     Raises:
         TypeError, ValueError: wrong shapes, dtypes, NaN or targets; a module with chance, or whose predictions depend
             on the other points of a batch; a loss without second derivatives; an optimizer of torch for a part of the
-            parameters; batches that do not cover the points; a training that diverges; or a folder of another training.
+            parameters; what a training of torch may do and a recording would not, as hooks on parameters, or a decay
+            of weights on which the loss does not depend; batches that do not cover the points; a training that
+            diverges; or a folder of another training.
+        OSError: the folder cannot be written.
         MemoryError: the states of the training do not fit, not even few of them.
     """
     loss = loss_of_batches(loss)
     outputs = check_points(module, x)
     y = recorded_targets("y", y, len(x), outputs, loss)
     function = check_training(module, x, y, loss, optimizer, ridge)
-    x, y, n = x.detach(), y.detach(), len(x)
+    x, y, n = x.detach().clone(), y.detach().clone(), len(x)  # yours may change afterwards
     number = check_folds(min(20, n) if folds is None else folds, x, y)
     if batches is not None and (epochs, batch_size) != (None, None):
         raise ValueError("batches: expected no epochs and no batch_size beside them; they say all steps themselves.")
-    batches = batches_of(n, batch_size, 1 if epochs is None else epochs, seed) if batches is None else batches
+    if batches is None:
+        size = None if batch_size is None else check_count("batch_size", batch_size, None)
+        batches = batches_of(
+            n, size, 1 if epochs is None else check_count("epochs", epochs), check_count("seed", seed, 0)
+        )
     batches = check_batches(batches, n, optimizer, x.device)
     # A folder takes a second copy for a moment.
     stride = stride_for(optimizer, function.start, len(batches), share=0.5 if folder is None else 0.25)
     tape = Tape(function, x, y, loss, optimizer, batches, ridge=ridge, stride=stride)
-    rows = torch.randperm(n, generator=torch.Generator().manual_seed(0))[: max(0, alone)].to(x.device)
+    rows = torch.randperm(n, generator=torch.Generator().manual_seed(0))[: check_count("alone", alone, 0)].to(x.device)
     with torch.no_grad():
         return RecordedTraining(Trainings(tape, folder, progress), number, rows)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryFile
 
+import numpy as np
 import torch
 from torch.func import grad
 from tqdm import tqdm
@@ -42,10 +44,16 @@ class Trainings:
         tape: of the training.
         folder: where they are kept; None: nowhere.
         progress: whether to show bars.
+
+    Raises:
+        OSError: the folder cannot be written.
     """
 
     def __init__(self, tape: Tape, folder: str | Path | None, progress: bool):
         self.tape, self.folder, self.progress = tape, None if folder is None else Path(folder), progress
+        if self.folder is not None:  # said before what it would hold is paid for
+            self.folder.mkdir(parents=True, exist_ok=True)
+            TemporaryFile(dir=self.folder).close()
 
     def whole(self) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """(P,) parameters at the end, and (b, c) outputs of each batch before its step; the tape is kept."""
@@ -120,7 +128,7 @@ class Trainings:
         """What is in the folder under a name; made and written where it is not."""
         if self.folder is None:
             return make()
-        marks = {"training": self._digest, "probes": self._probes.tolist()}
+        marks = {"training": self._digest, "probes": self._probes.tolist(), "steps": self._stepped.tolist()}
         file = self.folder / f"{name}.pt"
         if file.exists() and file.with_suffix(".json").exists():
             content, told = store.read(file, f"rm {file} {file.with_suffix('.json')}, and record again")
@@ -133,7 +141,7 @@ class Trainings:
 
     def _check_same(self, told: dict) -> None:
         """Require the marks of this training: its digest, and its probes up to rounding, which other machines do."""
-        if "probes" not in told:
+        if not {"probes", "steps"} <= set(told):
             raise ValueError(
                 f"folder: {self.folder} was written by an earlier version, which noted too little of the loss and the "
                 f"module to tell whether it holds this training; name another folder, or empty it, and record again."
@@ -142,7 +150,8 @@ class Trainings:
         tolerance = torch.finfo(self.tape.x.dtype).eps ** 0.5
         # Gradients near zero are differences of probabilities, and known to the rounding of one.
         scale = kept[..., 1:] + tolerance * len(self.tape.x)
-        if told["training"] != self._digest or ((kept - self._probes).abs() > tolerance * scale).any():
+        same = told["training"] == self._digest and ((kept - self._probes).abs() <= tolerance * scale).all()
+        if not (same and np.allclose(told["steps"], self._stepped.tolist(), rtol=tolerance)):
             raise ValueError(f"folder: {self.folder} holds another training; name another folder, or empty it.")
 
     @cached_property
@@ -173,6 +182,18 @@ class Trainings:
                     part = weights[rows.cpu()] * part.cpu()
                     each += torch.stack([part.sum(), part.abs().sum()])
         return found.nan_to_num()
+
+    @cached_property
+    def _stepped(self) -> torch.Tensor:
+        """(2,) norms of the way that the optimiser makes of its first steps with gradients drawn at random."""
+        optimizer, start = self.tape.optimizer, self.tape.function.start
+        generator = torch.Generator().manual_seed(0)
+        theta, states, ways = start, optimizer.states(start), []
+        for index in (0, min(1, len(self.tape.batches) - 1)):
+            gradient = torch.randn(start.shape, generator=generator, dtype=torch.float64).to(start)
+            theta, states = optimizer.step(index, theta, optimizer.scaled(gradient), states)
+            ways.append((theta - start).double().norm())
+        return torch.stack(ways)
 
 
 def _bytes(numbers: torch.Tensor) -> bytes:

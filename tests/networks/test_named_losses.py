@@ -88,6 +88,23 @@ def test_of_log_probabilities_it_is_the_cross_entropy(theirs):
         loss.check_outputs(torch.cat([f[:2], f[:1] + 0.01]))
 
 
+@pytest.mark.parametrize("kind", [nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.HuberLoss, nn.MSELoss])
+def test_a_subclass_is_what_its_own_forward_pass_computes(kind):
+    class Focal(kind):
+        def forward(self, f, y):
+            return super().forward(f, y) ** 2
+
+    loss, mean = loss_of(Focal())
+    assert mean
+    each = torch.stack([Focal()(f[None], y[None]) for f, y in zip(F, ONE_HOT, strict=True)])
+    torch.testing.assert_close(loss.value(F, ONE_HOT), each)
+    f = F.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss.value(f, ONE_HOT).sum(), f)
+    torch.testing.assert_close(loss.gradient(F, ONE_HOT), gradient)
+    if kind is nn.CrossEntropyLoss:
+        assert torch.equal(targets_of(loss, CLASSES, F, "y"), ONE_HOT)
+
+
 def test_probabilities_have_their_own_loss():
     loss, _ = loss_of(nn.BCELoss(reduction="sum"))
     p = F.sigmoid()

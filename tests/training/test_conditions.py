@@ -185,6 +185,20 @@ REFUSED = {
     "rows": (ValueError, "batches: expected a list of distinct training rows", {"batches": [[0, 24]]}),
     "folds": (ValueError, "folds: expected a whole number from 2 to 24", {"folds": 25}),
     "ridge": (ValueError, "ridge: expected", {"ridge": -1.0}),
+    "a batch of a loader": (TypeError, "batches: expected for each step the rows", {"batches": [[X[:2], Y[:2]]]}),
+    "fractions of epochs": (TypeError, "epochs: expected a whole number, got 2.0 of float", {"epochs": 2.0}),
+    "fractions of points": (TypeError, "batch_size: expected a whole number, got 7.0", {"batch_size": 7.0}),
+    "no number of points": (TypeError, "alone: expected a whole number, got None", {"alone": None}),
+    "fewer than none": (ValueError, "alone: expected at least 0, got -1", {"alone": -1}),
+    "no seed": (TypeError, "seed: expected a whole number, got None", {"seed": None}),
+    "width": (ValueError, "x: expected points that the module takes, got .*shape \\(24, 3\\)", {"x": X[:, :3]}),
+    "script": (TypeError, "got a RecursiveScriptModule; pass the module", {"module": torch.jit.script(network())}),
+    "parallel": (TypeError, "got a DataParallel; pass the module", {"module": nn.DataParallel(network())}),
+    "a loss of other things": (
+        ValueError,
+        "loss: expected one of the outputs .* says",
+        {"loss": lambda f, y: f @ y[None]},
+    ),
     "steps too large": (ValueError, "NaN or infinite; use a smaller learning rate", {"optimizer": SGD(1e200)}),
 }
 
@@ -301,6 +315,40 @@ def test_the_module_is_as_it_was():
 def test_modules_in_evaluation_mode_may_have_dropout_and_batch_norm():
     module = head(nn.BatchNorm1d(INPUTS), nn.Dropout(0.5)).eval()
     assert recording(module).influence(X_TEST, Y_TEST).shape == (4, len(X))
+
+
+def test_norms_over_a_batch_are_refused_in_evaluation_mode_too():
+    norm = nn.BatchNorm1d(INPUTS, track_running_stats=False).double().eval()
+    with pytest.raises(ValueError, match=r"has no running statistics, .* in evaluation mode too; use group"):
+        recording(nn.Sequential(norm, network()).eval())
+
+
+def test_batches_as_loaders_and_sets_give_them():
+    plain = recording(batches=[[0, 1, 2], list(range(3, 24))], folds=2, alone=0)
+    loaded = recording(batches=[[torch.tensor([0, 1, 2])], set(range(3, 24))], folds=2, alone=0)
+    assert torch.equal(plain.theta, loaded.theta)
+
+
+def test_points_that_a_module_writes_over_stay_as_they_were():
+    class Centred(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.whole = network()
+
+        def forward(self, x):
+            x -= 1.0
+            return self.whole(x)
+
+    x = X.clone()
+    with pytest.raises(ValueError):
+        recording(Centred(), x=x)
+    assert torch.equal(x, X)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
+def test_class_numbers_without_a_sign(dtype):
+    how = {"epochs": 1, "folds": 2, "alone": 0}
+    assert torch.equal(recording(y=Y.argmax(1).to(dtype), **how).theta, recording(**how).theta)
 
 
 def test_weights_of_classes_are_told_what_to_do():

@@ -154,3 +154,19 @@ def test_what_cannot_be_the_same_training_is_refused(name):
     kind, message, optimizer, options = refused()[name]
     with pytest.raises(kind, match=message):
         from_torch(optimizer, **options)
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "said"),
+    [
+        ({"steps": 12, "every": 10 / 3}, TypeError, "every: expected a whole number, got 3.33"),
+        ({"steps": 12, "every": 0}, ValueError, "every: expected at least 1, got 0"),
+        ({"steps": -1}, ValueError, "steps: expected at least 1, got -1"),
+        ({"steps": 12.0}, TypeError, "steps: expected a whole number, got 12.0 of float"),
+    ],
+)
+def test_steps_are_counted_in_whole_numbers(how, kind, said):
+    """With a fraction between two calls the schedule would have no effect."""
+    optimizer = torch.optim.SGD(network().parameters(), lr=0.1)
+    with pytest.raises(kind, match=said):
+        from_torch(optimizer, torch.optim.lr_scheduler.StepLR(optimizer, 1), **how)

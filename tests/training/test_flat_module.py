@@ -1,5 +1,6 @@
 """A module by one vector: outputs, copies, other parameters, and the numbers on a point's way."""
 
+import pytest
 import torch
 from recorded_problem import network, problem
 
@@ -29,3 +30,48 @@ def test_other_parameters_keep_signs_where_they_are_near_and_start_from_zero_too
     weights, bias = near[:15], near[15:]
     assert torch.equal(weights.sign(), function.start[:15].sign()) and not torch.equal(weights, function.start[:15])
     assert (bias != 0).all() and float(bias.abs().max()) < 0.01
+
+
+class Keeping(torch.nn.Module):
+    """Keeps what was on its way, as some do to look at it."""
+
+    def __init__(self):
+        super().__init__()
+        self.whole = network()
+
+    def forward(self, x):
+        self.kept = self.whole[0](x)
+        return self.whole[2](self.whole[1](self.kept))
+
+
+def test_a_module_that_keeps_what_was_on_its_way_is_given_back():
+    function = FlatModule(Keeping())
+    torch.func.grad(lambda theta: function(theta, X).sum())(function.start)
+    assert torch.equal(function.at(function.start + 1)(X), function(function.start + 1, X))
+    used = Keeping()
+    used(X)
+    with pytest.raises(ValueError, match=r"expected one that can be copied, .* or keep them with detach"):
+        FlatModule(used)
+
+
+def test_recurrent_layers_in_single_precision_have_their_derivatives():
+    torch.manual_seed(0)
+
+    class Recurrent(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.along = torch.nn.LSTM(1, 3, batch_first=True)
+
+        def forward(self, x):
+            return self.along(x[..., None])[0][:, -1]
+
+    single, double = (FlatModule(Recurrent().to(dtype)) for dtype in (torch.float32, torch.float64))
+    along = torch.ones_like(single.start)
+    found, truth = (
+        torch.func.jvp(
+            lambda theta, of=of: of(theta, X.to(of.start)), (single.start.to(of.start),), (along.to(of.start),)
+        )
+        for of in (single, double)
+    )
+    for one, other in zip(found, truth, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5)

@@ -29,6 +29,24 @@ def test_both_kinds_of_clipping_at_once_are_refused():
         Adam(0.1, clip_value=1.0, clip_norm=1.0)
 
 
+@pytest.mark.parametrize(
+    ("how", "kind", "said"),
+    [
+        ({"learning_rate": -0.1}, ValueError, "learning_rate: expected zero or more, got -0.1"),
+        ({"learning_rate": torch.tensor([0.1, -0.2])}, ValueError, "learning_rate: expected zero or more, got -0.2"),
+        ({"learning_rate": "0.1"}, TypeError, "learning_rate: expected a number, got '0.1' of str"),
+        ({"weight_decay": -1e-4}, ValueError, "weight_decay: expected zero or more"),
+        ({"clip_norm": 0.0}, ValueError, "clip_norm: expected more than zero, got 0"),
+        ({"clip_value": -1.0}, ValueError, "clip_value: expected more than zero, got -1"),
+        ({"clip_norm": "1"}, TypeError, "clip_norm: expected a number"),
+        ({"weight_decay": float("nan")}, ValueError, "weight_decay: expected zero or more, got nan"),
+    ],
+)
+def test_settings_that_are_none(how, kind, said):
+    with pytest.raises(kind, match=said):
+        SGD(**{"learning_rate": 0.1} | how)
+
+
 @pytest.mark.parametrize("index", [0, 5])
 @pytest.mark.parametrize("name", TORCH)
 def test_diagonals_are_those_of_central_differences(name, index):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from recorded_problem import TORCH, linear, network, problem, recording
+from recorded_problem import INPUTS, TORCH, linear, network, problem, recording
 
 from ntkif.influence.linearized import linearized_fit
 from ntkif.kernels.tangent import tangent_kernel
@@ -209,6 +209,50 @@ def test_test_points_are_checked(run):
         run.without([N], X_TEST, Y_TEST)
 
 
+def test_test_points_with_gradients_or_without_sense(run):
+    asked = X_TEST.clone().requires_grad_()
+    found = run.influence(asked, Y_TEST)
+    assert not found.requires_grad and torch.equal(found, run.influence(X_TEST, Y_TEST))
+    wrong = X_TEST.clone()
+    wrong[2, 1] = torch.nan
+    for ask in (run.influence, run.first_order, partial(run.without, [0]), lambda x, _: run.change(x)):
+        with pytest.raises(ValueError, match="x_test: expected finite points, got NaN or infinity in row 2"):
+            ask(wrong, Y_TEST)
+    for ask, said in (
+        (partial(run.influence, retrain=2.5), "retrain: expected a whole number"),
+        (partial(run.top, 2.0), "count: expected a whole number"),
+        (partial(run.without, 3), "sets: expected a list of sets of training rows, got 3"),
+    ):
+        with pytest.raises(TypeError, match=said):
+            ask(X_TEST, Y_TEST)
+    with pytest.raises(ValueError, match="retrain: expected at least 0, got -1"):
+        run.influence(X_TEST, Y_TEST, retrain=-1)
+
+
+def test_what_is_given_and_what_was_given_may_be_changed():
+    x, y = X.clone(), Y.clone()
+    run = recording(x=x, y=y)
+    kept = [run.influence(X_TEST, Y_TEST), run.first_order(X_TEST, Y_TEST), run.without([3], X_TEST, Y_TEST)]
+    for each in (x, y, run.influence(X_TEST, Y_TEST), run.first_order(X_TEST, Y_TEST)):
+        each.zero_()
+    again = [run.influence(X_TEST, Y_TEST), run.first_order(X_TEST, Y_TEST), run.without([3], X_TEST, Y_TEST)]
+    assert all(map(torch.equal, kept, again))
+
+
+def test_the_truth_has_digits_where_the_loss_has_none_left():
+    """In single precision a loss below 1e-8 is 1 - 1; through the log-odds it is not."""
+    scales = torch.tensor([5.0, 10.0, 20.0, 40.0], dtype=torch.float64)
+    x_test = (scales[:, None, None] * X_TEST).reshape(-1, INPUTS)
+    single, double = recording(linear().float(), x=X.float(), y=Y.float(), epochs=40), recording(linear(), epochs=40)
+    y_test = torch.eye(3, dtype=torch.float64)[double.module(x_test).argmax(1)]
+    loss = CROSS_ENTROPY.value(double.module(x_test), y_test)
+    small = (loss > 1e-30) & (loss < 1e-8)
+    assert small.sum() > 2 and (CROSS_ENTROPY.value(single.module(x_test.float()), y_test.float())[small] == 0).any()
+    found, truth = single.without(ALL, x_test.float(), y_test.float()), double.without(ALL, x_test, y_test)
+    for one, other in zip(found[small].double(), truth[small], strict=True):
+        assert float((one - other).norm()) < 0.01 * float(other.norm())
+
+
 def test_nothing_is_given_where_influence_is_refused():
     run = recording(loss=SQUARES, optimizer=SGD(0.3, momentum=0.9), epochs=30)
     for ask in (run.influence, partial(run.group, [[0]]), partial(run.top, 2)):
@@ -224,6 +268,7 @@ def test_what_is_asked_for_wrongly_is_said(run):
         "sets: expected at least one set": lambda: run.group([], X_TEST, Y_TEST),
         "sets: expected at least one set of": lambda: run.without([], X_TEST, Y_TEST),
         "forces: expected one for each of 30 steps": lambda: run.influence_by(run.forces()[:2], X_TEST, Y_TEST),
+        "of its batch by 3 outputs": lambda: run.influence_by([f[:, :1] for f in run.forces()], X_TEST, Y_TEST),
     }.items():
         with pytest.raises(ValueError, match=wrong):
             ask()

@@ -139,3 +139,29 @@ def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "all-points.pt").write_bytes(b"cut")
     with pytest.raises(ValueError, match=r"rm .*all-points.pt .*all-points.json, and record again"):
         recording(folder=tmp_path)
+
+
+class Halved(SGD):
+    """An optimiser of one's own, of which its fields do not tell everything."""
+
+    part = 0.5
+
+    def step(self, index, theta, gradient, states):
+        return super().step(index, theta, self.part * gradient, states)
+
+
+def test_an_optimiser_of_ones_own_is_known_by_its_steps(tmp_path, monkeypatch):
+    how = {"optimizer": Halved(0.1), "epochs": 1, "folds": 2, "alone": 0, "folder": tmp_path, "progress": False}
+    first = recording(**how)
+    assert torch.equal(recording(**how).theta, first.theta)
+    monkeypatch.setattr(Halved, "part", 0.75)
+    with pytest.raises(ValueError, match="holds another training"):
+        recording(**how)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_trained(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(trainings.Trainings, "whole", lambda self: pytest.fail("it was trained"))
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(OSError, match="file"):
+            recording(folder=folder)

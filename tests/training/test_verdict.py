@@ -42,6 +42,11 @@ def test_scores_are_those_of_the_agreement():
     assert scores("folds", FOUND, TRUTH) == {"of": "folds"} | agreement(FOUND, TRUTH)
 
 
+def test_where_nothing_was_trained_nothing_is_wrong():
+    zero = torch.zeros(2, 3)
+    assert scores("folds", zero, zero)["relative_error"] == 0 and math.isnan(scores("folds", zero, zero)["slope"])
+
+
 def test_what_does_not_differ_has_an_error_alone():
     same = torch.ones(2, 2).double()
     told = scores("folds", same, TRUTH)
