@@ -80,10 +80,12 @@ def check_decay(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, loss:
     Raises:
         ValueError: the loss does not depend on some parameter.
     """
-    decay = torch.as_tensor(optimizer.weight_decay)
+    parameters, decay = trained_parameters(module), torch.as_tensor(optimizer.weight_decay)
+    if decay.ndim:  # a number for each entry of the parameters
+        parts = decay.split([value.numel() for value in parameters.values()])
+        parameters = {name: value for (name, value), part in zip(parameters.items(), parts, strict=True) if part.any()}
     if not decay.any():
         return
-    parameters = trained_parameters(module)
     with torch.enable_grad(), unchanged(module):
         total = loss.value(module(x.clone()), y).sum()
         found = [None] * len(parameters)

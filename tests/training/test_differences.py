@@ -33,6 +33,9 @@ def test_weights_that_have_no_gradient_may_not_decay():
     module, how = Head(), {"epochs": 2, "folds": 2, "alone": 0}
     with pytest.raises(ValueError, match=r"does not depend on body\.weight, body\.bias, which torch's .* freeze"):
         recording(module, optimizer=AdamW(0.01, weight_decay=0.1), **how)
+    groups = [{"params": module.body.parameters(), "weight_decay": 0.0}, {"params": module.head.parameters()}]
+    some = from_torch(torch.optim.SGD(groups, lr=0.1, weight_decay=0.1), module=module)
+    assert torch.equal(recording(module, optimizer=some, **how).module.body.weight, module.body.weight)
     plain = recording(module, optimizer=SGD(0.1), **how)
     assert torch.equal(plain.module.body.weight, module.body.weight)
     theirs = copy.deepcopy(module)
