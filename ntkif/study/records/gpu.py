@@ -6,6 +6,7 @@ missing, packs it, and takes it in at home.
 """
 
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -142,10 +143,13 @@ def work_through(
             if isinstance(failure, OSError) and not isinstance(failure, ChildProcessError):
                 raise  # but where a folder cannot be written
             say(f"[{time.perf_counter() - clock:5.0f} s] {job}: FAILED, {type(failure).__name__}: {failure}")
-            yield job, failure
+            say(traceback.format_exc())
+            failure.__traceback__ = failure.__context__ = failure.__cause__ = None  # which hold what the job had made
+            found = failure
+        _give_back(device)
+        if isinstance(found, Exception):
+            yield job, found
             continue
-        finally:
-            _give_back(device)
         speed[type(job)] = job.speed(device, took, speed.get(type(job)))
         say(f"[{time.perf_counter() - clock:5.0f} s] {job}: {said} on {where}")
         pack(work, output)

@@ -1,5 +1,6 @@
 """What is wanted from a GPU: in order, as far as the time goes, going on where it was broken off."""
 
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -69,12 +70,16 @@ def test_a_card_that_is_slower_than_was_guessed_is_reckoned_with(parts, records,
 
 def test_what_fails_keeps_no_other_from_being_made(parts, records, tmp_path, monkeypatch):
     """A job, or the images that it needs; but a folder that cannot be written ends it."""
+    kept, large_one = [], type("Large", (), {})
     job, unknown = Training(parts[1]), replace(FEW[1], dataset="mini-mnist", n_train=7)
     monkeypatch.setenv("NTKIF_DATA", str(tmp_path / "nowhere"))
 
     def make(self, dataset, work, real=Training.make):
         if self == job:
+            large = large_one()
+            kept.append(weakref.ref(large))
             raise torch.OutOfMemoryError("no room")
+        assert not kept or kept[0]() is None, "what a job held that failed is there while the next one runs"
         return real(self, dataset, work)
 
     monkeypatch.setattr(Training, "make", make)
