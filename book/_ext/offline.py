@@ -23,9 +23,10 @@ CONFIG = {
     "tex": {"packages": {"[+]": PACKAGES}},
     "options": {"processHtmlClass": "tex2jax_process|mathjax_process|math|output_area"},
 }
-#: Symbols and digits that the book has, by MathJax's alphabets; where "normal" has bold and italic letters too.
+#: Symbols and digits that the book has, by MathJax's alphabets; "normal" has bold and italic letters too, and what the
+#: others take from it: of the prime and the tall bar they have sizes alone.
 SYMBOLS = {
-    "normal": " ()+,./0123456789:;<=>[]^{|}\u00a0±×Δ\u03a6Ω‖\u2061ℎℓℝ←→∇∈−∖√∞∼≈≠≤≥≪≫⊤⋅⟨⟩𝔼𝕀𝜷𝜹𝜽",
+    "normal": " ()+,./0123456789:;<=>[]^{|}\u00a0±×Δ\u03a6Ω‖′∣\u2061ℎℓℝ←→∇∈−∖√∞∼≈≠≤≥≪≫⊤⋅⟨⟩𝔼𝕀𝜷𝜹𝜽",
     "largeop": "∑√∫()[]",
     "smallop": "∑√()[]",
     "texCalligraphic": "",
