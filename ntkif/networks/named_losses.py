@@ -37,8 +37,9 @@ def loss_of(loss) -> tuple[Loss, bool]:
         return LOSSES[loss], False
     if isinstance(loss, nn.modules.loss._Loss):
         return _of_torch(loss)
-    if loss in _OF_CLASSES:
-        return _of_torch(_OF_CLASSES[loss])[0], False
+    for function, same in _OF_CLASSES:
+        if loss is function:
+            return _of_torch(same)[0], False
     if callable(loss) and not isinstance(loss, type):
         return _derived(loss), False
     came = f"the class {loss.__name__}; make an object of it" if isinstance(loss, type) else type(loss).__name__
@@ -49,10 +50,10 @@ def loss_of(loss) -> tuple[Loss, bool]:
 
 
 #: Functions of torch that take class numbers, which those of one point by itself could not.
-_OF_CLASSES = {
-    nn.functional.cross_entropy: nn.CrossEntropyLoss(reduction="sum"),
-    nn.functional.nll_loss: nn.NLLLoss(reduction="sum"),
-}
+_OF_CLASSES = (
+    (nn.functional.cross_entropy, nn.CrossEntropyLoss(reduction="sum")),
+    (nn.functional.nll_loss, nn.NLLLoss(reduction="sum")),
+)
 
 
 def _of_torch(loss: nn.Module) -> tuple[Loss, bool]:
@@ -60,8 +61,9 @@ def _of_torch(loss: nn.Module) -> tuple[Loss, bool]:
         raise ValueError(
             f"loss: expected reduction 'mean' or 'sum', which is what was minimised, got {loss.reduction!r}."
         )
-    taken = [name for name, each in signature(loss.forward).parameters.items() if each.default is each.empty]
-    if len(taken) != 2:
+    parameters = signature(loss.forward).parameters.values()
+    taken = [each.name for each in parameters if each.default is each.empty and each.kind is not each.VAR_POSITIONAL]
+    if len(taken) > 2:
         raise ValueError(
             f"loss: expected one of outputs and targets, got {type(loss).__name__}, which takes {', '.join(taken)}; "
             f"write it as a function of the outputs and the targets of one point."

@@ -151,6 +151,21 @@ def test_losses_that_are_none(loss, said):
         loss_of(loss)
 
 
+def test_functions_of_any_kind_and_objects_that_pass_their_arguments_on():
+    class Distance:
+        __hash__ = None
+
+        def __call__(self, f, y):
+            return (f - y).square().sum() / 2
+
+    class Passing(nn.MSELoss):
+        def forward(self, *both):
+            return super().forward(*both)
+
+    assert torch.equal(loss_of(Distance())[0].gradient(F, ONE_HOT), F - ONE_HOT)
+    torch.testing.assert_close(loss_of(Passing())[0].value(F, ONE_HOT), (F - ONE_HOT).square().mean(1))
+
+
 def test_a_function_that_returns_no_number():
     with pytest.raises(ValueError, match=r"expected a number for the outputs and targets of one point, got \(3,\)"):
         loss_of(lambda f, y: (f - y) ** 2)[0].value(F, ONE_HOT)
