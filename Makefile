@@ -12,8 +12,9 @@ SOURCES := $(NOTEBOOKS) _config.yml _toc.yml CHANGELOG.md records/tools/duration
 # The same on every machine: one thread for each of two workers, no progress bars in outputs, a fixed hash seed.
 export PYTHONHASHSEED := 0
 STEADY := OMP_NUM_THREADS=1 TQDM_DISABLE=1
-# What a notebook keeps in its metadata; the rest changes from run to run.
-KEEP := --ClearMetadataPreprocessor.enabled=True \
+# What a notebook keeps in its metadata, and what is printed in one piece; the rest changes from run to run.
+KEEP := --CoalesceStreamsPreprocessor.enabled=True \
+	--ClearMetadataPreprocessor.enabled=True \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='tags' \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='mystnb' \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='jupyter' \

@@ -3,6 +3,7 @@
 import configparser
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,9 @@ def unfit(notebook):
                 faults.append(f"code cell {number} ended in {output['ename']}")
             if output.get("name") == "stderr":
                 faults.append(f"code cell {number} wrote to stderr")
+        names = [output.get("name") for output in cell["outputs"]]
+        if any(one and one == other for one, other in pairwise(names)):
+            faults.append(f"code cell {number} prints in pieces, as a busy machine sends them: use `make notebooks`")
     return faults
 
 
@@ -49,6 +53,7 @@ def test_every_cell_was_run_in_order_and_without_error(path):
         ({"execution_count": 7}, "has execution count 7"),
         ({"outputs": [{"output_type": "error", "ename": "ValueError"}]}, "ended in ValueError"),
         ({"outputs": [{"output_type": "stream", "name": "stderr", "text": "!"}]}, "wrote to stderr"),
+        ({"outputs": 2 * [{"output_type": "stream", "name": "stdout", "text": "!"}]}, "prints in pieces"),
     ],
 )
 def test_a_notebook_that_was_not_run_or_failed_is_found(change, fault):
