@@ -13,7 +13,8 @@ SOURCES := $(NOTEBOOKS) _config.yml _toc.yml CHANGELOG.md records/tools/duration
 export PYTHONHASHSEED := 0
 STEADY := OMP_NUM_THREADS=1 TQDM_DISABLE=1
 # What a notebook keeps in its metadata, and what is printed in one piece; the rest changes from run to run.
-KEEP := --CoalesceStreamsPreprocessor.enabled=True \
+KEEP := --Exporter.preprocessors=nbconvert.preprocessors.CoalesceStreamsPreprocessor \
+	--CoalesceStreamsPreprocessor.enabled=True \
 	--ClearMetadataPreprocessor.enabled=True \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='tags' \
 	--ClearMetadataPreprocessor.preserve_cell_metadata_mask='mystnb' \
