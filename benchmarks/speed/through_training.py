@@ -54,7 +54,7 @@ def main():
         epochs=chosen.epochs,
     )
     recording, influences = [], []
-    # As records have it; a card's convolutions in ten bits would also look as if they mixed points.
+    # As the records of a card have it.
     torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True
     for _ in range(chosen.repeats):
         clock = time.perf_counter()

@@ -51,16 +51,14 @@ class Asker:
     Attributes:
         answer: takes a case, a tool, its settings and a file, to which it writes by `keep_answer`.
         sources: with another content of these files all is asked again.
-        limit: seconds for one call.
+        limit: seconds of the processor for one call.
         memory: GiB that the process may take; all there is where absent.
-        processor: whether the seconds are the processor's, see `keep_answer`.
     """
 
     answer: Callable[[str, str, dict, Path], None]
     sources: Sequence[Path]
     limit: float
     memory: float | None = None
-    processor: bool = False
 
     def measure(self, case: str, tool: str, settings: dict, *, again: bool = False) -> dict | str:
         """The answer of a tool with its cost, or why there is none; measured again where asked for."""
@@ -77,7 +75,7 @@ class Asker:
             file.parent.mkdir(parents=True, exist_ok=True)
             process = FORKS.Process(target=self._alone, args=(case, tool, settings, file))
             process.start()
-            process.join(self.limit * (_PATIENCE if self.processor else 1))
+            process.join(self.limit * _PATIENCE)
             late = process.is_alive()
             process.kill()
             process.join()
@@ -95,22 +93,20 @@ class Asker:
                 os.dup2(log.fileno(), stream)
         if self.memory:
             resource.setrlimit(resource.RLIMIT_AS, (int(self.memory * 2**30),) * 2)
-        if self.processor:
-            resource.setrlimit(resource.RLIMIT_CPU, (int(self.limit), int(self.limit) + 1))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(self.limit), int(self.limit) + 1))
         self.answer(case, tool, settings, file)
 
 
-def keep_answer(ask: Callable[[], torch.Tensor], file: Path, *, processor: bool = False) -> None:
-    """Ask, and write the answer with its seconds and the memory that it added at its peak.
+def keep_answer(ask: Callable[[], torch.Tensor], file: Path) -> None:
+    """Ask, and write the answer with its seconds of the processor and the memory that it added at its peak.
 
-    Seconds of the processor are, with one thread, those of the clock on a quiet machine, and the same on a busy one.
+    These seconds are, with one thread, those of the clock on a quiet machine, and the same on a busy one.
     """
-    clock = time.process_time if processor else time.perf_counter
     before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
-    start = clock()
+    start = time.process_time()
     influence = ask().detach().double()
-    seconds = clock() - start
+    seconds = time.process_time() - start
     made = {"influence": influence, "seconds": seconds, "peak_mib": (_memory("VmHWM") - before) / 1024}
     write_atomically(file, lambda stream: torch.save(made, stream))
 

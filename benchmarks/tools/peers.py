@@ -49,12 +49,12 @@ def answer(case: str, tool: str, settings: dict, file: Path) -> None:
     warnings.simplefilter("ignore")
     problem = Problem(load_case(case))
     _ = problem.model, problem.train, problem.test
-    keep_answer(lambda: TOOLS[tool][0](problem, **settings), file, processor=True)
+    keep_answer(lambda: TOOLS[tool][0](problem, **settings), file)
 
 
 def asker_of(record: str) -> Asker:
     """Who asks for a record."""
-    return Asker(answer, [Path(__file__).with_name("peer_tools.py")], LIMIT[record], MEMORY, processor=True)
+    return Asker(answer, [Path(__file__).with_name("peer_tools.py")], LIMIT[record], MEMORY)
 
 
 def rows_of(name: str, asker: Asker) -> list[dict]:

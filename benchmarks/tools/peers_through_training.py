@@ -61,7 +61,7 @@ def answer(case: str, tool: str, settings: dict, file: Path) -> None:
     """Ask one tool, and write its answer with what it cost."""
     warnings.simplefilter("ignore")
     problem = TrainedProblem(load_case(case)).made()
-    keep_answer(lambda: TOOLS[tool][0](problem, **settings), file, processor=True)
+    keep_answer(lambda: TOOLS[tool][0](problem, **settings), file)
 
 
 def of_sets(case: dict, influence: torch.Tensor) -> dict[str, float]:
@@ -91,7 +91,7 @@ def rows_of(name: str, common: dict, grids: dict[str, list[dict]], limit: float,
     common |= {"check": case["check"]["relative_error"]}
     for tool in grids:
         sources = [HERE.with_name(f"{each}.py") for each in ("trained_problem", TOOLS[tool][0].__module__)]
-        asker, tried = Asker(answer, sources, limit, MEMORY, processor=True), []
+        asker, tried = Asker(answer, sources, limit, MEMORY), []
         for settings in grids[tool]:
             row = common | {"tool": tool, "settings": json.dumps(settings) if settings else ""}
             tried.append(row | told(case, tool, answered(asker.measure(name, tool, settings))))

@@ -62,6 +62,11 @@ def bold(letter):
     return base + letter - ord(first)
 
 
+def some(outlines, letters):
+    """The outlines of these letters, {code: path} in a script."""
+    return re.sub(r'(\d+):"-?\d[^"]{10,}",?', lambda each: each[0] if int(each[1]) in letters else "", outlines)
+
+
 def without_unused(outlines, kept):
     """MathJax's outlines, {alphabet: {code: path}} in a script, without those of other letters than are kept.
 
@@ -72,8 +77,7 @@ def without_unused(outlines, kept):
     for i in range(1, len(pieces), 2):
         name = pieces[i][2:].partition("=")[0]
         if letters := kept.get(name):
-            left = lambda outline, letters=letters: outline[0] if int(outline[1]) in letters else ""  # noqa: E731
-            pieces[i + 1] = re.sub(r'(\d+):"-?\d[^"]{10,}",?', left, pieces[i + 1])
+            pieces[i + 1] = some(pieces[i + 1], letters)
         else:
             pieces[i + 1] = re.sub(r"^\((V\.\w+),\{[^{}]*\},\{[^{}]*\}", r"(\1,{},{}", pieces[i + 1])
             pieces[0] = re.sub(rf"T\.{name}=\{{(\d+:\[[^\]]*\],?)+\}}", f"T.{name}={{}}", pieces[0])

@@ -71,9 +71,10 @@ def few_colors(picture):
     if "A" in picture.mode and picture.getchannel("A").getextrema()[0] < 255:
         return picture
     flat = np.asarray(picture.convert("RGB"))
+    white = (flat == WHITE).all(2, keepdims=True)
     for count in (127, 255):
         few = Image.fromarray(flat).quantize(count, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        few = np.where((flat == WHITE).all(2, keepdims=True), np.uint8(WHITE), np.asarray(few.convert("RGB")))
+        few = np.where(white, np.uint8(WHITE), np.asarray(few.convert("RGB")))
         apart = np.abs(few.astype(np.int16) - flat).max(2)
         if (apart > SEEN).mean() <= SHARE:
             return Image.fromarray(few)

@@ -1,11 +1,20 @@
 """Checks of a module before derivatives of it are taken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
-__all__ = ["check_alone", "check_module", "check_prepared", "check_trained", "fingerprint", "same_fingerprint"]
+__all__ = [
+    "check_alone",
+    "check_module",
+    "check_prepared",
+    "check_trained",
+    "fingerprint",
+    "points_taken",
+    "same_fingerprint",
+]
 
 _SAME = 1e-3  # of the largest output: more than rounding in other blocks
 _ROUNDED = 1e-6  # of a sum: what another device, or a way through single precision, may change
@@ -63,6 +72,23 @@ def check_prepared(module: nn.Module) -> None:
             "module: expected one whose parameters have derivatives, got some made in torch.inference_mode; make it, "
             "or a copy.deepcopy of it, outside."
         )
+
+
+@contextmanager
+def points_taken(name: str, arrays: Sequence[torch.Tensor]) -> Iterator[None]:
+    """Around a module's forward pass: what it says of points that it does not take, with what they are.
+
+    Raises:
+        ValueError: it fails.
+    """
+    try:
+        yield
+    except (IndexError, RuntimeError, TypeError) as refused:
+        came = ", ".join(f"{array.dtype} of shape {tuple(array.shape)}" for array in arrays)
+        raise ValueError(
+            f"{name}: expected points that the module takes, got {came}; convert them, or mend its forward, which "
+            f"says {type(refused).__name__}: {refused}"
+        ) from refused
 
 
 @torch.no_grad()

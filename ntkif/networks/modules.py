@@ -15,7 +15,7 @@ from ntkif.blocks import row_blocks
 from ntkif.checks import check_ridge
 from ntkif.networks.inputs import Points, Reading, in_own_precision, points_of, reading_of, unchanged
 from ntkif.networks.losses import SQUARES, Loss
-from ntkif.networks.module_checks import check_alone, check_module, check_prepared
+from ntkif.networks.module_checks import check_alone, check_module, check_prepared, points_taken
 
 __all__ = ["AT_ONCE", "Antisymmetric", "ConvNet", "Mlp", "predict", "prepare", "train_module", "trained_parameters"]
 
@@ -237,14 +237,8 @@ def prepare(module: nn.Module, x, name: str = "x", *, output: str | int | None =
     cards = {array.device for array in points.arrays if array.is_cuda}
     # Of chance, which is refused, no random number is used up.
     with torch.no_grad(), unchanged(module), torch.random.fork_rng(cards):
-        try:
+        with points_taken(name, points.arrays):
             outputs = points[:1].predicted_by(reading).shape[1]
-        except (IndexError, RuntimeError, TypeError) as refused:
-            came = ", ".join(f"{array.dtype} of shape {tuple(array.shape)}" for array in points.arrays)
-            raise ValueError(
-                f"{name}: expected points that the module takes, got {came}; convert them, or mend its forward, which "
-                f"says {type(refused).__name__}: {refused}"
-            ) from refused
         if not isinstance(module, Reading):  # which was looked at when it was made
             check_alone(lambda rows: points[rows].predicted_by(reading), len(points))
     return reading, points, outputs

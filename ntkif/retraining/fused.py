@@ -122,8 +122,7 @@ class Fused:
 
     def predict(self) -> torch.Tensor:
         """(r, n, c) outputs at the training points; notes which gates are open."""
-        summed = self._forward(self.tiles[0]).view(self.networks, -1, self.c, self.N).sum(1)[:, :, : self.n]
-        return summed.transpose(1, 2) * self.m**-0.5
+        return self._forward(self.tiles[0])[:, :, : self.n].transpose(1, 2) * self.m**-0.5
 
     def step(self, residual: torch.Tensor) -> None:
         """One step down the gradient, at the gates that `predict` found open."""
@@ -145,6 +144,7 @@ class Fused:
         return self.move[number * self.width :][: self.m, : self.q]
 
     def _forward(self, tile: Tile) -> torch.Tensor:
+        """(r, c, N) sums over the neurons; notes which gates are open."""
         blocks = self.networks * self.width // tile.rows
         sums = torch.empty(blocks * self.c, self.N, device=self.move.device)
         forward[self._grid(tile, blocks * (self.N // tile.columns))](
@@ -162,7 +162,7 @@ class Fused:
             ROWS=max(64, 1 << (self.c - 1).bit_length()),
             **self._sizes(tile),
         )
-        return sums
+        return sums.view(self.networks, -1, self.c, self.N).sum(1)
 
     def _backward(self, tile: Tile, factors: torch.Tensor, decay: float) -> None:
         blocks = self.networks * self.width // tile.rows
@@ -200,14 +200,11 @@ class Fused:
         for each in drawn:
             each.normal_()
 
-        def summed(tile: Tile) -> torch.Tensor:
-            return self._forward(tile).view(self.networks, -1, self.c, self.N).sum(1)
-
         def pulled(tile: Tile) -> torch.Tensor:
             self._backward(tile, torch.ones_like(self.factors), decay=0.0)
             return self.move[-4096:]
 
-        found = _quickest(of_forward, summed), _quickest(of_backward, pulled)
+        found = _quickest(of_forward, self._forward), _quickest(of_backward, pulled)
         for each in (*drawn, self.half, self.move):
             each.zero_()
         return found

@@ -10,13 +10,14 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from ntkif.checks import check_group, check_ridge, group_rows
 from ntkif.networks.inputs import unchanged
-from ntkif.networks.losses import CROSS_ENTROPY, Loss, targets_of
-from ntkif.networks.module_checks import check_alone, check_module
+from ntkif.networks.losses import Loss, targets_of
+from ntkif.networks.module_checks import check_alone, check_module, points_taken
 from ntkif.networks.modules import trained_parameters
 from ntkif.networks.named_losses import loss_of
 from ntkif.training.differences import check_decay, check_own_loss, check_own_module
 from ntkif.training.flat_module import FlatModule
 from ntkif.training.optimizers import Optimizer
+from ntkif.training.quantities import LOG_ODDS, quantities_for
 
 __all__ = ["check_batches", "check_points", "check_training", "loss_of_batches", "recorded_targets"]
 
@@ -51,14 +52,8 @@ def check_points(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         )
     _check_modes(module)
     check_own_module(module)
-    with torch.no_grad(), unchanged(module):
-        try:
-            outputs = module(x[:1].clone())
-        except (IndexError, RuntimeError, TypeError) as refused:
-            raise ValueError(
-                f"x: expected points that the module takes, got {x.dtype} of shape {tuple(x.shape)}; convert them, or "
-                f"mend its forward, which says {type(refused).__name__}: {refused}"
-            ) from refused
+    with torch.no_grad(), unchanged(module), points_taken("x", [x]):
+        outputs = module(x[:1].clone())
     if not torch.is_tensor(outputs) or outputs.ndim != 2 or len(outputs) != 1:
         came = f"shape {tuple(outputs.shape)}" if torch.is_tensor(outputs) else f"a {type(outputs).__name__}"
         raise ValueError(
@@ -122,7 +117,7 @@ def recorded_targets(name: str, y: torch.Tensor, n: int, outputs: torch.Tensor, 
         TypeError, ValueError: as `targets_of`; or probabilities.
     """
     y = targets_of(loss, y, outputs.new_empty(n, outputs.shape[1]), name)
-    if loss.value is CROSS_ENTROPY.value and not ((y == 0) | (y == 1)).all():
+    if quantities_for(loss) is LOG_ODDS and not ((y == 0) | (y == 1)).all():
         raise ValueError(
             f"{name}: expected class numbers or one-hot targets, since changes are carried through the log-odds of the "
             f"right class, got probabilities; take the loss lambda f, y: -(y * f.log_softmax(-1)).sum() for them."
@@ -195,7 +190,7 @@ def _check_outputs(function: FlatModule, x: torch.Tensor) -> torch.Tensor:
             break
     else:
         raise ValueError("module: expected finite outputs at its start, got NaN or infinity; start it elsewhere.")
-    check_alone(lambda rows: function(theta, x[rows.to(x.device)]), len(x))
+    check_alone(lambda rows: function(theta, x[rows]), len(x))
     return outputs
 
 

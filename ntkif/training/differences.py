@@ -60,9 +60,9 @@ def check_own_loss(loss) -> None:
     Raises:
         ValueError: it asks for gradients of some.
     """
-    if isinstance(loss, torch.nn.Module) and trained_parameters(loss):
+    if isinstance(loss, torch.nn.Module) and (own := trained_parameters(loss)):
         raise ValueError(
-            f"loss: expected one that is fixed, got one with trained parameters {list(trained_parameters(loss))[:5]}; "
+            f"loss: expected one that is fixed, got one with trained parameters {list(own)[:5]}; "
             f"make them parameters of the module, or fix them with requires_grad_(False)."
         )
 

@@ -63,10 +63,8 @@ class Estimates:
 
     def truth(self, ends: Iterable[torch.Tensor], x_test: torch.Tensor, y_test: torch.Tensor) -> torch.Tensor:
         """(k, r) true influences, from parameters at the end of trainings, some at a time."""
-        thetas, carried = (
-            chain([self.theta], (theta for part in ends for theta in part)),
-            quantities_for(self.tape.loss),
-        )
+        thetas = chain([self.theta], (theta for part in ends for theta in part))
+        carried = quantities_for(self.tape.loss)
 
         def loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
             return carried.loss(carried.of(outputs, y), y)  # which has digits where the loss nears zero

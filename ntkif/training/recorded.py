@@ -179,9 +179,8 @@ class RecordedTraining:
         """
         x_test = self._points(x_test)
         no_targets = self.tape.y.new_zeros(len(x_test), self.tape.y.shape[1])
-        return self._estimates.moved(x_test, no_targets, OUTPUTS, [self._estimates.forces()], curvature)[0].transpose(
-            1, 2
-        )
+        moved = self._estimates.moved(x_test, no_targets, OUTPUTS, [self._estimates.forces()], curvature)[0]
+        return moved.transpose(1, 2)
 
     @in_own_precision
     def group(self, sets: Sequence, x_test: torch.Tensor, y_test: torch.Tensor, *, trust: bool = False) -> torch.Tensor:

@@ -79,11 +79,7 @@ def record_training(
     number = check_folds(min(20, n) if folds is None else folds, x, y)
     if batches is not None and (epochs, batch_size) != (None, None):
         raise ValueError("batches: expected no epochs and no batch_size beside them; they say all steps themselves.")
-    if batches is None:
-        size = None if batch_size is None else check_count("batch_size", batch_size, None)
-        batches = batches_of(
-            n, size, 1 if epochs is None else check_count("epochs", epochs), check_count("seed", seed, 0)
-        )
+    batches = batches_of(n, batch_size, 1 if epochs is None else epochs, seed) if batches is None else batches
     batches = check_batches(batches, n, optimizer, x.device)
     # A folder takes a second copy for a moment.
     stride = stride_for(optimizer, function.start, len(batches), share=0.5 if folder is None else 0.25)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch.func import grad, jvp, vjp, vmap
 
-from ntkif.checks import available_bytes
+from ntkif.checks import available_bytes, check_count
 from ntkif.networks.losses import Loss
 from ntkif.training.flat_module import FlatModule
 from ntkif.training.optimizers import Optimizer
@@ -24,9 +24,10 @@ __all__ = ["Tape", "batches_of", "stride_for"]
 
 def batches_of(n: int, batch_size: int | None, epochs: int, seed: int) -> list[torch.Tensor]:
     """Rows of each batch in the order of training: each epoch a new permutation; all rows where no size is given."""
+    epochs, seed = check_count("epochs", epochs), check_count("seed", seed, 0)
     if batch_size is None:
         return [torch.arange(n)] * epochs
-    if batch_size < 1:
+    if (batch_size := check_count("batch_size", batch_size, None)) < 1:
         raise ValueError(f"batch_size: expected at least one point of a step, got {batch_size}.")
     generator = torch.Generator().manual_seed(seed)
     return [rows for _ in range(epochs) for rows in torch.randperm(n, generator=generator).split(batch_size)]

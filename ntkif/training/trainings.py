@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
-import numpy as np
 import torch
 from torch.func import grad
 from tqdm import tqdm
@@ -151,7 +150,7 @@ class Trainings:
         # Gradients near zero are differences of probabilities, and known to the rounding of one.
         scale = kept[..., 1:] + tolerance * len(self.tape.x)
         same = told["training"] == self._digest and ((kept - self._probes).abs() <= tolerance * scale).all()
-        if not (same and np.allclose(told["steps"], self._stepped.tolist(), rtol=tolerance)):
+        if not (same and torch.allclose(self._stepped.new_tensor(told["steps"]), self._stepped, rtol=tolerance)):
             raise ValueError(f"folder: {self.folder} holds another training; name another folder, or empty it.")
 
     @cached_property

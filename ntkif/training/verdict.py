@@ -68,9 +68,9 @@ def scores(of: str, found: torch.Tensor, truth: torch.Tensor) -> dict[str, float
     Of what is not finite an infinite error; without correlations where nothing differs.
     """
     finite = bool(torch.isfinite(found).all() and torch.isfinite(truth).all())
-    if finite and torch.equal(found, truth) and not truth.any():  # nothing was trained, and that is predicted
-        return {"of": of} | dict.fromkeys(("pearson", "spearman", "slope"), math.nan) | {"relative_error": 0.0}
     if finite and found.min() < found.max() and truth.min() < truth.max():
         return {"of": of} | agreement(found, truth)
-    error = float((found - truth).norm() / truth.norm()) if finite else math.inf
+    error = math.inf
+    if finite:  # where nothing was trained and that is predicted, both are zero
+        error = 0.0 if torch.equal(found, truth) else float((found - truth).norm() / truth.norm())
     return {"of": of} | dict.fromkeys(("pearson", "spearman", "slope"), math.nan) | {"relative_error": error}

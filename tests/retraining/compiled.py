@@ -1,4 +1,4 @@
-"""Compile the kernels of `fused` for a card of compute capability 9.0, which an H100 is, without one."""
+"""Compile the kernels as `fused` calls them, for a card of compute capability 9.0, which an H100 is, without one."""
 
 import os
 import tempfile
@@ -9,10 +9,8 @@ os.environ["TRITON_CACHE_DIR"] = tempfile.mkdtemp()
 
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
-from triton.tools.tensor_descriptor import TensorDescriptor
 
-from ntkif.retraining.fused import _PARTS, _TILES
-from ntkif.retraining.fused_kernels import backward, forward
+from ntkif.retraining import fused
 
 MEMORY = 232_448  # bytes that the tiles of a multiprocessor may share there
 WIDTH, NETWORKS, N = 80128, 6, 5120
@@ -31,46 +29,47 @@ class NoCard:
         return 0
 
 
-def matrix(rows, columns, dtype=torch.float16):
-    return torch.empty(rows, columns, dtype=dtype, device="meta")
+class Compiled:
+    """A kernel that is compiled where it would be called; notes the bytes that each tile shares."""
+
+    def __init__(self, kernel):
+        self.kernel, self.shared = kernel, []
+
+    def __getitem__(self, grid):
+        def call(*operands, **sizes):
+            self.shared.append(self.kernel.warmup(*operands, grid=grid, **sizes).metadata.shared)
+
+        return call
 
 
-def blocks(a, rows, columns):
-    return TensorDescriptor.from_tensor(a, [rows, columns])
-
-
-def memory_of(kernel, *operands, tile, **sizes):
-    how = {"BM": tile.rows, "BN": tile.columns, "BK": tile.inner, "PERSISTENT": tile.programs > 0}
-    how |= {"num_warps": tile.warps, "num_stages": tile.stages, "grid": (1,)}
-    return kernel.warmup(*operands, **sizes, **how).metadata.shared
-
-
-def memory_ahead(tile, q, c):
-    half, x, gates = matrix(NETWORKS * WIDTH, q), matrix(N, q), matrix(NETWORKS * WIDTH, N)
-    operands = blocks(half, tile.rows, tile.inner), blocks(x, tile.columns, tile.inner), matrix(WIDTH, N)
-    operands += matrix(c, WIDTH), blocks(gates, tile.rows, tile.columns // 2)
-    operands += matrix(NETWORKS * WIDTH // tile.rows * c, N, torch.float32), WIDTH, NETWORKS, 12.3, 0.001
-    return memory_of(forward, *operands, tile=tile, N=N, Q=q, C=c, ROWS=64)
-
-
-def memory_back(tile, q, c):
-    half, move = matrix(NETWORKS * WIDTH, q), matrix(NETWORKS * WIDTH, q, torch.float32)
-    gates, pull = matrix(NETWORKS * WIDTH, N), matrix(NETWORKS * N if c == 1 else N, q)
-    operands = blocks(gates, tile.rows, tile.inner), blocks(pull, tile.inner, tile.columns)
-    operands += tuple(blocks(each, tile.rows, tile.columns // _PARTS) for each in (move, half))
-    operands += torch.empty(WIDTH, device="meta"), WIDTH, NETWORKS, N if c == 1 else 0, 0.99, 64.0
-    return memory_of(backward, *operands, tile=tile, N=N, Q=q, PARTS=_PARTS)
+def state_of(q, c):
+    """Networks of the paper's largest width without numbers, which `Fused` has no use for to call its kernels."""
+    state, rows = object.__new__(fused.Fused), NETWORKS * WIDTH
+    state.width, state.networks, state.N, state.Q, state.c, state.start_scale = WIDTH, NETWORKS, N, q, c, 0.01
+    shapes = {"half": (rows, q), "gates": (rows, N), "x": (N, q), "start": (WIDTH, N), "signs": (c, WIDTH)}
+    shapes["pulled"] = (NETWORKS * N if c == 1 else N, q)
+    for name, shape in shapes.items():
+        setattr(state, name, torch.empty(shape, dtype=torch.float16, device="meta"))
+    state.move, state.factors = torch.empty(rows, q, device="meta"), torch.empty(WIDTH, device="meta")
+    return state
 
 
 def main():
     driver.set_active(NoCard())
+    fused.forward, fused.backward = Compiled(fused.forward), Compiled(fused.backward)
     for q, c in ((512, 1), (640, 10)):
-        for memory, (rows, inner) in ((memory_ahead, (N, q)), (memory_back, (q, N))):
-            tiles = [tile for tile in _TILES if tile.fits(WIDTH, rows, inner)]
-            needed = [memory(tile, q, c) for tile in tiles]
-            print(memory.__name__, q, c, needed)
-            assert needed[0] < MEMORY / 2, "the tile that fits every stack leaves room for another"
-            assert sum(each <= MEMORY for each in needed) >= 4, needed
+        state = state_of(q, c)
+        for kernel, call, inner in (
+            (fused.forward, state._forward, (WIDTH, N, q)),
+            (fused.backward, lambda tile, of=state: of._backward(tile, of.factors, 0.99), (WIDTH, q, N)),
+        ):
+            kernel.shared.clear()
+            for tile in fused._TILES:
+                if tile.fits(*inner):
+                    call(tile)
+            print(q, c, kernel.shared)
+            assert kernel.shared[0] < MEMORY / 2, "the tile that fits every stack leaves room for another"
+            assert sum(each <= MEMORY for each in kernel.shared) >= 4, kernel.shared
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ntkif.data import Dataset
 from ntkif.provenance import device_name
 from ntkif.study.records.gpu_runs import Job, plan, small_plan
 from ntkif.study.records.gpu_speed import Benchmark, benchmarks, small_benchmarks
@@ -121,39 +122,45 @@ def work_through(
     clock, speed, loaded = time.perf_counter(), {}, {}
     kept = () if records is None else (records,)
     where = device_name(torch.device(device))
+
+    def told(job: Wanted, what: str) -> None:
+        say(f"[{time.perf_counter() - clock:5.0f} s] {job}: {what}")
+
     for job in jobs:
         if job.images not in loaded:
             try:
                 loaded = {job.images: job.load(device)}  # one at a time
             except (OSError, ValueError) as failure:  # images that are not there keep no other from being made
-                say(f"[{time.perf_counter() - clock:5.0f} s] {job}: FAILED, {failure}")
+                told(job, f"FAILED, {failure}")
                 yield job, failure
                 continue
-        dataset, spent = loaded[job.images], time.perf_counter() - clock
+        dataset = loaded[job.images]
         if job.made(dataset, work, *kept):
-            say(f"[{spent:5.0f} s] {job}: made before")
+            told(job, "made before")
             continue
         needed = job.seconds(device, speed.get(type(job)))
-        if spent + needed > seconds:
-            say(f"[{spent:5.0f} s] {job}: needs about {needed:.0f} s, no time")
+        if time.perf_counter() - clock + needed > seconds:
+            told(job, f"needs about {needed:.0f} s, no time")
             continue
-        try:
-            found, took, said = job.make(dataset, work)
-        except Exception as failure:  # there may be one chance: the others go on
-            if isinstance(failure, OSError) and not isinstance(failure, ChildProcessError):
-                raise  # but where a folder cannot be written
-            say(f"[{time.perf_counter() - clock:5.0f} s] {job}: FAILED, {type(failure).__name__}: {failure}")
-            say(traceback.format_exc())
-            failure.__traceback__ = failure.__context__ = failure.__cause__ = None  # which hold what the job had made
-            found = failure
+        found, took, said = _tried(job, dataset, work)
+        told(job, said if took is None else f"{said} on {where}")
         _give_back(device)
-        if isinstance(found, Exception):
-            yield job, found
-            continue
-        speed[type(job)] = job.speed(device, took, speed.get(type(job)))
-        say(f"[{time.perf_counter() - clock:5.0f} s] {job}: {said} on {where}")
-        pack(work, output)
+        if took is not None:
+            speed[type(job)] = job.speed(device, took, speed.get(type(job)))
+            pack(work, output)
         yield job, found
+
+
+def _tried(job: Wanted, dataset: Dataset | None, work: Path) -> tuple[Any, float | None, str]:
+    """What a job makes, its seconds, and what there is to say of it; of one that fails the error, and no seconds."""
+    try:
+        return job.make(dataset, work)
+    except Exception as failure:  # there may be one chance: the others go on
+        if isinstance(failure, OSError) and not isinstance(failure, ChildProcessError):
+            raise  # but where a folder cannot be written
+        said = f"FAILED, {type(failure).__name__}: {failure}\n{traceback.format_exc()}"
+        failure.__traceback__ = failure.__context__ = failure.__cause__ = None  # which hold what the job had made
+        return failure, None, said
 
 
 def _give_back(device: str) -> None:

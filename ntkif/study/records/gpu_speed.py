@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 
 from ntkif.provenance import ROOT, commit, machine, now
-from ntkif.store import read, write
+from ntkif.store import write
 
-__all__ = ["Benchmark", "benchmarks", "small_benchmarks"]
+__all__ = ["KEPT", "Benchmark", "benchmarks", "small_benchmarks"]
+
+KEPT = ROOT / "records" / "tools" / "gpu"
 
 _FOLDER = ROOT / "benchmarks" / "speed"
-_KEPT = ROOT / "records" / "tools" / "gpu"
-_COMMAND = "python -m ntkif gpu"
 _PATIENCE = 4  # times as long as it should take, after which one is broken off
 
 _CIFAR = ("-d", "3072", "--directions", "1280", "--width", "40000")
@@ -76,7 +76,7 @@ class Benchmark:
         """What it prints, under a folder."""
         return folder / f"{re.sub('[^a-z0-9.]+', '-', str(self).lower())}.txt"
 
-    def made(self, dataset: None, work: Path, kept: Path = _KEPT) -> bool:
+    def made(self, dataset: None, work: Path, kept: Path = KEPT) -> bool:
         """Whether it was measured."""
         return any(self.file(folder).with_suffix(".json").exists() for folder in (work / "benchmarks", kept))
 
@@ -97,7 +97,7 @@ class Benchmark:
         told = {"benchmark": self.script, "options": list(self.options), "started": started, "commit": commit()}
         file, seconds = self.file(work / "benchmarks"), round(time.perf_counter() - clock, 1)
         write(file, done.stdout.encode(), told | machine(torch.device(self.device)) | {"seconds": seconds})
-        return read(file, _COMMAND)[0].decode(), seconds, f"\n{done.stdout}measured"
+        return done.stdout, seconds, f"\n{done.stdout}measured"
 
 
 def benchmarks(device: str) -> list[Benchmark]:

@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ntkif.provenance import ROOT
 from ntkif.retraining import runs
 from ntkif.store import read, write_atomically
-from ntkif.study.records import tables
+from ntkif.study.records import gpu_speed, tables
 from ntkif.study.records.parts import join_parts
 
 __all__ = ["collect", "pack"]
 
 _PACKED = {"runs": "*/*.npz", "parts": "*/*/*.csv", "benchmarks": "benchmarks/*.txt"}
-_BENCHMARKS = ROOT / "records" / "tools" / "gpu"
 _FILE = 15 * 2**20  # bytes of an archive; some machines give back files of 16 MiB at most
 
 
@@ -48,7 +46,7 @@ def _in_archives(finished: Sequence[Path]) -> list[list[Path]]:
 
 
 def collect(
-    packed: Path, kept_runs: Path = runs.FOLDER, records: Path = tables.FOLDER, benchmarks: Path = _BENCHMARKS
+    packed: Path, kept_runs: Path = runs.FOLDER, records: Path = tables.FOLDER, benchmarks: Path = gpu_speed.KEPT
 ) -> list[Path]:
     """Take in what was packed elsewhere.
 
