@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import torch
-from torch.func import grad, hessian, jacrev, jvp, vmap
+from torch.func import grad, hessian, jacrev, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
@@ -18,6 +18,7 @@ from ntkif.training.differences import check_decay, check_own_loss, check_own_mo
 from ntkif.training.flat_module import FlatModule
 from ntkif.training.optimizers import Optimizer
 from ntkif.training.quantities import LOG_ODDS, quantities_for
+from ntkif.training.tape import Tape
 
 __all__ = ["check_batches", "check_points", "check_training", "loss_of_batches", "recorded_targets"]
 
@@ -84,7 +85,7 @@ def check_training(
     outputs = _check_outputs(function, x)[:4]
     _check_loss(loss, outputs, y[:4])
     check_decay(function.module, x[:8], y[:8], loss, optimizer)
-    _check_derivatives(function, x[:2].clone(), y[:2], loss)
+    _check_derivatives(function, x[:2].clone(), y[:2], loss, optimizer)
     return function
 
 
@@ -222,19 +223,18 @@ def _check_loss(loss: Loss, outputs: torch.Tensor, y: torch.Tensor) -> None:
             raise ValueError(f"loss: its {name} is not the derivative of its value by the outputs.")
 
 
-def _check_derivatives(function: FlatModule, few: torch.Tensor, y: torch.Tensor, loss: Loss) -> None:
+def _check_derivatives(
+    function: FlatModule, few: torch.Tensor, y: torch.Tensor, loss: Loss, optimizer: Optimizer
+) -> None:
     """Require the derivatives that a recording takes, before it is paid for."""
-
-    def total(theta):
-        return loss.value(function(theta, few), y).sum()
-
-    two = torch.stack([function.start, function.start])
+    rows, two = torch.arange(len(few), device=few.device), torch.stack([function.start, function.start])
+    tape = Tape(function, few, y, loss, optimizer, [rows])
     try:
-        vmap(grad(total))(two)
-        vmap(lambda along: jvp(grad(total), (function.start,), (along,))[1])(two)
+        tape.run(two.new_ones(2, len(few)), lambda *_: None)
+        tape.hessian(function.start, rows, two)
         jacrev(lambda theta: function(theta, few[:1]))(function.start)
     except (RuntimeError, NotImplementedError) as failure:
         raise ValueError(
-            f"module, loss: some operation cannot be differentiated forwards and in batches ({str(failure)[:200]}); "
+            f"module, loss: some operation cannot be differentiated twice and in batches ({str(failure)[:200]}); "
             f"write it with simpler ones, or, where this names ChannelsLast, pass x.contiguous()."
         ) from failure

@@ -30,7 +30,7 @@ class FlatModule:
                 f"module: expected one that can be copied, which says {failure}; its forward pass keeps tensors on it "
                 f"that hang on its parameters: make it anew, or keep them with detach()."
             ) from failure
-        # In single precision on a CPU those of oneDNN have no forward-mode derivative; those of torch itself have.
+        # In single precision on a CPU those of oneDNN are not made in batches; those of torch itself are.
         self._own_recurrence = any(isinstance(part, torch.nn.LSTM) for part in module.modules())
         parameters = trained_parameters(self.module)
         self._shapes = {name: value.shape for name, value in parameters.items()}
@@ -39,7 +39,7 @@ class FlatModule:
     def __call__(self, theta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """(n, c) outputs with the parameters `theta` (P,)."""
         with ExitStack() as around:
-            # The fused kernels of attention have no forward-mode derivative.
+            # The fused kernels of attention have no second derivative.
             around.enter_context(sdpa_kernel(SDPBackend.MATH))
             if self._own_recurrence and theta.device.type == "cpu":
                 around.enter_context(torch.backends.mkldnn.flags(enabled=False))

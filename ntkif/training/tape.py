@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch.func import grad, jvp, vjp, vmap
+from torch.func import grad, vmap
 
 from ntkif.checks import available_bytes, check_count
 from ntkif.networks.losses import Loss
@@ -133,15 +133,14 @@ class Tape:
         adjoint = seeds
         of_states = [torch.zeros_like(seeds) for _ in self.optimizer.states(self.function.start)]
         sums = [seeds.new_zeros(len(seeds), len(self.x)) for _ in forces]
-        product = self.gauss_newton if gauss_newton else self.hessian
         for index, theta, states in self._reversed():
             rows = self.batches[index]
-            gradient, _ = self._gradient(theta, rows)
+            gradient, product = self._linearized(theta, rows, gauss_newton=gauss_newton)
             diagonals = self.optimizer.diagonals(index, theta, self.optimizer.scaled(gradient), states)
             adjoint, by_gradient, *of_states = _transposed(diagonals, [adjoint, *of_states])
             by_gradient = self.optimizer.scaled_back(gradient, by_gradient)
-            curved, pushed = product(theta, rows, by_gradient)
-            adjoint = adjoint + curved
+            curved, pushed = product(by_gradient)
+            adjoint = curved.add_(adjoint)
             for total, path in zip(sums, forces, strict=True):
                 total[:, rows] += torch.einsum("qbc,bc->qb", pushed, path[index]) / len(rows)
             tick()
@@ -159,24 +158,44 @@ class Tape:
         return grad(self._objective, has_aux=True)(theta, rows, weights)
 
     def hessian(self, theta, rows, directions):
-        """(q, P) Hessian of the step's objective by directions, and (q, b, c) Jacobian by them."""
-        return vmap(lambda along: jvp(lambda at: self._gradient(at, rows), (theta,), (along,))[1])(directions)
+        """(q, P) Hessian of the step's objective by directions, and (q, b, c) Jacobian of the outputs by them."""
+        return self._linearized(theta, rows, gauss_newton=False)[1](directions)
 
     def gauss_newton(self, theta, rows, directions):
         """The same with J S Jᵀ, S the curvature of the loss by the outputs, in place of the Hessian."""
+        return self._linearized(theta, rows, gauss_newton=True)[1](directions)
 
-        def outputs(at):
-            return self.function(at, self.x[rows])
+    def _linearized(self, theta, rows, *, gauss_newton):
+        """Gradient (P,) of the step's objective, and what `hessian` or `gauss_newton` make of directions.
 
-        at_theta, pull = vjp(outputs, theta)
-        curvature = None if self.loss.curvature is None else self.loss.curvature(at_theta, self.y[rows])
+        The gradient is Jᵀu, u the derivative of the losses by the outputs, and J v the derivative of its product with v
+        by u. So the graph of one gradient gives all, and no operation needs a forward-mode derivative.
+        """
+        ridge = self.ridge / len(self.x)
+        with torch.enable_grad():
+            theta = theta.detach().requires_grad_()
+            outputs = self.function(theta, self.x[rows])
+            losses = self.loss.value(outputs, self.y[rows]).sum() / len(rows)
+            (u,) = torch.autograd.grad(losses, outputs, create_graph=True)
+            moved = torch.zeros_like(outputs, requires_grad=True)
+            (pulled,) = torch.autograd.grad(outputs, theta, u + moved, create_graph=True)
 
-        def one(along):
-            pushed = jvp(outputs, (theta,), (along,))[1]
-            bent = pushed if curvature is None else torch.einsum("bcd,bd->bc", curvature, pushed)
-            return pull(bent / len(rows))[0] + self.ridge / len(self.x) * along, pushed
+        def by_hessian(directions):
+            return _pulled(pulled, (theta, moved), directions)
 
-        return vmap(one)(directions)
+        def by_gauss_newton(directions):
+            (pushed,) = _pulled(pulled, (moved,), directions)
+            bent = pushed
+            if self.loss.curvature is not None:
+                curvature = self.loss.curvature(outputs.detach(), self.y[rows])
+                bent = torch.einsum("bcd,qbd->qbc", curvature, pushed)
+            return _pulled(outputs, (theta,), bent / len(rows))[0], pushed
+
+        def product(directions):
+            curved, pushed = (by_gauss_newton if gauss_newton else by_hessian)(directions)
+            return curved.add_(directions, alpha=ridge) if ridge else curved, pushed
+
+        return (pulled + ridge * (theta - self.function.start)).detach(), product
 
     def _reversed(self) -> Iterator[tuple[int, torch.Tensor, tuple[torch.Tensor, ...]]]:
         """Steps with parameters and state before each, last first."""
@@ -211,6 +230,18 @@ def stride_for(optimizer: Optimizer, theta: torch.Tensor, steps: int, share: flo
             f"the others), or in float32."
         )
     return stride
+
+
+def _pulled(
+    outputs: torch.Tensor, inputs: tuple[torch.Tensor, ...], directions: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Derivatives by inputs of products of outputs with each of some directions (q, ...)."""
+
+    def one(direction):
+        found = torch.autograd.grad(outputs, inputs, direction, retain_graph=True, allow_unused=True)
+        return tuple(torch.zeros_like(each) if by is None else by for each, by in zip(inputs, found, strict=True))
+
+    return vmap(one)(directions)
 
 
 def _transposed(diagonals: list[list[torch.Tensor | None]], after: list[torch.Tensor]) -> list[torch.Tensor]:

@@ -66,7 +66,7 @@ class Coupled(nn.Module):
 
 
 class Floored(nn.Module):
-    """A step without a forward-mode derivative."""
+    """A step that is not differentiated in batches."""
 
     def __init__(self):
         super().__init__()
@@ -145,7 +145,7 @@ REFUSED = {
     "dropout before zeros": (ValueError, "Dropout", {"module": zero_head(nn.Dropout(0.5))}),
     "norm before zeros": (ValueError, "BatchNorm1d", {"module": zero_head(nn.BatchNorm1d(INPUTS))}),
     "coupled": (ValueError, "depends on the other points", {"module": Coupled()}),
-    "no forward mode": (ValueError, "cannot be differentiated forwards", {"module": Floored()}),
+    "not in batches": (ValueError, "cannot be differentiated twice and in batches", {"module": Floored()}),
     "wrong gradient": (ValueError, "its gradient is not the derivative", {"loss": WRONG["gradient"]}),
     "wrong curvature": (ValueError, "its curvature is not the derivative", {"loss": WRONG["curvature"]}),
     "one value": (ValueError, r"a value for each point, of shape \(4,\)", {"loss": WRONG["shape"]}),

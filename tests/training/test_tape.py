@@ -4,12 +4,14 @@ import math
 
 import pytest
 import torch
+from kinds import made
 from recorded_problem import BATCH, EPOCHS, LOSSES, TORCH, network, problem
 
+from ntkif.networks.named_losses import loss_of
 from ntkif.training import tape as tapes
 from ntkif.training.conversion import from_torch
 from ntkif.training.flat_module import FlatModule
-from ntkif.training.optimizers import Optimizer
+from ntkif.training.optimizers import SGD, Optimizer
 from ntkif.training.tape import Tape, batches_of, stride_for
 
 X, Y, X_TEST, _ = problem()
@@ -108,6 +110,36 @@ def test_gauss_newton_leaves_out_the_curvature_of_the_network():
     found, pushed = tape.gauss_newton(theta, rows, along)
     assert torch.allclose(found[0], truth, atol=1e-13)
     assert torch.allclose(pushed[0], j @ along[0], atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", ["weight norm", "transformer layer", "attention", "LSTM", "groups, strides, dilation"])
+def test_both_matrices_of_modules_without_a_forward_derivative_too(kind):
+    module, x, _ = made(kind)
+    function = FlatModule(module)
+    y = torch.randn(function(function.start, x).shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y, rows, theta = y.softmax(1), torch.arange(len(x)), function.moved(0.1)
+    tape = Tape(function, x, y, LOSSES["cross-entropy"], SGD(0.1), [rows], ridge=2.0)
+    eye = torch.eye(len(theta), dtype=torch.float64)
+    hessian, j = tape.hessian(theta, rows, eye)
+    wanted = torch.autograd.functional.hessian(lambda at: tape._objective(at, rows)[0], theta)
+    torch.testing.assert_close(hessian, wanted, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        j.movedim(0, -1), torch.autograd.functional.jacobian(lambda at: function(at, x), theta), rtol=0, atol=1e-12
+    )
+    s = tape.loss.curvature(function(theta, x), y)
+    wanted = torch.einsum("pbc,bcd,qbd->pq", j, s, j) / len(rows) + 2 / len(x) * eye
+    torch.testing.assert_close(tape.gauss_newton(theta, rows, eye)[0], wanted, rtol=0, atol=1e-12)
+
+
+def test_a_loss_without_curvature_bends_nothing():
+    function = FlatModule(torch.nn.Linear(5, 3).double())
+    loss = loss_of(lambda f, y: (f - y).abs().sum())[0]
+    tape, rows = Tape(function, X, Y, loss, SGD(0.1), [torch.arange(len(X))]), torch.arange(4)
+    along = torch.ones(2, len(function.start), dtype=torch.float64)
+    for product in (tape.hessian, tape.gauss_newton):
+        curved, pushed = product(function.start, rows, along)
+        assert torch.equal(curved, torch.zeros_like(along))
+        torch.testing.assert_close(pushed, (X[rows].sum(1) + 1).expand(2, 3, 4).mT)
 
 
 def test_the_tape_is_kept_whole_in_part_or_not_at_all(monkeypatch):
