@@ -140,7 +140,7 @@ class Tape:
             adjoint, by_gradient, *of_states = _transposed(diagonals, [adjoint, *of_states])
             by_gradient = self.optimizer.scaled_back(gradient, by_gradient)
             curved, pushed = product(by_gradient)
-            adjoint = curved.add_(adjoint)
+            adjoint = adjoint + curved
             for total, path in zip(sums, forces, strict=True):
                 total[:, rows] += torch.einsum("qbc,bc->qb", pushed, path[index]) / len(rows)
             tick()
@@ -180,22 +180,21 @@ class Tape:
             moved = torch.zeros_like(outputs, requires_grad=True)
             (pulled,) = torch.autograd.grad(outputs, theta, u + moved, create_graph=True)
 
-        def by_hessian(directions):
-            return _pulled(pulled, (theta, moved), directions)
-
-        def by_gauss_newton(directions):
-            (pushed,) = _pulled(pulled, (moved,), directions)
-            bent = pushed
-            if self.loss.curvature is not None:
-                curvature = self.loss.curvature(outputs.detach(), self.y[rows])
-                bent = torch.einsum("bcd,qbd->qbc", curvature, pushed)
-            return _pulled(outputs, (theta,), bent / len(rows))[0], pushed
-
         def product(directions):
-            curved, pushed = (by_gauss_newton if gauss_newton else by_hessian)(directions)
-            return curved.add_(directions, alpha=ridge) if ridge else curved, pushed
+            if gauss_newton:
+                (pushed,) = _pulled(pulled, (moved,), directions)
+                (curved,) = _pulled(outputs, (theta,), self._bent(outputs.detach(), rows, pushed) / len(rows))
+            else:
+                curved, pushed = _pulled(pulled, (theta, moved), directions)
+            return torch.add(curved, directions, alpha=ridge) if ridge else curved, pushed
 
         return (pulled + ridge * (theta - self.function.start)).detach(), product
+
+    def _bent(self, outputs, rows, pushed):
+        """S times (q, b, c) changes of the outputs; S is one where a loss has no curvature of its own."""
+        if self.loss.curvature is None:
+            return pushed
+        return torch.einsum("bcd,qbd->qbc", self.loss.curvature(outputs, self.y[rows]), pushed)
 
     def _reversed(self) -> Iterator[tuple[int, torch.Tensor, tuple[torch.Tensor, ...]]]:
         """Steps with parameters and state before each, last first."""

@@ -140,6 +140,9 @@ def test_a_loss_without_curvature_bends_nothing():
         curved, pushed = product(function.start, rows, along)
         assert torch.equal(curved, torch.zeros_like(along))
         torch.testing.assert_close(pushed, (X[rows].sum(1) + 1).expand(2, 3, 4).mT)
+    tape.run(None, lambda *_: None)
+    by_hessian, by_gauss_newton = (tape.back(along, [[Y]], gauss_newton=flag)[0] for flag in (False, True))
+    assert torch.equal(by_hessian, by_gauss_newton) and by_hessian.abs().max() > 0
 
 
 def test_the_tape_is_kept_whole_in_part_or_not_at_all(monkeypatch):

@@ -54,6 +54,7 @@ MEASUREMENTS = {
     "peers-large": Measurement("make peers-large", witness="own-answer"),
     "peers-through-training": Measurement("make peers-through-training", witness="through-training"),
     "growth": Measurement("python benchmarks/speed/growth.py"),
+    "cost-through-training": Measurement("python benchmarks/speed/through_training.py --keep"),
     "durations": Measurement("python benchmarks/durations.py"),
     "page-durations": Measurement("python benchmarks/durations.py"),
     "labels": Measurement("python benchmarks/tools/labels.py"),
