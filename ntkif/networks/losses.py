@@ -5,7 +5,7 @@ nears 1. A network so sure of a wrong label is still beyond what one Newton step
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -22,6 +22,7 @@ __all__ = [
     "Loss",
     "change_of_loss",
     "huber",
+    "made_by",
     "targets_of",
 ]
 
@@ -38,6 +39,7 @@ class Loss:
             name of the argument for errors. Absent: they are a matrix of the outputs' shape and dtype.
         flat: whether the curvature may vanish where the gradient does not.
         domain: of (n, c) outputs that a network gives, raises a ValueError where the loss does not take them.
+        again: a function and its arguments that make the loss anew after a copy or a pickle, see `made_by`.
     """
 
     value: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -46,6 +48,7 @@ class Loss:
     targets: Callable[[torch.Tensor, torch.Tensor, str], torch.Tensor] | None = None
     flat: bool = False
     domain: Callable[[torch.Tensor], None] | None = None
+    again: tuple[Callable, tuple] | None = field(default=None, init=False, repr=False, compare=False)
 
     def check_outputs(self, outputs: torch.Tensor) -> None:
         """Require (n, c) outputs that the loss takes."""
@@ -57,7 +60,7 @@ class Loss:
         for name, known in LOSSES.items():
             if known is self:
                 return _known, (name,)
-        return super().__reduce_ex__(protocol)
+        return self.again or super().__reduce_ex__(protocol)
 
 
 def _known(name: str) -> Loss:
@@ -179,12 +182,20 @@ def huber(delta: float) -> Loss:
         r = f - y
         return torch.where(r.abs() < delta, r.square() / 2, delta * (r.abs() - delta / 2)).sum(-1)
 
-    return Loss(
+    loss = Loss(
         value,
         lambda f, y: (f - y).clamp(-delta, delta),
         lambda f, y: torch.diag_embed(((f - y).abs() < delta).to(f.dtype)),
         flat=True,
     )
+    return made_by(loss, huber, delta)
+
+
+def made_by(loss: Loss, function: Callable[..., Loss], *arguments) -> Loss:
+    """The loss, which a function makes of its arguments: so it can be pickled, whatever it holds."""
+    loss = replace(loss)
+    object.__setattr__(loss, "again", (function, arguments))
+    return loss
 
 
 def _told(row: torch.Tensor) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.func import grad, jacrev, vmap
 
-from ntkif.networks.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LOSSES, Loss, huber
+from ntkif.networks.losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LOSSES, Loss, huber, made_by
 
 __all__ = ["loss_of"]
 
@@ -36,17 +36,27 @@ def loss_of(loss) -> tuple[Loss, bool]:
             raise ValueError(f"loss: expected one of {', '.join(map(repr, LOSSES))}, got {loss!r}.")
         return LOSSES[loss], False
     if isinstance(loss, nn.modules.loss._Loss):
-        return _of_torch(loss)
+        found, mean = _of_torch(loss)
+        return _kept(found, loss), mean
     for function, same in _OF_CLASSES:
         if loss is function:
             return _of_torch(same)[0], False
     if callable(loss) and not isinstance(loss, type):
-        return _derived(loss), False
+        return _kept(_derived(loss), loss), False
     came = f"the class {loss.__name__}; make an object of it" if isinstance(loss, type) else type(loss).__name__
     raise TypeError(
         f"loss: expected one of {', '.join(map(repr, LOSSES))}, an object as torch.nn.CrossEntropyLoss(), or a "
         f"function of the outputs and the targets of one point, got {came}."
     )
+
+
+def _kept(loss: Loss, made_of) -> Loss:
+    """A loss that is made again of what it was made of, unless it has a name."""
+    return loss if loss in LOSSES.values() else made_by(loss, _made_of, made_of)
+
+
+def _made_of(loss) -> Loss:
+    return loss_of(loss)[0]
 
 
 #: Functions of torch that take class numbers, which those of one point by itself could not.

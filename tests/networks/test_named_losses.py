@@ -1,10 +1,14 @@
 """Losses by name, of torch and of users: what they compute, and what cannot be one."""
 
+import copy
+import pickle
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from ntkif.networks.losses import LOSSES, targets_of
+from ntkif.networks.losses import LOSSES, huber, targets_of
 from ntkif.networks.named_losses import loss_of
 
 F = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
@@ -60,6 +64,8 @@ def test_objects_of_torch_are_what_they_compute(theirs, y):
     f = F.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(theirs(f, y) * (len(F) if mean else 1), f)
     torch.testing.assert_close(loss.gradient(F, targets), gradient, rtol=1e-12, atol=1e-14)
+    for same in (pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss)):
+        assert torch.equal(same.value(F, targets), each) and torch.equal(targets_of(same, y, F, "y"), targets)
 
 
 @pytest.mark.parametrize(
@@ -189,3 +195,10 @@ def test_weights_of_points_are_refused(what):
         loss, _ = loss_of(nn.BCEWithLogitsLoss(**{what: torch.ones(shape)}, reduction="sum"))
         with pytest.raises(ValueError, match=f"expected a {what} for each of 3 outputs, got shape"):
             loss.value(F, ONE_HOT)
+
+
+def test_a_function_is_kept_by_its_name_and_what_was_changed_by_what_it_is_now():
+    loss, y = loss_of(nn.functional.mse_loss)[0], F.sin()
+    assert torch.equal(pickle.loads(pickle.dumps(loss)).value(F, y), loss.value(F, y))
+    other = replace(huber(0.5), flat=False)
+    assert not copy.deepcopy(other).flat and copy.deepcopy(huber(0.5)).flat

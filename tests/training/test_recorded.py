@@ -1,5 +1,6 @@
 """Influence through training: exact where the derivation says so, and against retraining where it does not."""
 
+import pickle
 from dataclasses import replace
 from functools import partial
 
@@ -227,6 +228,13 @@ def test_test_points_with_gradients_or_without_sense(run):
             ask(X_TEST, Y_TEST)
     with pytest.raises(ValueError, match="retrain: expected at least 0, got -1"):
         run.influence(X_TEST, Y_TEST, retrain=-1)
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", torch.nn.CrossEntropyLoss(label_smoothing=0.1)], ids=str)
+def test_a_recording_goes_through_a_pickle(loss):
+    run = recording(loss=loss, epochs=2, alone=2)
+    again = pickle.loads(pickle.dumps(run))
+    assert torch.equal(*(each.influence(X_TEST, Y_TEST, trust=True) for each in (run, again)))
 
 
 def test_what_is_given_and_what_was_given_may_be_changed():
