@@ -1,8 +1,8 @@
 """Cost of influence through training, in plain trainings of the same network, as ratios inside one run.
 
     python benchmarks/speed/through_training.py --keep
-    python benchmarks/speed/through_training.py --network conv --optimizer adam --dtype float64
-    python benchmarks/speed/through_training.py --set mini-mnist -n 5000 --width 256 --device cuda
+    python benchmarks/speed/through_training.py --case "conv, Adam" --dtype float64
+    python benchmarks/speed/through_training.py --set mini-mnist -n 5000 --pool 1 --device cuda
 
 Retraining without each of n points takes n trainings. What do all n influences on k test points take?
 
@@ -11,7 +11,7 @@ Retraining without each of n points takes n trainings. What do all n influences 
 3. Influences: the reverse pass for k test points, with the check; two passes where the Hessian does not pass it.
 
 The parts run in turn, several times, the unit five times each; the median of the ratios is quoted. `--keep` measures
-some networks with twenty folds and ten points left out alone, and with less: `cost-through-training`, which the page on
+all cases with twenty folds and ten points left out alone, and with less: `cost-through-training`, which the page on
 influence through training reads.
 """
 
@@ -25,19 +25,13 @@ import torch
 
 from ntkif.data import load
 from ntkif.provenance import device_name, now
+from ntkif.study.experiments.through_training import LARGE_DIGITS
 from ntkif.study.experiments.trained_networks import Case, draw, record_case, seconds_by_torch
 from ntkif.study.records.tools import keep_measurement
 
+CASES = {case.name: case for case in LARGE_DIGITS}
 UNITS = 5  # plain trainings timed beside each recording: one alone is at the mercy of what else runs
 TRAININGS = {"folds": 20, "alone": 10}, {"folds": 20, "alone": 0}, {"folds": 10, "alone": 0}
-RATES = {"sgd": 0.02, "adam": 1e-3}
-KEPT = [
-    ("mlp", "sgd", "float32"),
-    ("mlp", "adam", "float32"),
-    ("deep", "sgd", "float32"),
-    ("conv", "sgd", "float32"),
-    ("mlp", "sgd", "float64"),
-]
 
 
 def cost(case: Case, data: list[torch.Tensor], folds: int, alone: int, repeats: int) -> dict:
@@ -71,13 +65,10 @@ def moment(device: torch.device) -> float:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--set", default="mini-mnist-sample", help="images, of ten classes")
+    parser.add_argument("--pool", type=int, default=2, help="side of the squares of pixels of which means are taken")
     parser.add_argument("-n", type=int, default=1000, help="training points")
     parser.add_argument("-k", type=int, default=20, help="test points")
-    parser.add_argument("--network", default="mlp", choices=("mlp", "deep", "conv"))
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--optimizer", default="sgd", choices=tuple(RATES))
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--case", default="MLP, SGD", choices=tuple(CASES))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
     parser.add_argument("--folds", type=int, default=20)
@@ -87,19 +78,13 @@ def main():
     chosen = parser.parse_args()
     torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True  # as the records of a card
     torch.set_num_threads(1)
-    images, started = load(chosen.set), now()
-    asked = KEPT if chosen.keep else [(chosen.network, chosen.optimizer, chosen.dtype)]
+    images, started, rows = load(chosen.set), now(), []
     trainings = TRAININGS if chosen.keep else [{"folds": chosen.folds, "alone": chosen.alone}]
-    rows = []
-    for network, optimizer, dtype in asked:
-        size = {"width": chosen.width // 8 if network == "conv" else chosen.width, "batch_size": chosen.batch_size}
-        how_fast = {"optimizer": optimizer, "rate": RATES[optimizer], "epochs": chosen.epochs}
-        case = Case("timed", network, **size, **how_fast)
-        drawn = draw(case, images, chosen.n, chosen.k, 0, pool=1)
-        data = [each.to(chosen.device, getattr(torch, dtype)) for each in drawn]
+    for case in CASES.values() if chosen.keep else [CASES[chosen.case]]:
+        drawn = draw(case, images, chosen.n, chosen.k, 0, pool=chosen.pool)
+        data = [each.to(chosen.device, getattr(torch, chosen.dtype)) for each in drawn]
         for how in trainings:
-            told = cost(case, data, **how, repeats=chosen.repeats)
-            rows.append({"network": network, "optimizer": optimizer, "dtype": dtype} | told)
+            rows.append({"case": case.name} | cost(case, data, **how, repeats=chosen.repeats))
             print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
     print(table.round(2).to_string(index=False))

@@ -12,6 +12,7 @@ from ntkif.study.experiments.experiment import AGREEMENT, Column, experiment
 from ntkif.study.experiments.trained_networks import Case, draw, growth, rows_of, sharpness_share
 
 __all__ = [
+    "LARGE_DIGITS",
     "METHODS",
     "ROUNDED",
     "ROUNDED_AGREEMENT",
@@ -65,7 +66,8 @@ _TWO = (
         noise=0.1,
     ),
 )
-_LARGE_DIGITS = (
+#: How networks are trained on 5000 digits; the cost of it is measured on 1000.
+LARGE_DIGITS = (
     Case("logistic regression, SGD", network="linear", rate=0.1, batch_size=64, epochs=20, momentum=0.0),
     Case("MLP, SGD", rate=0.05, batch_size=64, epochs=20),
     Case("MLP, Adam", optimizer="adam", rate=1e-3, batch_size=64, epochs=20),
@@ -139,7 +141,7 @@ _COLUMNS = {
     "through-training-large",
     settings={
         name: {"cases": [asdict(case) for case in cases], "kernel": False} | _LARGE | {"pool": pool}
-        for name, cases, pool in (("mini-mnist", _LARGE_DIGITS, 2), ("mini-cifar", _LARGE_PHOTOGRAPHS, 2))
+        for name, cases, pool in (("mini-mnist", LARGE_DIGITS, 2), ("mini-cifar", _LARGE_PHOTOGRAPHS, 2))
     },
     witness={
         "cases": [{"name": "SGD", "width": 8, "rate": 0.1, "batch_size": 8, "epochs": 4}],
