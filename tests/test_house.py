@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,14 +43,22 @@ def test_nothing_reaches_into_another_module(file):
                 assert inside or name in module.__all__, f"{file.name} takes {name} of {node.module}"
 
 
+@cache
 def every_module():
     names = [".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in MODULES]
     return {name: importlib.import_module(name) for name in names if not name.endswith("__main__")}
 
 
-def found(reference, modules):
+@cache
+def every_argument():
+    trees = (ast.parse(each.read_text(encoding="utf-8")) for each in MODULES)
+    return frozenset(node.arg for tree in trees for node in ast.walk(tree) if isinstance(node, ast.arg))
+
+
+@cache
+def found(reference):
     """Whether a name, or names with dots between them, is one of the package's, from any module on."""
-    parts = reference.split(".")
+    parts, modules = reference.split("."), every_module()
     for count in range(len(parts) + 1):
         head = ".".join(parts[:count])
         for name, each in modules.items():
@@ -65,16 +74,16 @@ def found(reference, modules):
 @pytest.mark.parametrize("file", MODULES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_what_a_text_refers_to_is_there(file):
     """Names in backticks, in docstrings and errors: of the package, of an argument, or of something in the file."""
-    text, modules = file.read_text(encoding="utf-8"), every_module()
+    text = file.read_text(encoding="utf-8")
     nodes = list(ast.walk(ast.parse(text)))
-    own = {node.arg for each in MODULES for node in ast.walk(ast.parse(each.read_text())) if isinstance(node, ast.arg)}
+    own = set(every_argument())
     own |= {name for node in nodes for name in (getattr(node, "id", None), getattr(node, "attr", None)) if name}
     own |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     own |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     for reference in re.findall(r"`([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?:\([^`\n]*\))?`", text):
         known = reference.split(".")[0] in {"dataclasses", "numpy", "pandas", "torch"}
         known |= reference.split(".")[-1] in {"toml", "yml", "md", "svg", "png", "js"}
-        assert known or reference.split(".")[0] in own or found(reference, modules), f"{file.name}: `{reference}`"
+        assert known or reference.split(".")[0] in own or found(reference), f"{file.name}: `{reference}`"
 
 
 TESTS = Path(__file__).parent

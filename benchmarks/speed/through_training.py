@@ -2,7 +2,7 @@
 
     python benchmarks/speed/through_training.py --keep
     python benchmarks/speed/through_training.py --case "conv, Adam" --dtype float64
-    python benchmarks/speed/through_training.py --set mini-mnist -n 5000 --pool 1 --device cuda
+    python benchmarks/speed/through_training.py --set mini-mnist -n 5000 --pool 1 --width 256 --device cuda
 
 Retraining without each of n points takes n trainings. What do all n influences on k test points take?
 
@@ -19,6 +19,7 @@ import argparse
 import os
 import statistics
 import time
+from dataclasses import replace
 
 import pandas as pd
 import torch
@@ -69,6 +70,8 @@ def main():
     parser.add_argument("-n", type=int, default=1000, help="training points")
     parser.add_argument("-k", type=int, default=20, help="test points")
     parser.add_argument("--case", default="MLP, SGD", choices=tuple(CASES))
+    parser.add_argument("--width", type=int, help="of its first layer, the case's own where absent")
+    parser.add_argument("--epochs", type=int, help="likewise")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "float64"))
     parser.add_argument("--folds", type=int, default=20)
@@ -80,7 +83,8 @@ def main():
     torch.set_num_threads(1)
     images, started, rows = load(chosen.set), now(), []
     trainings = TRAININGS if chosen.keep else [{"folds": chosen.folds, "alone": chosen.alone}]
-    for case in CASES.values() if chosen.keep else [CASES[chosen.case]]:
+    changed = {name: getattr(chosen, name) for name in ("width", "epochs") if getattr(chosen, name)}
+    for case in CASES.values() if chosen.keep else [replace(CASES[chosen.case], **changed)]:
         drawn = draw(case, images, chosen.n, chosen.k, 0, pool=chosen.pool)
         data = [each.to(chosen.device, getattr(torch, chosen.dtype)) for each in drawn]
         for how in trainings:

@@ -85,7 +85,7 @@ def check_training(
     outputs = _check_outputs(function, x)[:4]
     _check_loss(loss, outputs, y[:4])
     check_decay(function.module, x[:8], y[:8], loss, optimizer)
-    _check_derivatives(function, x[:2].clone(), y[:2], loss, optimizer)
+    _check_derivatives(Tape(function, x[:2].clone(), y[:2], loss, optimizer, [torch.arange(2, device=x.device)]))
     return function
 
 
@@ -223,16 +223,14 @@ def _check_loss(loss: Loss, outputs: torch.Tensor, y: torch.Tensor) -> None:
             raise ValueError(f"loss: its {name} is not the derivative of its value by the outputs.")
 
 
-def _check_derivatives(
-    function: FlatModule, few: torch.Tensor, y: torch.Tensor, loss: Loss, optimizer: Optimizer
-) -> None:
-    """Require the derivatives that a recording takes, before it is paid for."""
-    rows, two = torch.arange(len(few), device=few.device), torch.stack([function.start, function.start])
-    tape = Tape(function, few, y, loss, optimizer, [rows])
+def _check_derivatives(tape: Tape) -> None:
+    """Require the derivatives that a recording takes, before it is paid for, of a tape of a few points."""
+    start, (rows,) = tape.function.start, tape.batches
+    two = torch.stack([start, start])
     try:
-        tape.run(two.new_ones(2, len(few)), lambda *_: None)
-        tape.hessian(function.start, rows, two)
-        jacrev(lambda theta: function(theta, few[:1]))(function.start)
+        vmap(grad(lambda theta: tape.loss.value(tape.function(theta, tape.x), tape.y).sum()))(two)
+        tape.hessian(start, rows, two)
+        jacrev(lambda theta: tape.function(theta, tape.x[:1]))(start)
     except (RuntimeError, NotImplementedError) as failure:
         raise ValueError(
             f"module, loss: some operation cannot be differentiated twice and in batches ({str(failure)[:200]}); "

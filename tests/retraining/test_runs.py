@@ -4,6 +4,7 @@ import io
 import json
 import os
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -118,9 +119,14 @@ def test_a_changed_run_is_found(tmp_path):
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_committed_run_removed_the_points_that_the_closed_form_chooses(path):
     run = load_run(path)
-    story = run.provenance
-    dataset = load(path.parent.name.rsplit("-", 1)[0]).head(story["n_train"], story["n_test"])
-    assert chosen_points(dataset, run.protocol.ridge, len(run.rows)) == (run.test_point, run.rows.tolist())
+    size = run.provenance["n_train"], run.provenance["n_test"]
+    chosen = points_of(path.parent.name.rsplit("-", 1)[0], *size, run.protocol.ridge, len(run.rows))
+    assert chosen == (run.test_point, run.rows.tolist())
+
+
+@cache
+def points_of(name, n_train, n_test, ridge, count):
+    return chosen_points(load(name).head(n_train, n_test), ridge, count)
 
 
 def test_runs_on_other_pixels_are_not_mixed_in(tmp_path, monkeypatch):
