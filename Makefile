@@ -27,12 +27,11 @@ KEEP := --Exporter.preprocessors=nbconvert.preprocessors.CoalesceStreamsPreproce
 book: $(SITE)  ## build the site
 	@echo "The book is built. Open file://$(CURDIR)/$(SITE)"
 
-# A page whose warning failed the build would not warn again from the cache, so a failed build leaves none.
-# The old site goes first, so that no removed page stays; and the new one is as old as the start of its build, so that
-# a page edited meanwhile is newer.
+# Nothing of an older build is used: a removed page would stay, one read from the cache would neither warn again nor
+# have links in its code. The site is as old as the start of its build, so that a page edited meanwhile is newer.
 $(SITE): $(INSTALLED) $(SOURCES) $(PAGES) _build/.sources
-	@rm -rf _build/html && touch _build/.started
-	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/html _build/.doctrees; exit 1; }
+	@rm -rf _build/html _build/.doctrees && touch _build/.started
+	$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/html; exit 1; }
 	$(BIN)/pytest -q -rs tests/site || { rm -rf _build/html; exit 1; }
 	@touch -r _build/.started $@
 
