@@ -131,10 +131,10 @@ def test_both_matrices_of_modules_without_a_forward_derivative_too(kind):
     torch.testing.assert_close(tape.gauss_newton(theta, rows, eye)[0], wanted, rtol=0, atol=1e-12)
 
 
-def test_a_loss_without_curvature_bends_nothing():
+@pytest.mark.parametrize("value", [lambda f, y: (f - y).abs().sum(), lambda f, y: (f * y).sum()])
+def test_a_loss_without_curvature_bends_nothing(value):
     function = FlatModule(torch.nn.Linear(5, 3).double())
-    loss = loss_of(lambda f, y: (f - y).abs().sum())[0]
-    tape, rows = Tape(function, X, Y, loss, SGD(0.1), [torch.arange(len(X))]), torch.arange(4)
+    tape, rows = Tape(function, X, Y, loss_of(value)[0], SGD(0.1), [torch.arange(len(X))]), torch.arange(4)
     along = torch.ones(2, len(function.start), dtype=torch.float64)
     for product in (tape.hessian, tape.gauss_newton):
         curved, pushed = product(function.start, rows, along)
