@@ -40,7 +40,7 @@ def loss_of(loss) -> tuple[Loss, bool]:
         return _kept(found, loss), mean
     for function, same in _OF_CLASSES:
         if loss is function:
-            return _of_torch(same)[0], False
+            return loss_of(same)[0], False
     if callable(loss) and not isinstance(loss, type):
         return _kept(_derived(loss), loss), False
     came = f"the class {loss.__name__}; make an object of it" if isinstance(loss, type) else type(loss).__name__
