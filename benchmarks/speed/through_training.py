@@ -27,7 +27,7 @@ import torch
 from ntkif.data import load
 from ntkif.provenance import device_name, now
 from ntkif.study.experiments.through_training import LARGE_DIGITS
-from ntkif.study.experiments.trained_networks import Case, draw, record_case, seconds_by_torch
+from ntkif.study.experiments.trained_networks import Case, draw, moment, record_case, seconds_by_torch
 from ntkif.study.records.tools import keep_measurement
 
 CASES = {case.name: case for case in LARGE_DIGITS}
@@ -40,14 +40,14 @@ def cost(case: Case, data: list[torch.Tensor], folds: int, alone: int, repeats: 
     x, y, x_test, y_test = data
     units, ratios = [], []
     for _ in range(repeats):
-        clock = moment(x.device)
+        started = clock(x.device)
         run = record_case(case, x, y, 0, folds=folds, alone=alone)
-        recorded = moment(x.device)
+        recorded = clock(x.device)
         run.influence(x_test, y_test, trust=True)
-        asked = moment(x.device)
-        unit = statistics.median(seconds_by_torch(run, case, moment) for _ in range(UNITS))
+        asked = clock(x.device)
+        unit = statistics.median(seconds_by_torch(run, case, clock) for _ in range(UNITS))
         units.append(unit)
-        ratios.append([(recorded - clock) / unit, (asked - recorded) / unit, (asked - clock) / unit])
+        ratios.append([(recorded - started) / unit, (asked - recorded) / unit, (asked - started) / unit])
     names = ("recording", "influences", "together")
     medians = {name: statistics.median(each) for name, each in zip(names, zip(*ratios, strict=True), strict=True)}
     size = {"parameters": len(run.theta), "steps": len(run.tape.batches), "train_seconds": statistics.median(units)}
@@ -55,12 +55,9 @@ def cost(case: Case, data: list[torch.Tensor], folds: int, alone: int, repeats: 
     return size | {"folds": folds, "alone": alone} | medians | {"check": check}
 
 
-def moment(device: torch.device) -> float:
-    """Seconds on a clock: on a CPU the processor's, so that what else runs there hardly counts."""
-    if device.type == "cpu":
-        return time.process_time()
-    torch.cuda.synchronize(device)
-    return time.perf_counter()
+def clock(device: torch.device) -> float:
+    """Seconds: on a CPU the processor's, so that what else runs there hardly counts."""
+    return time.process_time() if device.type == "cpu" else moment(device)
 
 
 def main():
@@ -89,7 +86,6 @@ def main():
         data = [each.to(chosen.device, getattr(torch, chosen.dtype)) for each in drawn]
         for how in trainings:
             rows.append({"case": case.name} | cost(case, data, **how, repeats=chosen.repeats))
-            print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
     print(table.round(2).to_string(index=False))
     if chosen.keep:

@@ -21,27 +21,14 @@ _PATIENCE = 4  # times as long as it should take, after which one is broken off
 
 _CIFAR = ("-d", "3072", "--directions", "1280", "--width", "40000")
 _TRAINED = ("--case", "conv, SGD", "--repeats", "1")
+_DIGITS = ("--set", "mini-mnist", "--pool", "1")
 _BENCHMARKS = [  # seconds each should take on a card, and what is called
     (25, "training.py", "--precision", "float16", "-n", "5000", "-d", "784", "--directions", "512", "--width", "80000"),
     (25, "training.py", "--precision", "float16", "-n", "5000", *_CIFAR),
     (15, "training.py", "--precision", "tf32", "-n", "5000", "--width", "40000"),
     (20, "training.py", "--precision", "float32", "-n", "5000", "--width", "40000"),
     (25, "on_device.py"),
-    (
-        30,
-        "through_training.py",
-        *_TRAINED,
-        "--set",
-        "mini-mnist",
-        "-n",
-        "5000",
-        "--pool",
-        "1",
-        "--width",
-        "32",
-        "--epochs",
-        "5",
-    ),
+    (30, "through_training.py", *_TRAINED, *_DIGITS, "-n", "5000", "--width", "32", "--epochs", "5"),
 ]
 _TINY = ("-n", "64", "-d", "100", "--width", "256", "--epochs", "2", "--repeats", "1")
 _SMALL_BENCHMARKS = [
