@@ -8,6 +8,9 @@ os.environ |= {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"} | os.environ
 import pytest
 from problem import Problem, make_clusters, make_problem
 
+# A program that a test runs: to be read for doctests it would need Triton, and set it up for all tests.
+collect_ignore = ["retraining/compiled.py"]
+
 
 @pytest.fixture(params=[1, 10], ids=["binary", "ten-class"])
 def problem(request) -> Problem:
